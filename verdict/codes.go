@@ -1,0 +1,244 @@
+package verdict
+
+import "sort"
+
+// Code is the stable machine-readable reason of a check or a decision. A code
+// is never renamed or reused; docs/codes.md is generated from the table below.
+type Code string
+
+// CodeInfo explains a code.
+type CodeInfo struct {
+	Code    Code
+	Meaning string // what is the case, in one sentence
+	Mend    string // what a person does about it; "" for codes of passing checks
+}
+
+// Info returns the code's entry; an unknown code explains itself as such.
+func (c Code) Info() CodeInfo {
+	if info, ok := byCode[c]; ok {
+		return info
+	}
+	return CodeInfo{Code: c, Meaning: "unknown code"}
+}
+
+// Codes returns all codes, sorted.
+func Codes() []CodeInfo {
+	all := make([]CodeInfo, len(table))
+	copy(all, table)
+	sort.Slice(all, func(i, j int) bool { return all[i].Code < all[j].Code })
+	return all
+}
+
+// The codes, by area. Each one is tested together with its allowing twin.
+const (
+	OK Code = "ok"
+
+	// Deciding.
+	Unselected       Code = "policy.unselected"
+	PolicyNotReady   Code = "policy.not-ready"
+	PolicyInvalid    Code = "policy.invalid"
+	RuleNotGathered  Code = "policy.fact.missing"
+	RuleFailed       Code = "policy.rule.panic"
+	ExpressionFalse  Code = "policy.expression.false"
+	ExpressionFailed Code = "policy.expression.failed"
+	Revoked          Code = "subject.revoked"
+	DeadlineExceeded Code = "verify.deadline"
+	Internal         Code = "verify.internal"
+	LedgerClosed     Code = "ledger.unavailable"
+
+	// References.
+	ReferenceInvalid    Code = "reference.invalid"
+	ReferenceUnresolved Code = "reference.unresolved"
+	ReferenceUnknown    Code = "reference.unclassified"
+	ManifestInvalid     Code = "manifest.invalid"
+
+	// Fetching.
+	RegistryUnreachable  Code = "registry.unreachable"
+	RegistryUnauthorized Code = "registry.unauthorized"
+	RegistryNotFound     Code = "registry.not-found"
+	RegistryLimited      Code = "registry.rate-limited"
+	RegistryAddress      Code = "registry.address.refused"
+	RegistryAnswer       Code = "registry.answer.invalid"
+	RegistryDigest       Code = "registry.digest.mismatch"
+	RegistryTooLarge     Code = "registry.answer.too-large"
+	RegistryTooMany      Code = "registry.answer.too-many"
+
+	// The image itself.
+	ImageMediaType       Code = "image.media-type.refused"
+	ImageForeignLayer    Code = "image.layer.foreign"
+	ImageIndexNested     Code = "image.index.nested"
+	ImageIndexEmpty      Code = "image.index.empty"
+	ImagePlatformMissing Code = "image.platform.missing"
+	ImageConfigInvalid   Code = "image.config.invalid"
+
+	// Signatures.
+	SignatureMissing      Code = "image.signature.missing"
+	SignatureUntrusted    Code = "image.signature.untrusted"
+	SignatureInvalid      Code = "image.signature.invalid"
+	SignatureRepository   Code = "image.signature.repository"
+	SignatureSubject      Code = "image.signature.subject"
+	SignatureThreshold    Code = "image.signature.threshold"
+	SignatureLogMissing   Code = "image.signature.log.missing"
+	SignatureTimeMissing  Code = "image.signature.time.missing"
+	SignatureKeyValidity  Code = "image.signature.key.validity"
+	SignatureIdentity     Code = "image.signature.identity"
+	SignatureTooOld       Code = "image.signature.too-old"
+	SignatureUnavailable  Code = "image.signature.unavailable"
+	SignatureAnnotations  Code = "image.signature.annotations"
+	SignatureRevokedKey   Code = "image.signature.key.revoked"
+	SignatureFormatDenied Code = "image.signature.format"
+
+	// Attestations.
+	AttestationMissing     Code = "image.attestation.missing"
+	AttestationUntrusted   Code = "image.attestation.untrusted"
+	AttestationInvalid     Code = "image.attestation.invalid"
+	AttestationUnavailable Code = "image.attestation.unavailable"
+	AttestationPredicate   Code = "image.attestation.predicate"
+
+	// Provenance.
+	ProvenanceMissing      Code = "image.provenance.missing"
+	ProvenanceBuilder      Code = "image.provenance.builder"
+	ProvenanceSource       Code = "image.provenance.source"
+	ProvenanceEntryPoint   Code = "image.provenance.entry-point"
+	ProvenanceInvalid      Code = "image.provenance.invalid"
+	ProvenanceTooOld       Code = "image.provenance.too-old"
+	ProvenanceBuildUnknown Code = "image.provenance.build-type"
+
+	// SBOM.
+	SBOMMissing Code = "image.sbom.missing"
+	SBOMFormat  Code = "image.sbom.format"
+	SBOMInvalid Code = "image.sbom.invalid"
+
+	// Vulnerability reports.
+	ReportMissing     Code = "image.vulnerability.report.missing"
+	ReportUnsigned    Code = "image.vulnerability.report.unsigned"
+	ReportStale       Code = "image.vulnerability.report.stale"
+	ReportFuture      Code = "image.vulnerability.report.future"
+	ReportScanner     Code = "image.vulnerability.report.scanner"
+	ReportSubject     Code = "image.vulnerability.report.subject"
+	ReportFailed      Code = "image.vulnerability.report.failed"
+	ReportInvalid     Code = "image.vulnerability.report.invalid"
+	ReportUnavailable Code = "image.vulnerability.report.unavailable"
+	VulnerabilityOver Code = "image.vulnerability.threshold"
+	SeverityUnknown   Code = "image.vulnerability.severity.unknown"
+
+	// Base images.
+	BaseUnapproved Code = "image.base.unapproved"
+	BasePattern    Code = "image.base.pattern"
+	BaseNotLocked  Code = "image.base.not-locked"
+	BaseForged     Code = "image.base.forged"
+	BaseUnknown    Code = "image.base.unknown"
+
+	// Exceptions.
+	ExceptionExpired      Code = "exception.expired"
+	ExceptionUnsigned     Code = "exception.unsigned"
+	ExceptionSelfApproved Code = "exception.self-approved"
+	ExceptionSubject      Code = "exception.subject"
+	ExceptionNoExpiry     Code = "exception.no-expiry"
+	ExceptionConflict     Code = "exception.conflict"
+)
+
+var byCode = func() map[Code]CodeInfo {
+	m := make(map[Code]CodeInfo, len(table))
+	for _, info := range table {
+		m[info.Code] = info
+	}
+	return m
+}()
+
+var table = []CodeInfo{
+	{OK, "The check passed.", ""},
+
+	{Unselected, "No policy selects this subject, so nothing allows it.", "Add a policy whose selector matches the workload's labels, or pass the labels with --label k=v."},
+	{PolicyNotReady, "A policy that selects the subject names something that nothing defines, so it denies all that it selects.", "Define the missing name (a TrustRoot entry, a scanner, a base lock) or correct its spelling; apex policy lint shows where."},
+	{PolicyInvalid, "A policy or trust document does not pass validation.", "Run apex policy lint and correct the field that it names."},
+	{RuleNotGathered, "A fact that the rule needs could not be established.", "Look at the reason beside it; retry once the source answers."},
+	{RuleFailed, "The rule itself failed while it was judging.", "This is a defect of Apex: please report the record's id."},
+	{ExpressionFalse, "The policy's CEL expression is false for this subject.", "Change the subject so that the expression holds; the expression is shown as expected."},
+	{ExpressionFailed, "The policy's CEL expression could not be evaluated.", "Guard absent fields with has(), and test the policy with apex policy test."},
+	{Revoked, "A Revocation stops this subject everywhere.", "Use another digest, key or identity; the Revocation's reason says why this one is stopped."},
+	{DeadlineExceeded, "The verdict was not reached before the deadline.", "Ask again: what was fetched is kept, so the next answer is faster; otherwise raise --timeout."},
+	{Internal, "Apex failed while it was verifying.", "This is a defect of Apex: please report the record's id."},
+	{LedgerClosed, "The verdict could not be recorded, so it is not given.", "Run apex doctor; the ledger's disk is full, read-only or too slow."},
+
+	{ReferenceInvalid, "The text is not an acceptable image reference.", "Write host/path:tag or host/path@sha256:digest in lower case ASCII."},
+	{ReferenceUnresolved, "The reference depends on values that are not known here.", "Render the manifest first, or give the parameter's value."},
+	{ReferenceUnknown, "A field of an unknown kind looks like an image or model reference.", "Add the field to the extraction table, or move the image to a known field."},
+	{ManifestInvalid, "The manifest cannot be read safely.", "Correct the YAML at the line that is named."},
+
+	{RegistryUnreachable, "The registry did not answer.", "Check the host name, the network and the registry's health; then ask again."},
+	{RegistryUnauthorized, "The registry refused the credentials, or there are none.", "Log in with docker login HOST, or give the workload's pull secret."},
+	{RegistryNotFound, "The registry has no such image.", "Push it, or correct the reference."},
+	{RegistryLimited, "The registry limits the rate of requests.", "Wait for the time that it names, or use a mirror."},
+	{RegistryAddress, "The registry, or something that it redirects to, has an address that Apex refuses to call.", "Use a registry with a public address, or allow this host with --allow-private-registry HOST."},
+	{RegistryAnswer, "The registry's answer is not what the distribution specification says.", "Check that HOST is a registry and not a proxy's login page."},
+	{RegistryDigest, "The bytes that came do not have the digest that was asked for.", "Treat the registry as compromised or broken: push the image again and find out what changed it."},
+	{RegistryTooLarge, "The registry's answer is larger than anything of its kind may be.", "Make the document smaller; the limit is in the message."},
+	{RegistryTooMany, "The registry lists more items than Apex reads.", "Remove old signatures and attestations from the repository; the limit is in the message."},
+
+	{ImageMediaType, "The manifest has a media type that cannot be verified.", "Push the image as an OCI image manifest or a Docker schema 2 manifest."},
+	{ImageForeignLayer, "A layer's bytes are fetched from a URL instead of the registry.", "Push the image with all of its layers."},
+	{ImageIndexNested, "The index holds another index.", "Push an index whose entries are image manifests."},
+	{ImageIndexEmpty, "The index holds no image for any platform.", "Push an index that lists at least one image."},
+	{ImagePlatformMissing, "The index has no image for a platform that the policy names.", "Build and push that platform, or take it off the policy's platforms."},
+	{ImageConfigInvalid, "The image's configuration cannot be read or does not match its layers.", "Build and push the image again."},
+
+	{SignatureMissing, "The image has no signature.", "Sign it: apex sign --key KEY IMAGE@DIGEST."},
+	{SignatureUntrusted, "The image is signed, but by nobody whom the policy trusts.", "Sign it with an approved key, or add the signer to the TrustRoot and to requireSignatureFrom."},
+	{SignatureInvalid, "A signature is there and does not verify.", "Sign the image again."},
+	{SignatureRepository, "The signature was made for another repository.", "Sign the image under the repository that it is pulled from, or list the origin in the policy's signedRepositories."},
+	{SignatureSubject, "The signature is about another digest.", "Sign this digest."},
+	{SignatureThreshold, "Fewer trusted signers have signed than the policy asks for.", "Have the missing signers sign; they are listed under expected."},
+	{SignatureLogMissing, "The policy asks for a transparency log entry and the signature has none that verifies.", "Sign again with the transparency log on."},
+	{SignatureTimeMissing, "The certificate has expired and nothing trusted says that the signature was made before that.", "Sign again with a timestamp authority or the transparency log on."},
+	{SignatureKeyValidity, "The signature's time is outside of the key's validity.", "Sign again with a key that is valid."},
+	{SignatureIdentity, "The certificate's identity or issuer is not one that the trust root names.", "Sign with the identity that the trust root names, or change the trust root."},
+	{SignatureTooOld, "The image was built or signed before the time that the policy sets.", "Build and sign a newer image."},
+	{SignatureUnavailable, "Whether the image is signed could not be established.", "Look at the registry's error beside it, and ask again."},
+	{SignatureAnnotations, "The signature lacks an annotation that the policy asks for.", "Sign again with -a KEY=VALUE."},
+	{SignatureRevokedKey, "The key or identity that made the signature is revoked.", "Sign again with a key that is not revoked."},
+	{SignatureFormatDenied, "The signature has a format that the policy does not accept.", "Sign again in an accepted format."},
+
+	{AttestationMissing, "The image has no attestation of the type that the policy asks for.", "Attest it: apex attest --type TYPE --predicate FILE --key KEY IMAGE@DIGEST."},
+	{AttestationUntrusted, "An attestation of this type is there, but not signed by anyone whom the policy trusts.", "Attest again with an approved key."},
+	{AttestationInvalid, "An attestation is there and cannot be read or does not verify.", "Attest again."},
+	{AttestationUnavailable, "Whether the image has the attestation could not be established.", "Look at the registry's error beside it, and ask again."},
+	{AttestationPredicate, "The attestation's predicate does not satisfy the policy.", "Look at expected and found; produce a predicate that satisfies the policy."},
+
+	{ProvenanceMissing, "The image has no signed SLSA provenance.", "Attest it: apex attest --type slsaprovenance1 --predicate FILE --key KEY IMAGE@DIGEST."},
+	{ProvenanceBuilder, "The image was built by a builder that the policy does not name.", "Build it with an approved builder, or add the builder to the policy."},
+	{ProvenanceSource, "The image was built from a source repository that the policy does not name.", "Build it from an approved repository, or add the repository to the policy."},
+	{ProvenanceEntryPoint, "The image was built by another workflow than the policy names.", "Build it with the approved workflow."},
+	{ProvenanceInvalid, "The provenance cannot be read.", "Produce SLSA provenance v0.2 or v1 again."},
+	{ProvenanceTooOld, "The build is older than the policy allows.", "Build the image again."},
+	{ProvenanceBuildUnknown, "The provenance has a build type that the policy does not name.", "Use an approved build type."},
+
+	{SBOMMissing, "The image has no signed SBOM.", "Attest one: apex attest --type cyclonedx --predicate SBOM --key KEY IMAGE@DIGEST."},
+	{SBOMFormat, "The SBOM's format is not one that the policy accepts.", "Attest an SBOM in an accepted format."},
+	{SBOMInvalid, "The SBOM cannot be read or lists nothing.", "Produce the SBOM again."},
+
+	{ReportMissing, "There is no vulnerability report about this digest.", "Scan and attest: apex attest --type vuln --predicate REPORT --key KEY IMAGE@DIGEST, or hand it in with --report FILE."},
+	{ReportUnsigned, "A vulnerability report is there, but nobody trusted signed it.", "Attest the report with the scanner's key."},
+	{ReportStale, "The newest vulnerability report is older than the policy allows.", "Scan the digest again and attest the new report."},
+	{ReportFuture, "The vulnerability report claims to be from the future.", "Correct the scanner's clock and scan again."},
+	{ReportScanner, "The vulnerability report is from another scanner than the policy names.", "Scan with the scanner that the policy names."},
+	{ReportSubject, "The vulnerability report is about another digest.", "Scan this digest."},
+	{ReportFailed, "The scan behind the report failed or did not finish, so it proves nothing.", "Scan again and look at the scanner's errors."},
+	{ReportInvalid, "The vulnerability report cannot be read.", "Produce it again in a supported format."},
+	{ReportUnavailable, "Whether there is a vulnerability report could not be established.", "Look at the registry's error beside it, and ask again."},
+	{VulnerabilityOver, "The image has vulnerabilities at or above the severity that the policy blocks.", "Update the packages that are listed under found, and build again; or ask for a PolicyException."},
+	{SeverityUnknown, "The image has vulnerabilities without a severity, and the policy blocks those.", "Find out their severity, or set unknownSeverity: Allow in the policy."},
+
+	{BaseUnapproved, "The image's layers do not begin with those of any approved base image.", "Build FROM an approved base image."},
+	{BasePattern, "The base image that is named is not matched by any approved pattern.", "Use an approved base, or the pattern that is offered under expected."},
+	{BaseNotLocked, "No approved base image has a digest in the lock file, so no base can be proved.", "Run apex base update and commit the lock file."},
+	{BaseForged, "The image names an approved base in its annotations, but its layers are others.", "Build FROM the base that is named."},
+	{BaseUnknown, "The image's layers could not be established.", "Look at the registry's error beside it, and ask again."},
+
+	{ExceptionExpired, "The exception has expired.", "Mend the cause, or have a new exception approved."},
+	{ExceptionUnsigned, "The exception is not signed by an approver whom the trust root names.", "Have an approver sign it: apex sign --exception FILE --key KEY."},
+	{ExceptionSelfApproved, "The exception's author approved it.", "Have another person approve it."},
+	{ExceptionSubject, "The exception names no digest.", "Name the digest, not a tag."},
+	{ExceptionNoExpiry, "The exception has no expiry.", "Give it an expiry."},
+	{ExceptionConflict, "Two exceptions cover the same check.", "Delete one of the two."},
+}
