@@ -1,0 +1,92 @@
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apexlogic/apex/internal/bounded"
+)
+
+// errRate is wrapped by the error about a body that only drips.
+var errRate = errors.New("slow body")
+
+// watch judges a body by its average rate once the grace is over.
+type watch struct {
+	mu      sync.Mutex
+	timer   *time.Timer
+	stopped bool
+}
+
+// watchRate starts a watch over the bytes counted in got. It calls tooSlow, at
+// most once, when they have come more slowly than the limit.
+func watchRate(l Limits, got *atomic.Int64, tooSlow func()) *watch {
+	w := &watch{}
+	started := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(l.Grace, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.stopped {
+			return
+		}
+		if float64(got.Load()) < time.Since(started).Seconds()*float64(l.MinRate) {
+			tooSlow()
+			return
+		}
+		w.timer.Reset(max(l.Grace/5, 10*time.Millisecond))
+	})
+	return w
+}
+
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	w.timer.Stop()
+}
+
+// readBody reads to the end, into one buffer of the right size when the
+// length is known. It never trusts the length for more than 64 KiB at a time.
+func readBody(r io.Reader, limit, announced int64) ([]byte, error) {
+	const step = 64 << 10
+	buf := make([]byte, 0, min(max(announced, 511)+1, step))
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > limit {
+			return buf[:limit], fmt.Errorf("%w of %d bytes", bounded.ErrTooLarge, limit)
+		}
+		if err == io.EOF {
+			return buf, nil
+		}
+		if err != nil {
+			return buf, err
+		}
+	}
+}
+
+// countedBody counts bytes for the meter and the rate, and takes them from the call's budget.
+type countedBody struct {
+	r    io.Reader
+	n    *atomic.Int64
+	left *budget
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.n.Add(int64(n))
+	if n > 0 {
+		if tooMany := b.left.take(int64(n)); tooMany != nil {
+			return n, tooMany
+		}
+	}
+	return n, err
+}
