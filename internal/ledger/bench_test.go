@@ -1,0 +1,165 @@
+package ledger
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	benchWriters = 1024
+	benchPayload = 300
+)
+
+// cpuTime returns the processor time that this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// drive calls append n times from benchWriters goroutines, and returns how long
+// it took and the 99th percentile of one call.
+func drive(tb testing.TB, n int, append func([]byte) error) (took, p99, cpu time.Duration) {
+	payload := make([]byte, benchPayload)
+	waits := make([]time.Duration, n)
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	var wg sync.WaitGroup
+	cpu = cpuTime()
+	start := time.Now()
+	for range benchWriters {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				at := time.Now()
+				if err := append(payload); err != nil {
+					failed.Store(&err)
+					return
+				}
+				waits[i] = time.Since(at)
+			}
+		})
+	}
+	wg.Wait()
+	took, cpu = time.Since(start), cpuTime()-cpu
+	if err := failed.Load(); err != nil {
+		tb.Fatal(*err)
+	}
+	slices.Sort(waits)
+	return took, waits[n*99/100], cpu
+}
+
+// bareLog is group commit and nothing else: length, payload, one fsync for all
+// that wait.
+type bareLog struct {
+	f    *os.File
+	mu   sync.Mutex
+	buf  []byte
+	wait []chan error
+	wake chan struct{}
+}
+
+func newBareLog(tb testing.TB) *bareLog {
+	f, err := os.Create(filepath.Join(tb.TempDir(), "bare"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b := &bareLog{f: f, wake: make(chan struct{}, 1)}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range b.wake {
+			b.mu.Lock()
+			buf, wait := b.buf, b.wait
+			b.buf, b.wait = nil, nil
+			b.mu.Unlock()
+			_, err := b.f.Write(buf)
+			if err == nil {
+				err = b.f.Sync()
+			}
+			for _, c := range wait {
+				c <- err
+			}
+		}
+	}()
+	tb.Cleanup(func() { close(b.wake); <-done; f.Close() })
+	return b
+}
+
+func (b *bareLog) append(p []byte) error {
+	done := make(chan error, 1)
+	b.mu.Lock()
+	b.buf = append(append(b.buf, byte(len(p)>>8), byte(len(p))), p...)
+	b.wait = append(b.wait, done)
+	b.mu.Unlock()
+	signal(b.wake)
+	return <-done
+}
+
+// BenchmarkDurable1024Writers is the ledger and, in the same run, a bare
+// group-commit file: 1,024 writers, 300-byte payloads, each call returns after
+// its fsync.
+func BenchmarkDurable1024Writers(b *testing.B) {
+	const n = 50_000
+	for b.Loop() {
+		bare := newBareLog(b)
+		bareTook, bareP99, bareCPU := drive(b, n, bare.append)
+		l := open(b, b.TempDir(), Options{})
+		took, p99, cpu := drive(b, n, func(p []byte) error {
+			_, err := l.Append(b.Context(), Record{Type: TypeVerdict, Data: p}, Durable)
+			return err
+		})
+		closeLedger(b, l)
+		rate, bareRate := float64(n)/took.Seconds(), float64(n)/bareTook.Seconds()
+		b.ReportMetric(rate, "appends/s")
+		b.ReportMetric(rate/bareRate, "x-bare")
+		b.ReportMetric(float64(p99.Microseconds())/1000, "p99-ms")
+		b.ReportMetric(float64(cpu.Microseconds())/float64(n), "cpu-us/append")
+		b.ReportMetric(bareRate, "bare/s")
+		b.ReportMetric(float64(bareP99.Microseconds())/1000, "bare-p99-ms")
+		b.ReportMetric(float64(bareCPU.Microseconds())/float64(n), "bare-cpu-us/append")
+	}
+}
+
+// BenchmarkOpenAppendClose is what a command pays that records one verdict: with
+// a small open segment, and with one that is nearly full.
+func BenchmarkOpenAppendClose(b *testing.B) {
+	for _, before := range []int{0, 20_000} {
+		b.Run(fmt.Sprintf("open-segment-of-%d-records", before), func(b *testing.B) {
+			dir := b.TempDir()
+			l := open(b, dir, Options{})
+			batch := make([]Record, before)
+			for i := range batch {
+				batch[i] = Record{Type: TypeVerdict, Data: make([]byte, benchPayload)}
+			}
+			if _, err := l.AppendBatch(b.Context(), batch, Durable); err != nil {
+				b.Fatal(err)
+			}
+			closeLedger(b, l)
+			cpu := cpuTime()
+			for b.Loop() {
+				l, err := Open(b.Context(), dir, Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				mustAppend(b, l, Durable, "{}")
+				if err := l.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N)/1000, "cpu-ms/op")
+		})
+	}
+}
