@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -182,4 +183,14 @@ func (f *fixture) putImage(repo, ref, seed string) verdict.Digest {
 func copyDiscard(rc io.ReadCloser) (int64, error) {
 	defer rc.Close()
 	return io.Copy(io.Discard, rc)
+}
+
+// staticUsers authenticates names with fixed passwords.
+type staticUsers map[string]string
+
+func (s staticUsers) Authenticate(_ context.Context, user, password string) (Principal, error) {
+	if want, ok := s[user]; !ok || want != password {
+		return Principal{}, ErrCredentials
+	}
+	return Principal{Name: user}, nil
 }
