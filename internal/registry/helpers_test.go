@@ -194,3 +194,21 @@ func (s staticUsers) Authenticate(_ context.Context, user, password string) (Pri
 	}
 	return Principal{Name: user}, nil
 }
+
+// killable makes requests to a process that may die at any moment.
+type killable struct{ url, user, pass string }
+
+// do reports whether the request was answered with 201.
+func (k *killable) do(method, path, body string) bool {
+	req, err := http.NewRequest(method, k.url+path, strings.NewReader(body))
+	if err != nil {
+		return false
+	}
+	req.SetBasicAuth(k.user, k.pass)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == 201
+}
