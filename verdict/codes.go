@@ -83,17 +83,15 @@ const (
 	SignatureKeyValidity  Code = "image.signature.key.validity"
 	SignatureIdentity     Code = "image.signature.identity"
 	SignatureTooOld       Code = "image.signature.too-old"
-	SignatureUnavailable  Code = "image.signature.unavailable"
 	SignatureAnnotations  Code = "image.signature.annotations"
 	SignatureRevokedKey   Code = "image.signature.key.revoked"
 	SignatureFormatDenied Code = "image.signature.format"
 
 	// Attestations.
-	AttestationMissing     Code = "image.attestation.missing"
-	AttestationUntrusted   Code = "image.attestation.untrusted"
-	AttestationInvalid     Code = "image.attestation.invalid"
-	AttestationUnavailable Code = "image.attestation.unavailable"
-	AttestationPredicate   Code = "image.attestation.predicate"
+	AttestationMissing   Code = "image.attestation.missing"
+	AttestationUntrusted Code = "image.attestation.untrusted"
+	AttestationInvalid   Code = "image.attestation.invalid"
+	AttestationPredicate Code = "image.attestation.predicate"
 
 	// Provenance.
 	ProvenanceMissing      Code = "image.provenance.missing"
@@ -118,7 +116,6 @@ const (
 	ReportSubject     Code = "image.vulnerability.report.subject"
 	ReportFailed      Code = "image.vulnerability.report.failed"
 	ReportInvalid     Code = "image.vulnerability.report.invalid"
-	ReportUnavailable Code = "image.vulnerability.report.unavailable"
 	VulnerabilityOver Code = "image.vulnerability.threshold"
 	SeverityUnknown   Code = "image.vulnerability.severity.unknown"
 
@@ -127,7 +124,6 @@ const (
 	BasePattern    Code = "image.base.pattern"
 	BaseNotLocked  Code = "image.base.not-locked"
 	BaseForged     Code = "image.base.forged"
-	BaseUnknown    Code = "image.base.unknown"
 
 	// Exceptions.
 	ExceptionExpired      Code = "exception.expired"
@@ -194,7 +190,6 @@ var table = []CodeInfo{
 	{SignatureKeyValidity, "The signature's time is outside of the key's validity.", "Sign again with a key that is valid."},
 	{SignatureIdentity, "The certificate's identity or issuer is not one that the trust root names.", "Sign with the identity that the trust root names, or change the trust root."},
 	{SignatureTooOld, "The image was built or signed before the time that the policy sets.", "Build and sign a newer image."},
-	{SignatureUnavailable, "Whether the image is signed could not be established.", "Look at the registry's error beside it, and ask again."},
 	{SignatureAnnotations, "The signature lacks an annotation that the policy asks for.", "Sign again with -a KEY=VALUE."},
 	{SignatureRevokedKey, "The key or identity that made the signature is revoked.", "Sign again with a key that is not revoked."},
 	{SignatureFormatDenied, "The signature has a format that the policy does not accept.", "Sign again in an accepted format."},
@@ -202,7 +197,6 @@ var table = []CodeInfo{
 	{AttestationMissing, "The image has no attestation of the type that the policy asks for.", "Attest it: apex attest --type TYPE --predicate FILE --key KEY IMAGE@DIGEST."},
 	{AttestationUntrusted, "An attestation of this type is there, but not signed by anyone whom the policy trusts.", "Attest again with an approved key."},
 	{AttestationInvalid, "An attestation is there and cannot be read or does not verify.", "Attest again."},
-	{AttestationUnavailable, "Whether the image has the attestation could not be established.", "Look at the registry's error beside it, and ask again."},
 	{AttestationPredicate, "The attestation's predicate does not satisfy the policy.", "Look at expected and found; produce a predicate that satisfies the policy."},
 
 	{ProvenanceMissing, "The image has no signed SLSA provenance.", "Attest it: apex attest --type slsaprovenance1 --predicate FILE --key KEY IMAGE@DIGEST."},
@@ -225,7 +219,6 @@ var table = []CodeInfo{
 	{ReportSubject, "The vulnerability report is about another digest.", "Scan this digest."},
 	{ReportFailed, "The scan behind the report failed or did not finish, so it proves nothing.", "Scan again and look at the scanner's errors."},
 	{ReportInvalid, "The vulnerability report cannot be read.", "Produce it again in a supported format."},
-	{ReportUnavailable, "Whether there is a vulnerability report could not be established.", "Look at the registry's error beside it, and ask again."},
 	{VulnerabilityOver, "The image has vulnerabilities at or above the severity that the policy blocks.", "Update the packages that are listed under found, and build again; or ask for a PolicyException."},
 	{SeverityUnknown, "The image has vulnerabilities without a severity, and the policy blocks those.", "Find out their severity, or set unknownSeverity: Allow in the policy."},
 
@@ -233,7 +226,6 @@ var table = []CodeInfo{
 	{BasePattern, "The base image that is named is not matched by any approved pattern.", "Use an approved base, or the pattern that is offered under expected."},
 	{BaseNotLocked, "No approved base image has a digest in the lock file, so no base can be proved.", "Run apex base update and commit the lock file."},
 	{BaseForged, "The image names an approved base in its annotations, but its layers are others.", "Build FROM the base that is named."},
-	{BaseUnknown, "The image's layers could not be established.", "Look at the registry's error beside it, and ask again."},
 
 	{ExceptionExpired, "The exception has expired.", "Mend the cause, or have a new exception approved."},
 	{ExceptionUnsigned, "The exception is not signed by an approver whom the trust root names.", "Have an approver sign it: apex sign --exception FILE --key KEY."},

@@ -78,7 +78,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="self.name == 'RequireImageSignature' ? has(self.parameters.requireSignatureFrom) : !(has(self.parameters.requireSignatureFrom) || has(self.parameters.threshold) || has(self.parameters.signedRepositories) || has(self.parameters.unboundSignatures) || has(self.parameters.requireLog) || has(self.parameters.builtAfter) || has(self.parameters.signatureAnnotations))",message="requireSignatureFrom is needed by RequireImageSignature; it and threshold, signedRepositories, unboundSignatures, requireLog, builtAfter, signatureAnnotations belong to RequireImageSignature alone"
 // +kubebuilder:validation:XValidation:rule="self.name == 'VulnerabilityScanThreshold' ? (has(self.parameters.maxSeverity) != has(self.parameters.blockAtOrAbove)) && has(self.parameters.vulnerabilityScanner) : !(has(self.parameters.maxSeverity) || has(self.parameters.blockAtOrAbove) || has(self.parameters.vulnerabilityScanner) || has(self.parameters.maxReportAge) || has(self.parameters.unknownSeverity) || has(self.parameters.ignoreUnfixed))",message="VulnerabilityScanThreshold needs vulnerabilityScanner and either maxSeverity or blockAtOrAbove; they and maxReportAge, unknownSeverity, ignoreUnfixed belong to VulnerabilityScanThreshold alone"
-// +kubebuilder:validation:XValidation:rule="self.name == 'AllowOnlyApprovedBaseImages' ? has(self.parameters.allowedBaseImages) : !has(self.parameters.allowedBaseImages)",message="allowedBaseImages is needed by AllowOnlyApprovedBaseImages and belongs to it alone"
+// +kubebuilder:validation:XValidation:rule="self.name == 'AllowOnlyApprovedBaseImages' ? has(self.parameters.allowedBaseImages) : !(has(self.parameters.allowedBaseImages) || has(self.parameters.baseProvenanceFrom))",message="allowedBaseImages is needed by AllowOnlyApprovedBaseImages; it and baseProvenanceFrom belong to it alone"
 // +kubebuilder:validation:XValidation:rule="self.name == 'RequireProvenance' ? has(self.parameters.provenanceFrom) && has(self.parameters.builders) : !(has(self.parameters.provenanceFrom) || has(self.parameters.builders) || has(self.parameters.sourceRepositories) || has(self.parameters.entryPoints) || has(self.parameters.buildTypes) || has(self.parameters.maxBuildAge))",message="RequireProvenance needs provenanceFrom and builders; they and sourceRepositories, entryPoints, buildTypes, maxBuildAge belong to RequireProvenance alone"
 // +kubebuilder:validation:XValidation:rule="self.name == 'RequireAttestation' ? has(self.parameters.attestations) : !has(self.parameters.attestations)",message="attestations is needed by RequireAttestation and belongs to it alone"
 // +kubebuilder:validation:XValidation:rule="self.name == 'RequireSBOM' ? has(self.parameters.sbomFrom) : !(has(self.parameters.sbomFrom) || has(self.parameters.sbomFormats))",message="sbomFrom is needed by RequireSBOM; it and sbomFormats belong to RequireSBOM alone"
@@ -189,6 +189,7 @@ type VulnerabilityParameters struct {
 	// MaxReportAge is how old the report may be, from the end of the scan.
 	// Default: 24h.
 	// +optional
+	// +kubebuilder:validation:Format=duration
 	MaxReportAge *metav1.Duration `json:"maxReportAge,omitempty"`
 
 	// UnknownSeverity says whether a finding without any severity blocks.
@@ -215,6 +216,15 @@ type BaseImageParameters struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=512
 	AllowedBaseImages []string `json:"allowedBaseImages,omitempty"`
+
+	// BaseProvenanceFrom names the TrustRoot entries whose signed provenance
+	// proves a base too, by naming it as a resolved dependency.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	BaseProvenanceFrom []string `json:"baseProvenanceFrom,omitempty"`
 }
 
 // ProvenanceParameters belong to RequireProvenance.
@@ -265,6 +275,7 @@ type ProvenanceParameters struct {
 
 	// MaxBuildAge is how long ago the build may have finished.
 	// +optional
+	// +kubebuilder:validation:Format=duration
 	MaxBuildAge *metav1.Duration `json:"maxBuildAge,omitempty"`
 }
 

@@ -29,10 +29,11 @@ const (
 	NeedSignatures
 	NeedAttestations
 	NeedReports
+	NeedProvenance
 	needEnd
 )
 
-var needNames = []string{"image", "signatures", "attestations", "reports"}
+var needNames = []string{"image", "signatures", "attestations", "reports", "provenance"}
 
 // Has reports whether n holds all of want.
 func (n Need) Has(want Need) bool { return n&want == want }
@@ -193,4 +194,5 @@ type Set struct {
 	Signatures   Fact[[]Signature]
 	Attestations Fact[[]Attestation]
 	Reports      Fact[[]Report]
+	Provenance   Fact[[]Provenance]
 }

@@ -57,6 +57,9 @@ type Report struct {
 	Finished  time.Time `json:"finished,omitzero"`
 	// Subject is the digest that was scanned; "" when the report names none.
 	Subject verdict.Digest `json:"subject,omitempty"`
+	// Config is the digest of the scanned image's configuration; scanners that
+	// name an image by its ID mean this one.
+	Config verdict.Digest `json:"config,omitempty"`
 	// Code is verdict.OK when the scan finished and could be read.
 	Code     verdict.Code    `json:"code"`
 	Detail   string          `json:"detail,omitempty"`
