@@ -464,6 +464,9 @@ func (c *call) legacy(ctx context.Context, subject verdict.Digest, suffix string
 		layers = layers[len(layers)-c.limits.Artifacts:]
 		tooMany = faultf(verdict.RegistryTooMany, "tag %s: more than %d signatures; remove old ones", tag, c.limits.Artifacts)
 	}
+	if len(layers) == 0 {
+		return nil, nil
+	}
 	a := Artifact{Manifest: m, Type: kind, Tag: tag, Annotations: doc.Annotations}
 	if a.Layers, err = c.readLayers(ctx, layers); err != nil {
 		return nil, fmt.Errorf("tag %s: %w", tag, err)

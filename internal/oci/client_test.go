@@ -37,6 +37,14 @@ func newClientWith(t testing.TB, o oci.Options, servers ...*ocitest.Server) *oci
 	return c
 }
 
+func mustParse(text string) reference.Reference {
+	ref, err := reference.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return ref
+}
+
 func parse(t testing.TB, text string) reference.Reference {
 	t.Helper()
 	ref, err := reference.Parse(text)

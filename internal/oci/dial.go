@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,11 +110,11 @@ func newGuard(allow []string) (*guard, error) {
 			continue
 		}
 		// "127.0.0.1:5000" is a host with a port; so is "registry.local:5000".
-		host, _, err := net.SplitHostPort(entry)
+		host, port, err := net.SplitHostPort(entry)
 		if err != nil {
-			host = entry
+			host, port = entry, "0"
 		}
-		if host == "" || strings.ContainsAny(host, "/@ *") {
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil || host == "" || strings.ContainsAny(host, "/@ *") {
 			return nil, fmt.Errorf("allow private %q: write a host, host:port, an IP address or a CIDR", entry)
 		}
 		g.hosts[strings.ToLower(entry)] = true

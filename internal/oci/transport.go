@@ -287,9 +287,6 @@ func (c *call) target(h *host, scheme, path string) (*url.URL, error) {
 // registry at a public address can only send us to public addresses, even if
 // the options open private ones: those were opened for somebody else.
 func (c *call) hop(h *host, u *url.URL) (*http.Transport, error) {
-	if u.User != nil || u.Hostname() == "" {
-		return nil, faultf(verdict.RegistryAnswer, "%s sends us to a URL without a host, or with a user in it", h.name)
-	}
 	own := strings.EqualFold(u.Host, h.name)
 	plainOwn := false
 	if own {
@@ -304,6 +301,9 @@ func (c *call) hop(h *host, u *url.URL) (*http.Transport, error) {
 		return nil, faultf(verdict.RegistryAddress, "%s sends us to %s over plain HTTP", h.name, u.Host)
 	default:
 		return nil, faultf(verdict.RegistryAddress, "%s sends us to a %.16q URL", h.name, u.Scheme)
+	}
+	if u.User != nil || u.Hostname() == "" {
+		return nil, faultf(verdict.RegistryAnswer, "%s sends us to a URL without a host, or with a user in it", h.name)
 	}
 	if own {
 		return c.open, nil
