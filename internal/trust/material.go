@@ -221,6 +221,11 @@ type timestampAuthority struct {
 }
 
 func newTimestampAuthority(tsa *root.SigstoreTimestampingAuthority) root.TimestampingAuthority {
+	if named := *tsa; tsa.URI == "" && tsa.Root != nil {
+		// Authorities are told apart by their address; one without has its root's name.
+		named.URI = tsa.Root.Subject.String()
+		tsa = &named
+	}
 	if tsa.Leaf == nil || tsa.Root == nil {
 		return tsa // the response names its signer: there is nothing to remember
 	}
