@@ -1,0 +1,213 @@
+package manifest
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/apexlogic/apex/internal/oci/reference"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// loose reads a scalar that the table says nothing about.
+func (x *extractor) loose(n *node, r role, key string, s scope) error {
+	text := n.text
+	if text == "" || n.typ == typeOther || n.typ == typeNull {
+		return nil
+	}
+	image, sure := isImageKey(key)
+	switch {
+	case r == roleSchema || r == roleAnnotations || r == roleData:
+		// Prose and settings: only text that is a whole reference by itself.
+		if r != roleSchema && sure {
+			return x.looseImage(n, strings.ContainsAny(text, ":/"), s)
+		}
+		return x.byText(n, isModelKey(key) || strings.Contains(fold(key), "model"), true, s)
+	case image:
+		return x.looseImage(n, sure, s)
+	case isModelKey(key) && n.typ != typeTagged && !isPlaceholder(text):
+		return x.modelText(n, text, x.modelClass(s), "", s)
+	case isModelKey(key):
+		return x.unresolvedModel(n, s)
+	}
+	return x.byText(n, false, false, s)
+}
+
+// looseImage reads a field that is named like an image's in a place that nobody
+// knows. sure means that whatever is no image must be explained.
+func (x *extractor) looseImage(n *node, sure bool, s scope) error {
+	text := n.text
+	switch trimmed := strings.TrimSpace(text); {
+	case text == "true" || text == "false" || isPattern(text) && !isPlaceholder(text):
+		return nil // a switch, or what a policy matches images with
+	case strings.ContainsAny(trimmed, " \t\r\n") && !isPlaceholder(text):
+		return x.byText(n, false, false, s) // prose
+	}
+	if n.typ == typeTagged || isPlaceholder(text) {
+		if !sure {
+			return nil
+		}
+		return x.unresolved(n, text, verdict.ReferenceUnresolved, "the image depends on a value that is not known here: render the manifest first, or give the parameter's value", s)
+	}
+	bare := text
+	switch scheme := schemeOf(text); scheme {
+	case "":
+	case "docker", "docker-image", "containers-storage":
+		_, bare, _ = strings.Cut(text, "://")
+	case "http", "https", "file", "data":
+		return x.byText(n, false, false, s) // a picture's address
+	default:
+		if looksLikeModel(text, true, false) {
+			return x.modelText(n, text, ClassUnclassified, "", s)
+		}
+	}
+	if !sure && !strings.ContainsAny(bare, ":/@") {
+		return nil
+	}
+	ref, err := reference.Parse(bare)
+	if err != nil {
+		if !sure {
+			return nil
+		}
+		return x.unresolved(n, text, verdict.ReferenceInvalid, err.Error(), s)
+	}
+	return x.found(n, Ref{Class: ClassUnclassified, Text: text, Reference: ref}, s)
+}
+
+// byText reports a string that is an image or a model by its looks.
+func (x *extractor) byText(n *node, announced, settings bool, s scope) error {
+	text := n.text
+	if ref, ok := looksLikeImage(text); ok {
+		return x.found(n, Ref{Class: ClassUnclassified, Text: text, Reference: ref}, s)
+	}
+	if rest, ok := strings.CutPrefix(text, "docker://"); ok {
+		if ref, err := reference.Parse(rest); err == nil {
+			return x.found(n, Ref{Class: ClassUnclassified, Text: text, Reference: ref}, s)
+		}
+	}
+	if looksLikeModel(text, announced, settings) {
+		if isPlaceholder(text) {
+			return x.unresolvedModel(n, s)
+		}
+		return x.modelText(n, text, ClassUnclassified, "", s)
+	}
+	return nil
+}
+
+// composed reads an image that is written in parts, as Helm values, Kustomize
+// and many operators have it.
+func (x *extractor) composed(n *node, key string, s scope) error {
+	image, _ := isImageKey(key)
+	if !image {
+		return nil
+	}
+	part := func(names ...string) (text string, there bool) {
+		for _, name := range names {
+			if v := n.get(name); v != nil && v.kind == scalar {
+				if v.isNull() {
+					return "", true
+				}
+				return v.text, true
+			}
+		}
+		return "", false
+	}
+	name, _ := part("newName", "repository", "repo")
+	tag, tagged := part("newTag", "tag", "version")
+	digest, _ := part("digest", "sha")
+	if plain, _ := part("name"); name == "" && plain != "" && (tagged || digest != "") {
+		name = plain
+	}
+	if name == "" {
+		return nil
+	}
+	text := name
+	if registry, _ := part("registry", "hub"); registry != "" {
+		text = strings.TrimSuffix(registry, "/") + "/" + text
+	}
+	switch {
+	case tag != "":
+		text += ":" + tag
+	case tagged && digest == "":
+		return x.unresolved(n, text, verdict.ReferenceUnresolved, "the tag is empty, and what fills it in is not known here: render the manifest first", s)
+	}
+	if digest != "" {
+		if !strings.Contains(digest, ":") {
+			digest = "sha256:" + digest
+		}
+		text += "@" + digest
+	}
+	if isPlaceholder(text) {
+		return x.unresolved(n, text, verdict.ReferenceUnresolved, "the image depends on a value that is not known here: render the manifest first", s)
+	}
+	ref, err := reference.Parse(text)
+	if err != nil {
+		return x.unresolved(n, text, verdict.ReferenceInvalid, err.Error(), s)
+	}
+	return x.found(n, Ref{Class: ClassUnclassified, Text: text, Reference: ref}, s)
+}
+
+// model reads a field that must hold a model's location, or code's.
+func (x *extractor) model(n *node, r role, s scope) error {
+	switch {
+	case n.typ == typeOther:
+		return problem(n.line, n.col, "a model that is not a string: write one URI")
+	case r == roleCode && (n.isNull() || schemeOf(n.text) == "" && !isPlaceholder(n.text)):
+		return nil // a path inside of the image
+	case n.isNull() || n.text == "":
+		return x.unresolved(n, "", verdict.ReferenceUnresolved, "the model is empty: name one", s)
+	case n.typ == typeTagged || isPlaceholder(n.text):
+		return x.unresolvedModel(n, s)
+	}
+	return x.modelText(n, n.text, ClassModel, "", s)
+}
+
+// modelText reports a model; revision is what stands beside it.
+func (x *extractor) modelText(n *node, text string, class Class, revision string, s scope) error {
+	if why := checkModel(text); why != "" {
+		return x.unresolved(n, text, verdict.ReferenceInvalid, "the model's location has "+why, s)
+	}
+	m := Ref{Class: class, Text: text, Model: text, Revision: revision}
+	if scheme := schemeOf(text); scheme == "oci" || strings.HasPrefix(scheme, "oci+") {
+		ref, err := reference.Parse(text[len(scheme)+len("://"):])
+		if err != nil {
+			return x.unresolved(n, text, verdict.ReferenceInvalid, err.Error(), s)
+		}
+		m.Reference = ref
+	}
+	return x.found(n, m, s)
+}
+
+func (x *extractor) unresolvedModel(n *node, s scope) error {
+	return x.unresolved(n, n.text, verdict.ReferenceUnresolved, "the model depends on a value that is not known here: render the manifest first, or give the parameter's value", s)
+}
+
+func (x *extractor) modelClass(s scope) Class {
+	if s.obj.known {
+		return ClassModel
+	}
+	return ClassUnclassified
+}
+
+// modelStorage reads KServe's storage: a path in a bucket. The bucket stands in
+// the parameters, or in a Secret where nothing here can see it.
+func (x *extractor) modelStorage(n *node, s scope) error {
+	if n.isNull() {
+		return nil
+	}
+	if n.kind != mapping {
+		return problem(n.line, n.col, "storage is not a mapping: write key and path")
+	}
+	if v := n.get("storageUri"); v != nil {
+		return x.model(v, roleModel, s)
+	}
+	path, parameters := n.str("path"), n.get("parameters")
+	scheme, bucket := parameters.str("type"), parameters.str("bucket")
+	if scheme == "" || bucket == "" {
+		return x.unresolved(n, path, verdict.ReferenceUnresolved, "the model's bucket stands in a Secret: name it in storage.parameters (type and bucket), or use storageUri", s)
+	}
+	text := fmt.Sprintf("%s://%s/%s", scheme, strings.Trim(bucket, "/"), strings.TrimLeft(path, "/"))
+	if isPlaceholder(text) {
+		return x.unresolved(n, text, verdict.ReferenceUnresolved, "the model depends on a value that is not known here: render the manifest first", s)
+	}
+	return x.modelText(n, text, ClassModel, "", s)
+}
