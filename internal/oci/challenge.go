@@ -122,7 +122,8 @@ func cutValue(s string) (value, rest string, err error) {
 		if end < 0 {
 			end = len(s)
 		}
-		if end == 0 {
+		visible := strings.IndexFunc(s[:end], func(r rune) bool { return r <= ' ' || r >= 0x7f }) < 0
+		if end == 0 || !visible {
 			return "", "", errChallenge
 		}
 		return s[:end], s[end:], nil

@@ -2,9 +2,10 @@ package oci
 
 import (
 	"context"
-	"fmt"
 	"runtime/debug"
 	"sync"
+
+	"github.com/apexlogic/apex/verdict"
 )
 
 // group makes concurrent equal calls one call. The work runs for as long as
@@ -62,7 +63,7 @@ func (g *group[T]) do(ctx context.Context, key string, work func(context.Context
 func (g *group[T]) run(ctx context.Context, key string, f *flight[T], work func(context.Context) (T, error)) {
 	defer func() {
 		if p := recover(); p != nil {
-			f.err = fmt.Errorf("panic in a registry call: %v\n%s", p, debug.Stack())
+			f.err = faultf(verdict.Internal, "panic in a registry call: %v\n%s", p, debug.Stack())
 		}
 		f.cancel()
 		g.mu.Lock()
