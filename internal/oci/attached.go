@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -177,14 +178,14 @@ func (c *call) tagged(ctx context.Context, tag string) (Manifest, error) {
 }
 
 // parseListing reads an index of referrers: the first limit entries, and an
-// error when there are more.
+// error when there are more. As for decodeManifest, the bytes have been checked.
 func parseListing(m *Manifest, limit int) ([]Descriptor, error) {
 	if m.MediaType != MediaTypeIndex {
 		return nil, faultf(verdict.RegistryAnswer, "it is no index of referrers but %s", m.MediaType)
 	}
 	var idx indexJSON
-	if err := decode(verdict.RegistryAnswer, "listing", m.Raw, &idx); err != nil {
-		return nil, err
+	if err := json.Unmarshal(m.Raw, &idx); err != nil {
+		return nil, faultf(verdict.RegistryAnswer, "the listing cannot be read: %w", short(err))
 	}
 	var tooMany error
 	if len(idx.Manifests) > limit {

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,8 +66,8 @@ func parseIndex(raw []byte) ([]Platform, error) {
 		return nil, err
 	}
 	var idx indexJSON
-	if err := decode(verdict.RegistryAnswer, "index", raw, &idx); err != nil {
-		return nil, err
+	if err := json.Unmarshal(raw, &idx); err != nil {
+		return nil, faultf(verdict.RegistryAnswer, "the index cannot be read: %w", short(err))
 	}
 	if len(idx.Manifests) > maxIndexEntries {
 		return nil, faultf(verdict.RegistryTooMany, "the index has %d entries; the limit is %d", len(idx.Manifests), maxIndexEntries)
