@@ -43,7 +43,7 @@ func Canonical(doc []byte) ([]byte, error) {
 	if len(doc) > maxDocument {
 		return nil, fmt.Errorf("document: %w of %d bytes", bounded.ErrTooLarge, maxDocument)
 	}
-	if err := bounded.CheckJSON(doc, maxDepth); err != nil {
+	if err := checkJSON(doc); err != nil {
 		return nil, fmt.Errorf("document: %w", err)
 	}
 	out, err := jsoncanonicalizer.Transform(doc)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/apexlogic/apex/internal/bounded"
 )
@@ -43,10 +44,19 @@ func parseEnvelope(raw []byte) (*envelope, error) {
 	if len(raw) > maxBundle {
 		return nil, fmt.Errorf("envelope: %w of %d bytes", bounded.ErrTooLarge, maxBundle)
 	}
-	if err := bounded.CheckJSON(raw, maxDepth); err != nil {
+	if err := checkJSON(raw); err != nil {
 		return nil, fmt.Errorf("envelope: %w", err)
 	}
 	return decodeEnvelope(raw)
+}
+
+// checkJSON refuses JSON that two readers could read differently: duplicate
+// keys, text that is not UTF-8, nesting beyond every need.
+func checkJSON(raw []byte) error {
+	if !utf8.Valid(raw) {
+		return errors.New("it is not UTF-8")
+	}
+	return bounded.CheckJSON(raw, maxDepth)
 }
 
 // decodeEnvelope is parseEnvelope for JSON that was checked already.

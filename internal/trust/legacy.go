@@ -110,7 +110,7 @@ func parseSimpleSigning(payload []byte) (*simpleDocument, error) {
 	if len(payload) > maxPayload {
 		return nil, fmt.Errorf("payload: %w of %d bytes", bounded.ErrTooLarge, maxPayload)
 	}
-	if err := bounded.CheckJSON(payload, maxDepth); err != nil {
+	if err := checkJSON(payload); err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
 	top, err := object(payload, "critical", "optional")

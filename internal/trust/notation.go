@@ -154,7 +154,7 @@ func parseNotation(raw []byte, mediaType string) (*signature.EnvelopeContent, er
 	var err error
 	switch mediaType {
 	case jws.MediaTypeEnvelope:
-		if err := bounded.CheckJSON(raw, maxDepth); err != nil {
+		if err := checkJSON(raw); err != nil {
 			return nil, fmt.Errorf("notation envelope: %w", err)
 		}
 		env, err = jws.ParseEnvelope(raw)
@@ -186,7 +186,7 @@ func parseTarget(p *signature.Payload) (*notationTarget, error) {
 	if p.ContentType != MediaTypeNotationPayload {
 		return nil, fmt.Errorf("notation payload: content type is %q, expected %q", clip(p.ContentType), MediaTypeNotationPayload)
 	}
-	if err := bounded.CheckJSON(p.Content, maxDepth); err != nil {
+	if err := checkJSON(p.Content); err != nil {
 		return nil, fmt.Errorf("notation payload: %w", err)
 	}
 	top, err := object(p.Content, "targetArtifact")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -39,7 +38,7 @@ func parseStatement(payloadType string, payload []byte) (*statement, error) {
 	if payloadType != payloadTypeInToto {
 		return nil, fmt.Errorf("payload type is %q, expected %q", clip(payloadType), payloadTypeInToto)
 	}
-	if err := bounded.CheckJSON(payload, maxDepth); err != nil {
+	if err := checkJSON(payload); err != nil {
 		return nil, fmt.Errorf("statement: %w", err)
 	}
 	fields, err := openObject(payload)
