@@ -272,16 +272,12 @@ func (x *extractor) modelPair(w word, value string, env map[string]string, s sco
 // argument reads the value of an option or variable that is not known to name a
 // model; name is the option's or variable's.
 func (x *extractor) argument(n *node, name, text string, s scope) error {
-	if text == "" || strings.Contains(strings.ToLower(name), "taint") { // node.example.io/role:NoSchedule
+	if text == "" || containsFold(name, "taint") { // node.example.io/role:NoSchedule
 		return nil
 	}
-	folded := fold(name)
-	shown := *n
+	shown := *n // the value alone, where its option or variable stands
 	shown.text = text
-	if ref, ok := looksLikeImage(text); ok {
-		return x.found(n, Ref{Class: ClassUnclassified, Text: text, Reference: ref}, s)
-	}
-	announced := strings.Contains(folded, "model") || strings.Contains(folded, "lora") || strings.Contains(folded, "weights") || strings.Contains(folded, "checkpoint")
+	announced := containsFold(name, "model") || containsFold(name, "lora") || containsFold(name, "weights") || containsFold(name, "checkpoint")
 	return x.byText(&shown, announced, true, s)
 }
 

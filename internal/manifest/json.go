@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 )
 
 // syntaxError tells text that is not JSON from JSON that is refused.
@@ -53,13 +54,18 @@ type jsonReader struct {
 
 // next returns the next token and where it starts.
 func (r *jsonReader) next() (tok json.Token, line, col int32, err error) {
-	at := int(r.dec.InputOffset())
-	for at < len(r.data) && bytes.IndexByte([]byte(" \t\r\n,:"), r.data[at]) >= 0 {
-		at++
-	}
-	line, col = r.place(at)
+	line, col = r.place(r.start())
 	tok, err = r.dec.Token()
 	return tok, line, col, err
+}
+
+// start returns the offset of the token that the decoder reads next.
+func (r *jsonReader) start() int {
+	at := int(r.dec.InputOffset())
+	for at < len(r.data) && strings.IndexByte(" \t\r\n,:", r.data[at]) >= 0 {
+		at++
+	}
+	return at
 }
 
 func (r *jsonReader) place(at int) (line, col int32) {
@@ -72,13 +78,10 @@ func (r *jsonReader) place(at int) (line, col int32) {
 	return r.line, int32(at - r.lineStart + 1)
 }
 
+// syntax places the decoder's complaint at the start of the token that it is about.
 func (r *jsonReader) syntax(err error) error {
-	offset := int(r.dec.InputOffset())
-	if e := (*json.SyntaxError)(nil); errors.As(err, &e) {
-		offset = int(e.Offset) - 1
-	}
-	line, col := position(r.data, min(max(offset, 0), len(r.data)))
-	return &syntaxError{problem(line, col, "not valid JSON: %v: correct it", err)}
+	line, col := r.place(r.start())
+	return &syntaxError{problem(line, col, "not valid JSON: %v: %s", err, mendSyntax(r.data, "JSON"))}
 }
 
 func (r *jsonReader) value(tok json.Token, line, col int32, depth int) (*node, error) {

@@ -21,7 +21,7 @@ func (x *extractor) loose(n *node, r role, key string, s scope) error {
 		if r != roleSchema && sure {
 			return x.looseImage(n, strings.ContainsAny(text, ":/"), s)
 		}
-		return x.byText(n, isModelKey(key) || strings.Contains(fold(key), "model"), true, s)
+		return x.byText(n, isModelKey(key) || containsFold(key, "model"), true, s)
 	case image:
 		return x.looseImage(n, sure, s)
 	case isModelKey(key) && n.typ != typeTagged && !isPlaceholder(text):

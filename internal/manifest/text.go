@@ -20,7 +20,7 @@ func isPattern(text string) bool { return strings.ContainsAny(text, "*?|!<>^") }
 // sidecar-image, RELATED_IMAGE. sure is false where values of other sorts are
 // just as usual.
 func isImageKey(key string) (is, sure bool) {
-	if len(key) > 64 {
+	if len(key) > 64 || !containsFold(key, "image") {
 		return false, false
 	}
 	switch folded := fold(key); {
@@ -36,6 +36,9 @@ func isImageKey(key string) (is, sure bool) {
 
 // isModelKey says whether a field's name announces a model's location.
 func isModelKey(key string) bool {
+	if len(key) > 64 || !containsFold(key, "model") && !containsFold(key, "uri") {
+		return false
+	}
 	switch fold(key) {
 	case "storageuri", "modeluri", "sourcemodeluri", "modelurl", "modeldataurl", "hfmodelid":
 		return true
@@ -48,8 +51,31 @@ func fold(key string) string {
 	if i := strings.LastIndexByte(key, '/'); i >= 0 { // an annotation's prefix
 		key = key[i+1:]
 	}
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(key))
+	folded := make([]byte, 0, len(key))
+	for i := range len(key) {
+		switch c := key[i]; {
+		case c == '-' || c == '_' || c == '.':
+		case isUpper(c):
+			folded = append(folded, c|0x20)
+		default:
+			folded = append(folded, c)
+		}
+	}
+	return string(folded)
 }
+
+// containsFold is strings.Contains without regard to ASCII case; part is in
+// lower case. It spares most names the cost of [fold].
+func containsFold(text, part string) bool {
+	for i := 0; i+len(part) <= len(text); i++ {
+		if text[i]|0x20 == part[0] && strings.EqualFold(text[i:i+len(part)], part) {
+			return true
+		}
+	}
+	return false
+}
+
+func isUpper(c byte) bool { return 'A' <= c && c <= 'Z' }
 
 // isProse names the fields of schemas that are written for readers.
 func isProse(key string) bool {

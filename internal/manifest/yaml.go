@@ -42,8 +42,7 @@ func (b *builder) yaml(data []byte, each func(*node) error) error {
 	}
 }
 
-// yamlProblem gives the parser's complaint its line, and a word about the two
-// things that people hand over by mistake.
+// yamlProblem gives the parser's complaint its line.
 func yamlProblem(err error, data []byte) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := int64(0)
@@ -53,11 +52,15 @@ func yamlProblem(err error, data []byte) error {
 			line, text = n, why
 		}
 	}
-	mend := "correct the YAML"
+	return problem(int32(line), min(1, int32(line)), "not valid YAML: %s: %s", clip(text, 200), mendSyntax(data, "YAML"))
+}
+
+// mendSyntax recognises the usual reason why a file cannot be parsed.
+func mendSyntax(data []byte, language string) string {
 	if bytes.Contains(data, []byte("{{")) {
-		mend = "this looks like a template: render it first"
+		return "this looks like a template: render it first"
 	}
-	return problem(int32(line), min(1, int32(line)), "not valid YAML: %s: %s", clip(text, 200), mend)
+	return "correct the " + language
 }
 
 // yamlDocument converts the nodes of one document, each anchor once.
