@@ -119,8 +119,12 @@ func (r *Registry) authorize(req *http.Request, c *caller, repo string, want Act
 	if c.token != nil {
 		reason = "insufficient_scope"
 	}
+	ask := want
+	if want == Push {
+		ask |= Pull // who pushes looks first what is there already
+	}
 	return refuse(http.StatusUnauthorized, codeUnauthorized, "authentication is required to %s in this repository", want).
-		with("WWW-Authenticate", r.challenge(req, typeRepository+":"+repo+":"+want.String(), reason))
+		with("WWW-Authenticate", r.challenge(req, typeRepository+":"+repo+":"+ask.String(), reason))
 }
 
 // authorizeCatalog refuses those who may not list repositories at all; what

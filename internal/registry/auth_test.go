@@ -141,8 +141,8 @@ func TestTheChallengeAsksForWhatTheRequestNeeds(t *testing.T) {
 	for _, c := range []struct{ method, path, scope string }{
 		{"GET", "/v2/vision/app/manifests/v1", "repository:vision/app:pull"},
 		{"HEAD", "/v2/vision/app/blobs/" + string(digestOf(nil)), "repository:vision/app:pull"},
-		{"PUT", "/v2/vision/app/manifests/v1", "repository:vision/app:push"},
-		{"POST", "/v2/vision/app/blobs/uploads/", "repository:vision/app:push"},
+		{"PUT", "/v2/vision/app/manifests/v1", "repository:vision/app:pull,push"},
+		{"POST", "/v2/vision/app/blobs/uploads/", "repository:vision/app:pull,push"},
 		{"DELETE", "/v2/vision/app/manifests/v1", "repository:vision/app:delete"},
 		{"GET", "/v2/_catalog", "registry:catalog:*"},
 	} {

@@ -274,11 +274,13 @@ func (m *manifest) keeps(old *manifest) bool {
 	return true
 }
 
-// runnable reports whether a container runtime could unpack the manifest's
-// layers into a root file system.
-func (m *manifest) runnable() bool {
-	return slices.ContainsFunc(m.layers, func(d descriptor) bool {
-		return strings.HasPrefix(d.MediaType, "application/vnd.oci.image.layer.") ||
-			strings.HasPrefix(d.MediaType, "application/vnd.docker.image.rootfs.")
+// documents reports whether an image manifest holds nothing but signatures,
+// attestations and SBOMs. It names what they are and not what can be run:
+// there will be other things than layers, WebAssembly and models to run.
+func (m *manifest) documents() bool {
+	return !m.index() && !slices.ContainsFunc(m.layers, func(d descriptor) bool {
+		t := d.MediaType
+		return !strings.HasSuffix(t, "+json") && !strings.HasSuffix(t, "+xml") &&
+			!strings.HasPrefix(t, "text/") && t != "application/json" && t != "application/cose"
 	})
 }

@@ -186,7 +186,10 @@ func (r *Registry) tagManifest(x *exchange, m *manifest, d verdict.Digest) error
 	old, err := r.readTag(x.repo, x.tag)
 	switch {
 	case err == nil && old == d:
-		// Visible already; the gate has allowed it. setTag sees to its durability.
+		// Visible already, and the gate has allowed it. Only its durability is
+		// seen to: making the tag once more could bring it back, past the gate,
+		// after another request has moved it.
+		return r.disk.syncDir(repoPath(x.repo, "_tags"))
 	case err == nil:
 		if err := r.mayMove(x.repo, x.tag, old, m, attached); err != nil {
 			return err

@@ -28,7 +28,7 @@ import (
 //
 // It is not asked for tags that already name the digest, nor for the tags
 // under which clients attach signatures ("sha256-<hex>.sig"), as long as what
-// is pushed there cannot be run.
+// is pushed there holds nothing but documents.
 type Gate func(ctx context.Context, repo, tag string, digest verdict.Digest) (d verdict.Decision, reason string, err error)
 
 // gateTime bounds the gate: longer than any verdict takes, shorter than

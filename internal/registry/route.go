@@ -110,7 +110,7 @@ func (rt *route) reference(last string) *problem {
 		rt.digest = d
 	case endUpload:
 		if !validUploadID(rt.upload) {
-			return refuse(http.StatusNotFound, codeUploadUnknown, "there is no such upload")
+			return uploadUnknown()
 		}
 	}
 	return nil

@@ -171,16 +171,16 @@ func (r *Registry) tagsOf(repo string, d verdict.Digest) ([]string, error) {
 // client attaches to another manifest: such a tag grows, and the gate is not
 // asked about it, because signatures must come before the gate can allow.
 //
-// It is one only when nothing in it can be run. Otherwise a person could push
-// an image under the name of a signature and deploy it past the gate; such a
-// manifest is treated as any other, immutable and gated.
+// It is one only when it holds nothing but documents. Otherwise a person could
+// push an image under the name of a signature and deploy it past the gate; such
+// a manifest is treated as any other, immutable and gated.
 func (r *Registry) isAttachment(repo, tag string, m *manifest) (bool, error) {
 	subject, suffix, ok := attachmentTag(tag)
 	if !ok {
 		return false, nil
 	}
 	if suffix != "" {
-		return !m.index() && len(m.layers) > 0 && !m.runnable(), nil
+		return m.documents() && len(m.layers) > 0, nil
 	}
 	if m.mediaType != typeOCIIndex {
 		return false, nil
@@ -196,7 +196,7 @@ func (r *Registry) isAttachment(repo, tag string, m *manifest) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if c.subject == nil || c.subject.Digest != subject || c.runnable() {
+		if c.subject == nil || c.subject.Digest != subject || !c.documents() {
 			return false, nil
 		}
 	}

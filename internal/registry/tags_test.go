@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/apexlogic/apex/verdict"
 )
@@ -46,6 +48,19 @@ func TestATagNeverMovesUnlessItIsMutable(t *testing.T) {
 	f.want(f.do("DELETE", "/v2/"+repo+"/manifests/latest", nil), 202, "")
 	f.want(f.do("DELETE", "/v2/"+repo+"/manifests/latest", nil), 404, codeManifestUnknown)
 	f.want(f.do("DELETE", "/v2/"+repo+"/manifests/"+string(digestOf(first)), nil), 405, codeUnsupported)
+}
+
+// On a file system that ignores case, V1 and v1 are one file.
+func TestATagIsNotServedFromAnotherTagsFile(t *testing.T) {
+	f := serve(t, Options{})
+	f.putImage(repo, "V1", "x")
+	raw, err := f.reg.disk.read(repoPath(repo, "_tags", "V1"), maxLink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, f, repoPath(repo, "_tags", "v1"), raw)
+	f.want(f.do("GET", "/v2/"+repo+"/manifests/v1", nil), 500, codeUnknown)
+	f.want(f.do("GET", "/v2/"+repo+"/manifests/V1", nil), 200, "")
 }
 
 func TestAnIndexKeepsItsImagesFromBeingDeleted(t *testing.T) {
@@ -178,7 +193,12 @@ func TestAFallbackTagOfReferrersOnlyGrows(t *testing.T) {
 // that would lose another's is refused and tried again.
 func TestConcurrentSignersNeverLoseASignature(t *testing.T) {
 	const simple = "application/vnd.dev.cosign.simplesigning.v1+json"
-	f := serve(t, Options{})
+	// A disk that takes a millisecond keeps the time between reading a tag and
+	// replacing it open for the others.
+	f := serve(t, Options{fsync: func(*os.File) error {
+		time.Sleep(time.Millisecond)
+		return nil
+	}})
 	tag := "sha256-" + strings.Repeat("b", 64) + ".sig"
 	path := "/v2/" + repo + "/manifests/" + tag
 	f.signature(simple) // pushes the blobs
@@ -317,6 +337,9 @@ func TestSignaturesPassTheGateAndImagesUnderTheirNamesDoNot(t *testing.T) {
 		{"a list of referrers under its tag", "sha256-" + subject.Hex(), index(desc(typeOCIManifest, ref)), typeOCIIndex, 201},
 		{"a signature under a common tag", "v1", f.signature(simple, "ana"), typeOCIManifest, 403},
 		{"an image under a signature's tag", "sha256-" + strings.Repeat("1", 64) + ".sig", img, typeOCIManifest, 403},
+		{"a WebAssembly module under a signature's tag", "sha256-" + strings.Repeat("5", 64) + ".sig", f.signature("application/wasm", "x"), typeOCIManifest, 403},
+		{"an attestation without anything", "sha256-" + strings.Repeat("6", 64) + ".att", f.signature(simple), typeOCIManifest, 403},
+		{"a CycloneDX SBOM under its tag", "sha256-" + subject.Hex() + ".sbom", f.signature("application/vnd.cyclonedx+json", "x"), typeOCIManifest, 201},
 		{"an image under a fallback tag", "sha256-" + strings.Repeat("2", 64), img, typeOCIManifest, 403},
 		{"a list of images under a fallback tag", "sha256-" + strings.Repeat("3", 64), index(desc(typeOCIManifest, img)), typeOCIIndex, 403},
 		{"a list of another subject's referrers", "sha256-" + strings.Repeat("4", 64), index(desc(typeOCIManifest, ref)), typeOCIIndex, 403},

@@ -79,7 +79,9 @@ func uploadDir(p Principal) string {
 	return "uploads/" + hex.EncodeToString(sum[:16])
 }
 
-var errUploadUnknown = refuse(http.StatusNotFound, codeUploadUnknown, "there is no such upload; begin a new one")
+func uploadUnknown() *problem {
+	return refuse(http.StatusNotFound, codeUploadUnknown, "there is no such upload; begin a new one")
+}
 
 // newUpload begins an upload, unless the principal has too many.
 func (r *Registry) newUpload(p Principal, repo string) (*upload, string, error) {
@@ -127,14 +129,14 @@ func (r *Registry) takeUpload(p Principal, repo, id string) (*upload, error) {
 	u, err := r.lockUpload(uploadDir(p) + "/" + id)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errUploadUnknown
+		return nil, uploadUnknown()
 	case errors.Is(err, errBusy):
 		return nil, refuse(http.StatusConflict, codeUploadInvalid, "another request is working on this upload")
 	case err != nil:
 		return nil, err
 	case u.Repo != repo:
 		u.close()
-		return nil, errUploadUnknown
+		return nil, uploadUnknown()
 	}
 	return u, nil
 }

@@ -3,9 +3,13 @@ package registry
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -204,6 +208,54 @@ func TestAnUploadBelongsToItsPrincipalAndRepository(t *testing.T) {
 	bob.want(bob.do("GET", at, nil), 404, codeUploadUnknown)
 	ana.want(ana.do("GET", strings.Replace(at, repo, "team/other", 1), nil), 404, codeUploadUnknown)
 	ana.want(ana.do("GET", at, nil), 204, "")
+}
+
+// A request may have opened the file before another one, which held the lock,
+// turned it into a blob. It must not write into the blob.
+func TestARequestThatComesTooLateDoesNotWriteIntoTheBlob(t *testing.T) {
+	f := serve(t, Options{})
+	at := f.begin(repo)
+	base := uploadDir(Principal{Name: LocalUser}) + at[strings.LastIndexByte(at, '/'):]
+	early, err := f.reg.disk.root.OpenFile(base+".data", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	data := []byte("stored")
+	f.want(f.do("PUT", at+"?digest="+string(digestOf(data)), bytes.NewReader(data)), 201, "")
+	late := &upload{r: f.reg, base: base, file: early, hash: sha256.New()}
+	if err := late.load(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the name is gone: %v", err)
+	}
+	// Not even when another upload has come to have the name.
+	damage(t, f, base+".data", nil)
+	if err := (&upload{r: f.reg, base: base, hash: sha256.New(), state: state{Repo: repo}}).writeState(); err != nil {
+		t.Fatal(err)
+	}
+	if err := late.load(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the name is another file's: %v", err)
+	}
+	if r := f.want(f.do("GET", "/v2/"+repo+"/blobs/"+string(digestOf(data)), nil), 200, ""); string(r.body) != "stored" {
+		t.Errorf("the blob is %q", r.body)
+	}
+}
+
+// A process that died while it wrote leaves bytes that it never acknowledged.
+func TestBytesThatWereNotAcknowledgedAreCutOff(t *testing.T) {
+	f := serve(t, Options{})
+	at := f.begin(repo)
+	f.want(f.do("PATCH", at, strings.NewReader("acknowledged")), 202, "")
+	name := uploadDir(Principal{Name: LocalUser}) + at[strings.LastIndexByte(at, '/'):] + ".data"
+	damage(t, f, name, []byte("acknowledged and then some"))
+	if r := f.want(f.do("GET", at, nil), 204, ""); r.header.Get("Range") != "0-11" {
+		t.Errorf("Range %q", r.header.Get("Range"))
+	}
+	damage(t, f, name, []byte("acknowledged and then some"))
+	d := string(digestOf([]byte("acknowledged")))
+	f.want(f.do("PUT", at+"?digest="+d, nil), 201, "")
+	if r := f.want(f.do("GET", "/v2/"+repo+"/blobs/"+d, nil), 200, ""); string(r.body) != "acknowledged" {
+		t.Errorf("the blob is %q", r.body)
+	}
 }
 
 func TestACancelledUploadIsGone(t *testing.T) {
