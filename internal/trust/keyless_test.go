@@ -227,7 +227,7 @@ func TestIdentitiesThatNameNobodyAreRefused(t *testing.T) {
 		{"a pattern that does not compile", "missing closing", trust.KeylessEntry{Issuer: issuer, SubjectRegexp: `(`}},
 		{"a pattern that would break out", "unexpected )", trust.KeylessEntry{Issuer: issuer, SubjectRegexp: `a)|(?:.*`}},
 		{"exact and pattern", "both given", trust.KeylessEntry{Issuer: issuer, Subject: ci, SubjectRegexp: `c.`}},
-		{"more logs than exist", "logs are required", trust.KeylessEntry{Issuer: issuer, Subject: ci, LogThreshold: 2}},
+		{"more logs than exist", "logs are required", trust.KeylessEntry{Issuer: issuer, Subject: ci, LogThreshold: 9}},
 		{"a timestamp that nobody can give", "no timestamp authority", trust.KeylessEntry{Issuer: issuer, Subject: ci, RequireTimestamp: true, TrustedRootJSON: unstamped}},
 		{"a trusted root that is none", "trustedRoot", trust.KeylessEntry{Issuer: issuer, Subject: ci, TrustedRootJSON: []byte("{}")}},
 	} {

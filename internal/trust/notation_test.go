@@ -96,7 +96,7 @@ func TestAChangedNotationEnvelopeIsInvalid(t *testing.T) {
 			t.Fatalf("the twin: %+v", got)
 		}
 		for i := 0; i < len(raw); i += 1 + len(raw)/64 {
-			if i+1 < len(raw) && raw[i+1] == '"' {
+			if i+1 < len(raw) && (raw[i+1] == '"' || raw[i+1] == '=') {
 				continue // the last character of base64 may hold bits that say nothing
 			}
 			changed := bytes.Clone(raw)
