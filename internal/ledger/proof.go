@@ -54,30 +54,30 @@ type Proof struct {
 
 // ProofRecord is the record: with Salt and Data, or with Body.
 type ProofRecord struct {
-	ID   ID        `json:"id"`
-	Type string    `json:"type"`
-	Time proofTime `json:"time"`
-	Salt b64       `json:"salt,omitempty"`
-	Data *b64      `json:"data,omitempty"`
-	Body b64       `json:"body,omitempty"` // the salted digest of withheld data
+	ID   ID      `json:"id"`
+	Type string  `json:"type"`
+	Time Instant `json:"time"`
+	Salt Bytes   `json:"salt,omitempty"`
+	Data *Bytes  `json:"data,omitempty"`
+	Body Bytes   `json:"body,omitempty"` // the salted digest of withheld data
 }
 
 // ProofSegment is the seal of the record's segment, and the path to its root.
 type ProofSegment struct {
-	Number   uint64    `json:"number"`
-	Records  uint64    `json:"records"`
-	Earliest proofTime `json:"earliest"`
-	Latest   proofTime `json:"latest"`
-	Root     b64       `json:"root"`
-	Previous b64       `json:"previous"` // digest of the previous seal
-	Index    uint64    `json:"index"`    // the record's
-	Path     []b64     `json:"path"`
+	Number   uint64  `json:"number"`
+	Records  uint64  `json:"records"`
+	Earliest Instant `json:"earliest"`
+	Latest   Instant `json:"latest"`
+	Root     Bytes   `json:"root"`
+	Previous Bytes   `json:"previous"` // digest of the previous seal
+	Index    uint64  `json:"index"`    // the record's
+	Path     []Bytes `json:"path"`
 }
 
 // ProofLog is the path from the seal to the checkpoint's root.
 type ProofLog struct {
-	Path       []b64  `json:"path"`
-	Checkpoint string `json:"checkpoint"` // a signed note
+	Path       []Bytes `json:"path"`
+	Checkpoint string  `json:"checkpoint"` // a signed note
 }
 
 // Encode returns the proof as a file to hand out.
@@ -86,15 +86,17 @@ func (p *Proof) Encode() ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// b64 is bytes in the one spelling of standard base64. encoding/json's own would
+// Bytes is bytes in the one spelling of standard base64. encoding/json's own would
 // take others for the same bytes.
-type b64 []byte
+type Bytes []byte
 
-func (b b64) MarshalText() ([]byte, error) {
+// MarshalText writes the one spelling.
+func (b Bytes) MarshalText() ([]byte, error) {
 	return base64.StdEncoding.AppendEncode(nil, b), nil
 }
 
-func (b *b64) UnmarshalText(text []byte) error {
+// UnmarshalText refuses every other spelling.
+func (b *Bytes) UnmarshalText(text []byte) error {
 	if bytes.ContainsAny(text, "\r\n") {
 		return errors.New("base64 with line breaks")
 	}
@@ -103,23 +105,29 @@ func (b *b64) UnmarshalText(text []byte) error {
 	return err
 }
 
-// proofTime is an instant in UTC with six decimals.
-type proofTime struct{ time.Time }
+// Instant is a time in the one spelling of a proof: UTC with six decimals. It
+// does not embed time.Time, whose own JSON would take others.
+type Instant time.Time
 
-const proofTimeLayout = "2006-01-02T15:04:05.000000Z"
+const instantLayout = "2006-01-02T15:04:05.000000Z"
 
-func (t proofTime) MarshalText() ([]byte, error) {
-	return t.UTC().AppendFormat(nil, proofTimeLayout), nil
+// MarshalText writes the one spelling.
+func (t Instant) MarshalText() ([]byte, error) {
+	return time.Time(t).UTC().AppendFormat(nil, instantLayout), nil
 }
 
-func (t *proofTime) UnmarshalText(text []byte) error {
-	at, err := time.Parse(proofTimeLayout, string(text))
-	t.Time = at
-	if err == nil && at.Format(proofTimeLayout) != string(text) {
+// UnmarshalText refuses every other spelling.
+func (t *Instant) UnmarshalText(text []byte) error {
+	at, err := time.Parse(instantLayout, string(text))
+	*t = Instant(at)
+	if err == nil && at.Format(instantLayout) != string(text) {
 		err = fmt.Errorf("time %.40q", text)
 	}
 	return err
 }
+
+func instant(micro int64) Instant { return Instant(time.UnixMicro(micro).UTC()) }
+func (t Instant) micro() int64    { return time.Time(t).UnixMicro() }
 
 // Prove returns the proof of a record. A record in the open segment is sealed
 // first, or the error wraps ErrUnsealed where the ledger is open for reading
@@ -172,8 +180,8 @@ func (l *Ledger) prove(ctx context.Context, id ID, n uint64, d Disclosure) (Proo
 	}
 	p.Verifier = keyID(v)
 	p.Segment.Number, p.Segment.Records = s.segment, s.count
-	p.Segment.Earliest = proofTime{time.UnixMicro(s.earliest).UTC()}
-	p.Segment.Latest = proofTime{time.UnixMicro(s.latest).UTC()}
+	p.Segment.Earliest = instant(s.earliest)
+	p.Segment.Latest = instant(s.latest)
 	p.Segment.Root, p.Segment.Previous = s.root[:], s.previous[:]
 	p.Segment.Path = pathOut(treePath(t.leaves, int(p.Segment.Index)))
 	path, err := tlog.ProveRecord(int64(c.size), int64(n), tlog.TileHashReader(tlog.Tree{N: int64(c.size), Hash: c.root}, tiles{l.dir}))
@@ -185,9 +193,9 @@ func (l *Ledger) prove(ctx context.Context, id ID, n uint64, d Disclosure) (Proo
 }
 
 func (r *ProofRecord) fill(f *frame, d Disclosure) {
-	r.Type, r.Time = f.typ, proofTime{f.time()}
+	r.Type, r.Time = f.typ, Instant(f.time())
 	if d == Disclose && !f.erased {
-		data := b64(bytes.Clone(f.data))
+		data := Bytes(bytes.Clone(f.data))
 		r.Salt, r.Data = bytes.Clone(f.salt[:]), &data
 		return
 	}
@@ -196,8 +204,8 @@ func (r *ProofRecord) fill(f *frame, d Disclosure) {
 
 func keyID(v note.Verifier) string { return fmt.Sprintf("%s+%08x", v.Name(), v.KeyHash()) }
 
-func pathOut(path tlog.RecordProof) []b64 {
-	out := make([]b64, len(path))
+func pathOut(path tlog.RecordProof) []Bytes {
+	out := make([]Bytes, len(path))
 	for i := range path {
 		out[i] = bytes.Clone(path[i][:])
 	}
@@ -308,7 +316,7 @@ func (r *ProofRecord) meta() (meta, error) {
 	if err := checkType(r.Type); err != nil {
 		return m, err
 	}
-	micro := r.Time.UnixMicro() - m.id.milli()*1000
+	micro := r.Time.micro() - m.id.milli()*1000
 	if !m.id.valid() || micro < 0 || micro > 999 {
 		return m, errors.New("the record's time is not that of its id")
 	}
@@ -330,13 +338,13 @@ func (g *ProofSegment) seal() (seal, error) {
 	}
 	return seal{
 		segment: g.Number, count: g.Records,
-		earliest: g.Earliest.UnixMicro(), latest: g.Latest.UnixMicro(),
+		earliest: g.Earliest.micro(), latest: g.Latest.micro(),
 		root: tlog.Hash(g.Root), previous: [hashSize]byte(g.Previous),
 	}, nil
 }
 
 // checkPath checks an inclusion proof (RFC 6962 §2.1.1).
-func checkPath(path []b64, size, index uint64, leaf, root tlog.Hash) error {
+func checkPath(path []Bytes, size, index uint64, leaf, root tlog.Hash) error {
 	if len(path) > maxPath || size > 1<<62 || index >= size {
 		return fmt.Errorf("%d hashes for leaf %d of %d", len(path), index, size)
 	}

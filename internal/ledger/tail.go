@@ -12,7 +12,8 @@ import (
 // is known to be on the disk. It is overwritten after every fsync and never
 // synced itself, so after a power cut it may be old, but what it says is true:
 // damage before the mark is damage, and only what lies behind it can be a torn,
-// unacknowledged end.
+// unacknowledged end. A disk overwrites a sector whole or not at all, so the
+// file is never torn itself.
 //
 //	8   "APEXTAIL"
 //	u64 segment

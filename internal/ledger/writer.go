@@ -152,9 +152,8 @@ func (w *writer) flush() {
 	if len(w.batch) == 0 {
 		return
 	}
-	err := w.write()
-	if err != nil {
-		w.fail(err)
+	if err := w.write(); err != nil {
+		err = w.fail(err)
 		for _, r := range w.batch {
 			r.done <- err
 		}
@@ -245,7 +244,7 @@ func (w *writer) begin() error {
 // roll closes the segment that is written on, all of it on the disk. The next
 // record begins a new one.
 func (w *writer) roll() error {
-	if w.pos.file == nil {
+	if w.pos.file == nil || w.pos.count == 0 { // an empty segment is never closed
 		return nil
 	}
 	w.sync()
@@ -316,7 +315,7 @@ func (w *writer) sync() {
 		err = w.mark(mark)
 	}
 	if err != nil {
-		w.fail(fmt.Errorf("sync %s: %w", segmentPath(w.dir, mark.segment), err))
+		_ = w.fail(fmt.Errorf("sync %s: %w", segmentPath(w.dir, mark.segment), err))
 	}
 	w.mu.Lock()
 	if err == nil && w.err == nil {
@@ -338,7 +337,7 @@ func (w *writer) mark(t tail) error {
 // fail ends the writer: a failed fsync may have dropped what it was to write,
 // and the next one would not say so. What is on the disk is found out by
 // opening the ledger again.
-func (w *writer) fail(cause error) {
+func (w *writer) fail(cause error) error {
 	w.mu.Lock()
 	if w.err == nil {
 		w.err = fmt.Errorf("%w: %w", ErrFailed, cause)
@@ -350,6 +349,7 @@ func (w *writer) fail(cause error) {
 	for _, r := range lost {
 		r.done <- err
 	}
+	return err
 }
 
 // health returns the error that stopped the writer, or one that wraps
