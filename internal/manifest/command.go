@@ -140,7 +140,7 @@ func commandLine(n *node) ([]word, error) {
 		if v.kind != scalar || v.typ == typeNull {
 			return
 		}
-		if !strings.ContainsAny(v.text, " \t\n") {
+		if !strings.ContainsAny(v.text, " \t\n") || strings.HasPrefix(v.text, "{") {
 			line = append(line, word{v.text, v, field, index})
 			return
 		}

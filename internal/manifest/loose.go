@@ -19,7 +19,7 @@ func (x *extractor) loose(n *node, r role, key string, s scope) error {
 	case r == roleSchema || r == roleAnnotations || r == roleData:
 		// Prose and settings: only text that is a whole reference by itself.
 		if r != roleSchema && sure {
-			return x.looseImage(n, strings.ContainsAny(text, ":/"), s)
+			return x.looseImage(n, r == roleAnnotations || strings.ContainsAny(text, ":/"), s)
 		}
 		return x.byText(n, isModelKey(key) || containsFold(key, "model"), true, s)
 	case image:
