@@ -170,20 +170,20 @@ func (p *Policy) Check(q *verdict.Question, facts *fact.Set, now time.Time) []ve
 	if len(p.NotReady) > 0 {
 		c := verdict.Check{Rule: "Ready", Outcome: verdict.Unknown, Code: verdict.PolicyNotReady,
 			Detail: fmt.Sprintf("policy %s is not ready: %s", p.Name, strings.Join(p.NotReady, "; "))}
-		return []verdict.Check{p.bind(c, verdict.ActionDeny)}
+		return []verdict.Check{p.Bind(c, verdict.ActionDeny)}
 	}
 	checks := make([]verdict.Check, 0, len(p.Rules))
 	for i := range p.Rules {
 		r := &p.Rules[i]
 		c := guarded(r, q, facts, now)
 		c.Rule = r.Name
-		checks = append(checks, p.bind(c, r.Action))
+		checks = append(checks, p.Bind(c, r.Action))
 	}
 	return checks
 }
 
-// bind says how hard a check may bite under the policy's enforcement.
-func (p *Policy) bind(c verdict.Check, action verdict.Action) verdict.Check {
+// Bind says how hard a check may bite under the policy's enforcement.
+func (p *Policy) Bind(c verdict.Check, action verdict.Action) verdict.Check {
 	c.Policy, c.Action = p.Name, action
 	switch p.Enforcement {
 	case v1alpha1.Observe:

@@ -1,0 +1,68 @@
+# make up     the main job: everything embedded
+# make test   all tests, installing what they need
+# The rest is for developers; see docs/development.md.
+
+export GOTOOLCHAIN := local
+export CGO_ENABLED := 0
+
+GO   ?= go
+BIN  := $(CURDIR)/bin
+TOOL := $(BIN)/tools
+FUZZTIME ?= 30s
+
+.PHONY: up build test race lint generate check-generated bench bench-peers fuzz kills conformance interop startup clean
+
+up:
+	$(GO) run ./cmd/apex up
+
+build:
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/apex ./cmd/apex
+
+# Tests need git; those that need PostgreSQL say so and skip without it.
+test: deps
+	$(GO) test ./...
+
+.PHONY: deps
+deps:
+	@command -v git >/dev/null || { echo "git is needed"; exit 3; }
+	@sh tools/postgres.sh
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+
+$(TOOL)/%: tools/go.mod tools/go.sum
+	cd tools && $(GO) build -o $(TOOL)/ sigs.k8s.io/controller-tools/cmd/controller-gen honnef.co/go/tools/cmd/staticcheck
+
+lint: $(TOOL)/staticcheck
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(TOOL)/staticcheck ./...
+
+# CRDs, deep copies, the schema that the binary embeds, the page of codes.
+generate: $(TOOL)/controller-gen
+	$(TOOL)/controller-gen object:headerFile=/dev/null paths=./api/...
+	$(TOOL)/controller-gen crd:maxDescLen=2000 paths=./api/... output:crd:dir=config/crd
+	$(GO) generate ./...
+
+check-generated: generate
+	@git diff --exit-code -- api config docs internal || { echo "generated files are not current: run make generate and commit"; exit 1; }
+
+# Package initialisation is paid by every command: it has a budget.
+startup: build
+	cd tools && $(GO) run ./startup -budget 30ms $(BIN)/apex version
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-peers:
+	cd bench/peers && $(GO) test -run '^$$' -bench . -timeout 60m ./...
+
+fuzz:
+	sh tools/fuzz.sh $(FUZZTIME)
+
+# The long forms of what the tests do shortly.
+kills:
+	APEX_KILLS=200 APEX_FLIPS=10000 $(GO) test -count 1 -timeout 60m ./internal/ledger/...
+
+clean:
+	rm -rf $(BIN)

@@ -1,0 +1,89 @@
+package verify
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/apexlogic/apex/internal/clock"
+)
+
+// Store keeps entries beyond the life of the process. An entry is returned as
+// it was put, or not at all; a store that cannot tell returns nothing.
+type Store interface {
+	Get(ctx context.Context, key string) (value []byte, ok bool)
+	Put(ctx context.Context, key string, value []byte, until time.Time)
+}
+
+// cache holds values until their time is over, and lets one caller compute a
+// value for all who ask for it meanwhile. Values are shared: nobody may change
+// one. A value is stored only when keep says so; an error never is.
+type cache[T any] struct {
+	clock  clock.Clock
+	memory *lru.Cache[string, held[T]]
+	flight singleflight.Group
+}
+
+type held[T any] struct {
+	value T
+	until time.Time
+}
+
+func newCache[T any](c clock.Clock, size int) *cache[T] {
+	memory, err := lru.New[string, held[T]](size)
+	if err != nil {
+		panic(err) // the size is a constant above zero
+	}
+	return &cache[T]{clock: c, memory: memory}
+}
+
+func (c *cache[T]) get(key string) (T, bool) {
+	if h, ok := c.memory.Get(key); ok && c.clock.Now().Before(h.until) {
+		return h.value, true
+	}
+	var zero T
+	return zero, false
+}
+
+func (c *cache[T]) put(key string, value T, until time.Time) {
+	c.memory.Add(key, held[T]{value, until})
+}
+
+// once returns the value for the key, computing it at most once for all who
+// ask at the same time. A caller that gives up does not take the others' value
+// away: compute runs under its own deadline.
+func (c *cache[T]) once(ctx context.Context, key string, limit time.Duration, compute func(context.Context) T) (T, error) {
+	done := c.flight.DoChan(key, func() (any, error) {
+		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+		defer cancel()
+		return compute(detached), nil
+	})
+	select {
+	case r := <-done:
+		return r.Val.(T), nil
+	case <-ctx.Done():
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+}
+
+// group runs functions on a bounded number of goroutines.
+type group struct {
+	wg    sync.WaitGroup
+	slots chan struct{}
+}
+
+func newGroup(n int) *group { return &group{slots: make(chan struct{}, n)} }
+
+func (g *group) run(f func()) {
+	g.slots <- struct{}{}
+	g.wg.Go(func() {
+		defer func() { <-g.slots }()
+		f()
+	})
+}
+
+func (g *group) wait() { g.wg.Wait() }

@@ -1,0 +1,297 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/image"
+	"github.com/apexlogic/apex/internal/policy"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// judge makes all checks of all selected policies about all platforms and
+// folds them into one verdict.
+func (v *Verifier) judge(ctx context.Context, g *Generation, q verdict.Question, selected []*policy.Policy, subjects []verdict.Subject) verdict.Verdict {
+	now := v.o.Clock.Now()
+	var checks []verdict.Check
+	for _, s := range platformsToJudge(selected, subjects) {
+		platform := q
+		platform.Subject = s.Subject
+		found := v.checks(ctx, g, &platform, s.policies, now)
+		if s.Index != "" {
+			for i := range found {
+				found[i].Platform = s.Platform
+			}
+		}
+		checks = append(checks, found...)
+	}
+	checks = append(checks, missingPlatforms(selected, subjects)...)
+
+	d := verdict.Verdict{Question: q, Checks: checks}
+	for _, p := range selected {
+		d.Policies = append(d.Policies, p.Name)
+	}
+	decision, decisive, until := verdict.Decide(checks)
+	d.Decision, d.Until = decision, until
+	switch {
+	case decisive >= 0:
+		d.Code, d.Reason = checks[decisive].Code, reason(&checks[decisive])
+	case len(checks) == 0:
+		d.Code, d.Reason = verdict.ImagePlatformMissing, "none of the image's platforms is one that the policies judge"
+	default:
+		d.Code, d.Reason = verdict.OK, passed(checks)
+	}
+	return d
+}
+
+func reason(c *verdict.Check) string {
+	if c.Platform != "" {
+		return fmt.Sprintf("%s: %s", c.Platform, c.Detail)
+	}
+	return c.Detail
+}
+
+func passed(checks []verdict.Check) string {
+	var exceptions []string
+	observed := 0
+	for i := range checks {
+		if e := checks[i].Exception; e != "" && !slices.Contains(exceptions, e) {
+			exceptions = append(exceptions, e)
+		}
+		if checks[i].Observed && checks[i].Outcome != verdict.Pass {
+			observed++
+		}
+	}
+	switch {
+	case len(exceptions) > 0:
+		return fmt.Sprintf("allowed by exception %v", exceptions)
+	case observed > 0:
+		return fmt.Sprintf("%d checks would deny, but their policies only observe", observed)
+	}
+	return fmt.Sprintf("all %d checks passed", len(checks))
+}
+
+type judged struct {
+	verdict.Subject
+	policies []*policy.Policy
+}
+
+// platformsToJudge pairs each platform with the policies that speak about it: a
+// policy that names platforms judges those, any other judges all.
+func platformsToJudge(selected []*policy.Policy, subjects []verdict.Subject) []judged {
+	var out []judged
+	for _, s := range subjects {
+		j := judged{Subject: s}
+		for _, p := range selected {
+			if s.Index == "" || len(p.Platforms) == 0 || slices.Contains(p.Platforms, s.Platform) {
+				j.policies = append(j.policies, p)
+			}
+		}
+		if len(j.policies) > 0 {
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+// missingPlatforms denies an index that lacks a platform which a policy names.
+// The platform of a single image is in its configuration, and checked there.
+func missingPlatforms(selected []*policy.Policy, subjects []verdict.Subject) []verdict.Check {
+	if len(subjects) == 0 || subjects[0].Index == "" {
+		return nil
+	}
+	var out []verdict.Check
+	for _, p := range selected {
+		for _, want := range p.Platforms {
+			if !slices.ContainsFunc(subjects, func(s verdict.Subject) bool { return s.Platform == want }) {
+				out = append(out, platformCheck(p, want, "the index lists no image for it"))
+			}
+		}
+	}
+	return out
+}
+
+func platformCheck(p *policy.Policy, want, found string) verdict.Check {
+	c := verdict.Check{Rule: "Platforms", Platform: want, Outcome: verdict.Fail, Code: verdict.ImagePlatformMissing,
+		Expected: want, Found: found, Detail: fmt.Sprintf("the policy asks for %s: %s", want, found)}
+	return p.Bind(c, verdict.ActionDeny)
+}
+
+// checks judges one platform. It looks first where evidence usually is; only
+// when that does not satisfy the rules does it look everywhere, and only when
+// what was cached is not fresh does it look again.
+func (v *Verifier) checks(ctx context.Context, g *Generation, q *verdict.Question, policies []*policy.Policy, now time.Time) []verdict.Check {
+	var needs fact.Need
+	for _, p := range policies {
+		needs |= p.Needs()
+		if q.Index == "" && len(p.Platforms) > 0 {
+			needs |= fact.NeedImage
+		}
+	}
+	var checks []verdict.Check
+	for _, look := range []look{{}, {everywhere: true}, {everywhere: true, fresh: true}} {
+		facts, more := v.gather(ctx, g, q, needs, look)
+		checks = checks[:0]
+		for _, p := range policies {
+			checks = append(checks, p.Check(q, facts, now)...)
+			if q.Index == "" && len(p.Platforms) > 0 {
+				if img, _, ok := facts.Image.All(); ok && !slices.Contains(p.Platforms, img.Platform) {
+					checks = append(checks, platformCheck(p, p.Platforms[0], "the image is for "+img.Platform))
+				}
+			}
+		}
+		if !more || allPass(checks) || ctx.Err() != nil {
+			break
+		}
+	}
+	used, notes := policy.Apply(g.policy.Exceptions, q, checks, now)
+	for _, e := range used {
+		if e.BreakGlass {
+			v.o.Logger.Warn("a break-glass exception is used", "exception", e.Name, "subject", q.Ref.String(), "approver", e.Approver)
+		}
+	}
+	return append(checks, notes...)
+}
+
+func allPass(checks []verdict.Check) bool {
+	return !slices.ContainsFunc(checks, func(c verdict.Check) bool { return c.Outcome != verdict.Pass })
+}
+
+// look says how hard to look for evidence.
+type look struct {
+	everywhere bool // also at the places that are asked last
+	fresh      bool // not in the cache, unless it is younger than Recheck
+}
+
+// gather collects the facts that are needed. more says that looking harder
+// could find more.
+func (v *Verifier) gather(ctx context.Context, g *Generation, q *verdict.Question, needs fact.Need, how look) (*fact.Set, bool) {
+	facts := &fact.Set{}
+	more := false
+	work := newGroup(2)
+	if needs.Has(fact.NeedImage) {
+		work.run(func() { facts.Image = v.image(ctx, q.Ref) })
+	}
+	if needs&^fact.NeedImage != 0 {
+		work.run(func() {
+			e, deeper := v.evidenceOf(ctx, g, q, needs, how)
+			facts.Signatures, facts.Attestations = e.Signatures, e.Attestations
+			facts.Reports, facts.Provenance = v.withHandedIn(e.Reports), e.Provenance
+			more = deeper
+		})
+	}
+	work.wait()
+	return facts, more
+}
+
+// evidenceOf joins what is signed about the platform with what is signed about
+// the index through which it was asked for.
+func (v *Verifier) evidenceOf(ctx context.Context, g *Generation, q *verdict.Question, needs fact.Need, how look) (image.Evidence, bool) {
+	own, more := v.look(ctx, g, q.Ref, needs, how)
+	if q.Index == "" || q.Index == q.Digest {
+		return own, more
+	}
+	index, moreOfIndex := v.look(ctx, g, verdict.Ref{Kind: q.Kind, Repo: q.Repo, Digest: q.Index}, needs, how)
+	return image.Merge(&index, &own), more || moreOfIndex
+}
+
+// withHandedIn adds the reports that the caller gave to those that were found.
+func (v *Verifier) withHandedIn(found fact.Fact[[]fact.Report]) fact.Fact[[]fact.Report] {
+	if len(v.o.Reports) == 0 {
+		return found
+	}
+	reports, code, _ := found.Some()
+	all := append(slices.Clone(reports), v.o.Reports...)
+	if found.Incomplete() {
+		return fact.Partial(all, found.Source(), found.At(), code, found.Why())
+	}
+	return fact.Complete(all, found.Source()+" and the reports handed in", found.At())
+}
+
+// image returns the fact about what the image consists of. The bytes behind a
+// digest do not change, so it is kept for good.
+func (v *Verifier) image(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Image] {
+	key := "image|" + image.Version + "|" + ref.String()
+	if f, ok := v.images.get(key); ok {
+		return f
+	}
+	var stored fact.Fact[fact.Image]
+	if v.load(ctx, key, &stored) {
+		v.images.put(key, stored, forever)
+		return stored
+	}
+	f, err := v.images.once(ctx, key, v.o.Deadline, func(ctx context.Context) fact.Fact[fact.Image] {
+		f := v.o.Inspector.Image(ctx, ref)
+		if !f.Incomplete() {
+			v.images.put(key, f, forever)
+			v.save(ctx, key, f, v.o.Clock.Now().Add(storeFacts))
+		}
+		return f
+	})
+	if err != nil {
+		return fact.Problem[fact.Image](waitCode(err), "gave up waiting: "+err.Error(), ref.String(), v.o.Clock.Now())
+	}
+	return f
+}
+
+// look returns the evidence about one digest, and whether looking harder could
+// find more.
+func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, needs fact.Need, how look) (image.Evidence, bool) {
+	first, all := g.where(needs)
+	at, deferred := first, first != all
+	if how.everywhere {
+		at, deferred = all, false
+	}
+	key := fmt.Sprintf("evidence|%s|%s|%s|%v", image.Version, g.factHash, ref, at)
+	if e, ok := v.evidence.get(key); ok {
+		fresh := v.o.Clock.Now().Sub(e.Signatures.At()) < v.o.Recheck
+		if fresh || !how.fresh {
+			return e, deferred || !fresh
+		}
+	}
+	e, err := v.evidence.once(ctx, key, v.o.Deadline, func(ctx context.Context) image.Evidence {
+		started := threadCPU()
+		e := v.o.Inspector.Evidence(ctx, ref, g.root, at, deferred)
+		v.units.inspected(e.Checked, threadCPU()-started)
+		if e.Signatures.Code() == verdict.OK || e.Signatures.Code() == image.Deferred {
+			v.evidence.put(key, e, v.o.Clock.Now().Add(v.o.Keep))
+		}
+		return e
+	})
+	if err != nil {
+		why, now := "gave up waiting: "+err.Error(), v.o.Clock.Now()
+		return image.Evidence{
+			Signatures:   fact.Problem[[]fact.Signature](waitCode(err), why, ref.String(), now),
+			Attestations: fact.Problem[[]fact.Attestation](waitCode(err), why, ref.String(), now),
+			Reports:      fact.Problem[[]fact.Report](waitCode(err), why, ref.String(), now),
+			Provenance:   fact.Problem[[]fact.Provenance](waitCode(err), why, ref.String(), now),
+		}, false
+	}
+	return e, deferred
+}
+
+func waitCode(err error) verdict.Code {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return verdict.DeadlineExceeded
+	}
+	return verdict.Internal
+}
+
+// where says at which places to look first, and which places there are.
+// Bundles come first because one request finds all of them.
+func (g *Generation) where(needs fact.Need) (first, all image.Places) {
+	all = image.Places{Bundles: g.bundles, Notation: g.notation && needs.Has(fact.NeedSignatures)}
+	if g.legacy {
+		all.LegacySignatures = needs.Has(fact.NeedSignatures)
+		all.LegacyAttestations = needs&(fact.NeedAttestations|fact.NeedReports|fact.NeedProvenance) != 0
+	}
+	first = all
+	if first.Bundles || first.Notation {
+		first.LegacySignatures, first.LegacyAttestations = false, false
+	}
+	return first, all
+}
