@@ -24,6 +24,8 @@ type fixture struct {
 	user  string
 	pass  string
 	plain *http.Client
+	// finish stops serving and returns when all requests are answered and counted.
+	finish func()
 }
 
 // serve opens and serves a registry until the test ends. Requests are made as
@@ -55,7 +57,7 @@ func serve(t *testing.T, o Options) *fixture {
 			t.Error(err)
 		}
 	})
-	return &fixture{t: t, reg: reg, url: srv.URL, user: LocalUser, pass: local.Token(), plain: srv.Client()}
+	return &fixture{t: t, reg: reg, url: srv.URL, user: LocalUser, pass: local.Token(), plain: srv.Client(), finish: srv.Close}
 }
 
 func (f *fixture) as(user, pass string) *fixture {

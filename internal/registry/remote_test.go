@@ -59,6 +59,7 @@ func TestClientPushesAndPullsAnImage(t *testing.T) {
 			t.Fatalf("layer %d: %d bytes, %v", i, n, err)
 		}
 	}
+	f.finish()
 	if s := f.reg.Stats(); s.Requests[201] == 0 || s.Requests[401] == 0 || s.BytesIn < 3*64<<10 || s.BytesOut < 3*64<<10 {
 		t.Errorf("stats do not show the push and the pull: %+v", s)
 	}
