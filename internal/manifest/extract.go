@@ -89,9 +89,6 @@ func (x *extractor) object(n *node, s scope, apiVersion, kind string) error {
 		return x.list(n, s, apiVersion, kind)
 	}
 	group := groupOf(apiVersion)
-	if group == ownGroup {
-		return nil
-	}
 	meta := n.get("metadata")
 	obj := &object{namespace: meta.str("namespace"), typed: apiVersion != "" && kind != ""}
 	obj.name = objectName(apiVersion, kind, obj.namespace, meta)
@@ -116,12 +113,12 @@ func (x *extractor) object(n *node, s scope, apiVersion, kind string) error {
 	}
 	for i := range n.items {
 		it := &n.items[i]
-		if it.key == "status" && builtIn(group) {
-			continue
-		}
 		next := r.field(it.key)
-		if it.key == "metadata" {
+		switch {
+		case it.key == "metadata":
 			next = roleMetadata
+		case group == ownGroup, it.key == "status" && builtIn(group):
+			next = roleSkip
 		}
 		if r == rolePodTemplate {
 			s.template = labels
@@ -223,8 +220,6 @@ func (x *extractor) visit(n *node, r role, p *pattern, key string, s scope) erro
 		r = p.role
 	}
 	switch r {
-	case roleSkip:
-		return nil
 	case roleImage, roleInitImage, roleEphemeralImage, roleVolumeReference, rolePackage, roleRegistryURL:
 		return x.image(n, r, s)
 	case roleModel, roleCode:
@@ -274,11 +269,13 @@ func (x *extractor) sequence(n *node, r role, p *pattern, key string, s scope) e
 }
 
 func (x *extractor) mapping(n *node, r role, p *pattern, key string, s scope) error {
-	if r == roleAny {
-		if isObject(n) {
-			return x.object(n, s, "", "")
+	if r == roleAny && isObject(n) {
+		return x.object(n, s, "", "")
+	}
+	if r.loose() {
+		if shape := shapeOf(n); shape != roleAny {
+			r = shape
 		}
-		r = shapeOf(n)
 	}
 	if err := checkFields(n, r, p, s); err != nil {
 		return err
@@ -304,14 +301,12 @@ func (x *extractor) mapping(n *node, r role, p *pattern, key string, s scope) er
 	}
 	for i := range n.items {
 		it := &n.items[i]
-		if r == roleMetadata && it.key != "annotations" {
-			continue // names, labels and owners
-		}
+		next := r.field(it.key)
 		if r == roleSchema && isProse(it.key) {
-			continue
+			next = roleSkip
 		}
 		x.pushField(it.key)
-		if err := x.visit(it.val, r.field(it.key), p.field(it.key), it.key, s); err != nil {
+		if err := x.visit(it.val, next, p.field(it.key), it.key, s); err != nil {
 			return err
 		}
 		x.pop()
@@ -327,6 +322,9 @@ func isObject(n *node) bool {
 
 // shapeOf recognises pods wherever they stand.
 func shapeOf(n *node) role {
+	if n.kind != mapping {
+		return roleAny
+	}
 	if spec := n.get("spec"); spec.isMapping() && podShaped(spec) {
 		return rolePodTemplate
 	}
@@ -336,17 +334,30 @@ func shapeOf(n *node) role {
 	return roleAny
 }
 
+// podShaped looks for lists of containers, and for image volumes. Names count in
+// any case here: what is no pod in our spelling may be one in another's.
 func podShaped(n *node) bool {
-	for _, name := range []string{"containers", "initContainers", "ephemeralContainers"} {
-		items, ok := n.get(name).mappings()
-		if ok && slices.ContainsFunc(items, func(it item) bool { return it.val.get("image") != nil }) {
-			return true
+	for i := range n.items {
+		it := &n.items[i]
+		if it.val.kind != sequence || len(it.val.items) == 0 {
+			continue
+		}
+		switch {
+		case strings.EqualFold(it.key, "containers"), strings.EqualFold(it.key, "initContainers"), strings.EqualFold(it.key, "ephemeralContainers"):
+			if slices.ContainsFunc(it.val.items, func(c item) bool { return hasImage(c.val) }) {
+				return true
+			}
+		case it.key == "volumes":
+			if slices.ContainsFunc(it.val.items, func(v item) bool { return v.val.get("image").get("reference") != nil }) {
+				return true
+			}
 		}
 	}
-	if volumes, ok := n.get("volumes").mappings(); ok {
-		return slices.ContainsFunc(volumes, func(it item) bool { return it.val.get("image").get("reference") != nil })
-	}
 	return false
+}
+
+func hasImage(n *node) bool {
+	return n.kind == mapping && slices.ContainsFunc(n.items, func(it item) bool { return strings.EqualFold(it.key, "image") })
 }
 
 // image reads a field that must hold an image reference.

@@ -11,7 +11,7 @@ import (
 // loose reads a scalar that the table says nothing about.
 func (x *extractor) loose(n *node, r role, key string, s scope) error {
 	text := n.text
-	if text == "" || n.typ == typeOther || n.typ == typeNull {
+	if r == roleSkip || r == roleMetadata || text == "" || n.typ == typeOther || n.typ == typeNull {
 		return nil
 	}
 	image, sure := isImageKey(key)

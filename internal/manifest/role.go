@@ -140,7 +140,7 @@ func containerFields(image role) []field {
 // field returns the role of a field.
 func (r role) field(name string) role {
 	switch r {
-	case roleAnnotations, roleData, roleSchema:
+	case roleAnnotations, roleData, roleSchema, roleSkip:
 		return r
 	}
 	for _, f := range r.fields() {
@@ -148,7 +148,20 @@ func (r role) field(name string) role {
 			return f.role
 		}
 	}
+	if r == roleMetadata {
+		return roleSkip // names, labels and owners
+	}
 	return roleAny
+}
+
+// loose reports whether the role says so little about a mapping that its shape
+// says more.
+func (r role) loose() bool {
+	switch r {
+	case roleAny, roleSkip, roleMetadata, roleAnnotations, roleData, roleSchema:
+		return true
+	}
+	return false
 }
 
 // element returns the role of a list's elements.
@@ -168,7 +181,7 @@ func (r role) element() role {
 		return roleTektonPipelineTask
 	case roleUploads:
 		return roleCode
-	case roleArgoSteps, roleData, roleSchema, roleAnnotations, roleRuntimeEnvField:
+	case roleArgoSteps, roleData, roleSchema, roleAnnotations, roleSkip, roleRuntimeEnvField:
 		return r // nested lists included
 	}
 	return roleAny
