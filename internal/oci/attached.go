@@ -183,7 +183,16 @@ func parseListing(m *Manifest, limit int) ([]Descriptor, error) {
 	if m.MediaType != MediaTypeIndex {
 		return nil, faultf(verdict.RegistryAnswer, "it is no index of referrers but %s", m.MediaType)
 	}
-	var idx indexJSON
+	// Annotations are not read: nothing in a listing is believed, and they are
+	// the part that can be large.
+	var idx struct {
+		Manifests []struct {
+			MediaType    string         `json:"mediaType"`
+			Digest       verdict.Digest `json:"digest"`
+			Size         int64          `json:"size"`
+			ArtifactType string         `json:"artifactType"`
+		} `json:"manifests"`
+	}
 	if err := json.Unmarshal(m.Raw, &idx); err != nil {
 		return nil, faultf(verdict.RegistryAnswer, "the listing cannot be read: %w", short(err))
 	}
@@ -191,12 +200,14 @@ func parseListing(m *Manifest, limit int) ([]Descriptor, error) {
 	if len(idx.Manifests) > limit {
 		idx.Manifests, tooMany = idx.Manifests[:limit], tooManyReferrers(limit)
 	}
-	for i := range idx.Manifests {
-		if err := idx.Manifests[i].check(); err != nil {
+	entries := make([]Descriptor, len(idx.Manifests))
+	for i, e := range idx.Manifests {
+		entries[i] = Descriptor{MediaType: e.MediaType, Digest: e.Digest, Size: e.Size, ArtifactType: e.ArtifactType}
+		if err := entries[i].check(); err != nil {
 			return nil, faultf(verdict.RegistryAnswer, "the listing's entry %d: %w", i, err)
 		}
 	}
-	return idx.Manifests, tooMany
+	return entries, tooMany
 }
 
 func tooManyReferrers(limit int) error {

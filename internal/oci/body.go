@@ -50,14 +50,21 @@ func (w *watch) stop() {
 	w.timer.Stop()
 }
 
-// readBody reads to the end, into one buffer of the right size when the
-// length is known. It never trusts the length for more than 64 KiB at a time.
+// readBody reads to the end. The buffer grows with what really came, by four,
+// and not further than the announced length (-1: none): a lie about it costs nothing.
 func readBody(r io.Reader, limit, announced int64) ([]byte, error) {
-	const step = 64 << 10
-	buf := make([]byte, 0, min(max(announced, 511)+1, step))
+	const first = 16 << 10
+	most := limit
+	if announced >= 0 {
+		most = min(announced, limit)
+	}
+	// One byte more, so that the end is seen without growing again.
+	buf := make([]byte, 0, min(most, first)+1)
 	for {
 		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
+			grown := make([]byte, len(buf), max(min(4*int64(len(buf)), most+1), int64(len(buf))+512))
+			copy(grown, buf)
+			buf = grown
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]

@@ -262,6 +262,65 @@ func TestOneCallReadsNoMoreThanItsBudget(t *testing.T) {
 	}
 }
 
+// TestHonestLookingGiantsStayWithinMemory sends what is just within each
+// limit, in the shapes that cost most when they are decoded.
+func TestHonestLookingGiantsStayWithinMemory(t *testing.T) {
+	subject := ocitest.Digest([]byte("subject"))
+	long := strings.Repeat("x", 3900<<10)
+	blob := []byte("bundle")
+
+	artifacts := ocitest.Routes{getBlobs + ocitest.Digest(blob): ocitest.Answer("", blob)}
+	var entries []ocitest.Entry
+	for i := range 12 {
+		raw := edited(t, ocitest.Referrer(t, oci.ArtifactBundleV03, subject, blob), func(o object) {
+			o["annotations"] = object{"n": fmt.Sprint(i), "x": long}
+		})
+		artifacts[getManifests+ocitest.Digest(raw)] = ocitest.Answer(oci.MediaTypeManifest, raw)
+		entries = append(entries, ocitest.Entry{Manifest: raw, Type: oci.ArtifactBundleV03})
+	}
+	artifacts[getReferrers+subject] = ocitest.Answer(oci.MediaTypeIndex, ocitest.Listing(t, entries...))
+
+	page := edited(t, ocitest.Listing(t, entries[0]), func(o object) {
+		o["manifests"].([]any)[0].(object)["annotations"] = object{"x": long}
+	})
+	pages := ocitest.Routes{getReferrers + subject: endlessPages(page)}
+
+	img := ocitest.RawImage(t, "linux/amd64", "app")
+	labels := object{}
+	for i := range 65_000 {
+		labels[fmt.Sprintf("%0120d", i)] = ""
+	}
+	config := edited(t, img.Config, func(o object) { o["config"] = object{"Labels": labels} })
+	manifest := edited(t, img.Manifest, func(o object) {
+		o["config"].(object)["digest"], o["config"].(object)["size"] = ocitest.Digest(config), len(config)
+	})
+
+	for _, tc := range []struct {
+		name   string
+		routes ocitest.Routes
+		ask    ask
+		code   verdict.Code
+	}{
+		{"artifacts of 4 MiB each", artifacts, attached(subject), verdict.RegistryTooLarge},
+		{"pages of 4 MiB each", pages, attached(subject), verdict.RegistryTooLarge},
+		{"65,000 labels", ocitest.Routes{
+			getManifests + ocitest.Digest(manifest): ocitest.Answer(oci.MediaTypeManifest, manifest),
+			getBlobs + ocitest.Digest(config):       ocitest.Answer("", config),
+		}, image(ocitest.Digest(manifest)), verdict.OK},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			srv := ocitest.Hostile(t, tc.routes)
+			c := newClient(t, srv)
+			var err error
+			grown := ocitest.HeapGrowth(func() { err = tc.ask(t.Context(), c, srv) })
+			wantCode(t, err, tc.code)
+			if grown > maxGrowth {
+				t.Errorf("the heap grew by %d MiB", grown>>20)
+			}
+		})
+	}
+}
+
 func tagOf(digest string) string { return strings.Replace(digest, ":", "-", 1) }
 
 func withHeader(key, value string, h http.HandlerFunc) http.HandlerFunc {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -204,7 +203,7 @@ type configJSON struct {
 // together: as many diffIDs as layers, every layer in the registry and of a
 // sane size, a platform. Asking for an index is an error.
 //
-// The fact's slices and maps are the caller's own.
+// The fact may be shared with other callers: as all facts it is immutable.
 func (c *Client) Image(ctx context.Context, repo string, d verdict.Digest) (fact.Image, error) {
 	r, err := parseRepository(repo)
 	if err != nil {
@@ -216,12 +215,7 @@ func (c *Client) Image(ctx context.Context, repo string, d verdict.Digest) (fact
 		defer cancel()
 		return cl.image(ctx, d)
 	})
-	if err != nil {
-		return fact.Image{}, cl.wrap(err)
-	}
-	img.DiffIDs, img.Layers, img.Env = slices.Clone(img.DiffIDs), slices.Clone(img.Layers), slices.Clone(img.Env)
-	img.Labels, img.Annotations = maps.Clone(img.Labels), maps.Clone(img.Annotations)
-	return img, nil
+	return img, cl.wrap(err)
 }
 
 func (c *call) image(ctx context.Context, d verdict.Digest) (fact.Image, error) {

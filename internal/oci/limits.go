@@ -37,7 +37,7 @@ const (
 	// BlobBytes covers an attested SBOM of a large image; a signature is below 32 KiB.
 	BlobBytes = 16 << 20
 	// CallBytes keeps one hostile call, with the copies that decoding makes, below 64 MiB of memory.
-	CallBytes = 32 << 20
+	CallBytes = 24 << 20
 	// CacheBytes holds about 10,000 manifests of the usual 1 to 3 KiB.
 	CacheBytes = 32 << 20
 

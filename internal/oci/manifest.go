@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/oci/reference"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -131,7 +130,7 @@ func errorCode(body []byte) string {
 			Code string `json:"code"`
 		} `json:"errors"`
 	}
-	if len(body) > maxErrorBytes || bounded.CheckJSON(body, maxDepth) != nil || json.Unmarshal(body, &doc) != nil || len(doc.Errors) == 0 {
+	if len(body) > maxErrorBytes || checkJSON(body) != nil || json.Unmarshal(body, &doc) != nil || len(doc.Errors) == 0 {
 		return ""
 	}
 	code := doc.Errors[0].Code
