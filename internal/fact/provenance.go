@@ -1,6 +1,8 @@
 package fact
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/apexlogic/apex/verdict"
@@ -33,4 +35,72 @@ type Dependency struct {
 	// pkg:docker, pkg:oci, docker:// and oci:// URIs, canonical.
 	Repository string `json:"repository,omitempty"`
 	Tag        string `json:"tag,omitempty"`
+}
+
+// maxSourceURI is far above the length of any real repository's URI.
+const maxSourceURI = 2048
+
+// SourceRepository returns the one spelling of a source repository, as
+// [Provenance].SourceRepository holds it and as policies compare it:
+// "git+https://GitHub.com/o/r.git@refs/heads/main" and "git@github.com:o/r"
+// become "https://github.com/o/r". Credentials, query, fragment and revision
+// are left out; the case of the path is kept. It returns "" for text that is
+// not the URI of a repository; "" must match nothing.
+func SourceRepository(uri string) string {
+	if len(uri) > maxSourceURI {
+		return ""
+	}
+	for _, prefix := range []string{"git+", "scm:git:"} {
+		uri = strings.TrimPrefix(uri, prefix)
+	}
+	if rest, ok := strings.CutPrefix(uri, "git@"); ok {
+		// The scp-like form of Git: git@host:path.
+		host, path, ok := strings.Cut(rest, ":")
+		if !ok || strings.Contains(host, "/") {
+			return ""
+		}
+		uri = "https://" + host + "/" + path
+	}
+	u, err := url.Parse(uri)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	scheme, port := u.Scheme, u.Port()
+	switch scheme {
+	case "https", "http", "git":
+	case "ssh":
+		scheme, port = "https", "" // the same repository by another transport
+	default:
+		return ""
+	}
+	if scheme == "https" && port == "443" || scheme == "http" && port == "80" {
+		port = ""
+	}
+	path, _, _ := strings.Cut(u.EscapedPath(), "@")
+	path = strings.TrimSuffix(strings.TrimSuffix(path, "/"), ".git")
+	if !plainPath(path) {
+		return ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" {
+		host += ":" + port
+	}
+	return scheme + "://" + host + path
+}
+
+// plainPath refuses paths that a server may read as another one: empty and
+// dotted segments, backslashes and percent-encoding.
+func plainPath(path string) bool {
+	if len(path) < 2 || path[0] != '/' || strings.ContainsAny(path, "%\\") {
+		return false
+	}
+	for segment := range strings.SplitSeq(path[1:], "/") {
+		if segment == "" || segment == "." || segment == ".." {
+			return false
+		}
+	}
+	return true
 }

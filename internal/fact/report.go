@@ -60,19 +60,28 @@ type Report struct {
 	// Config is the digest of the scanned image's configuration; scanners that
 	// name an image by its ID mean this one.
 	Config verdict.Digest `json:"config,omitempty"`
+	// DiffIDs are the digests of the uncompressed layers, where the format names them.
+	DiffIDs []verdict.Digest `json:"diffIDs,omitempty"`
 	// Code is verdict.OK when the scan finished and could be read.
 	Code     verdict.Code    `json:"code"`
 	Detail   string          `json:"detail,omitempty"`
 	Findings []Vulnerability `json:"findings,omitempty"`
+	// Suppressed is how many findings the scanner itself left out, because of
+	// an ignore list or a VEX statement. They are not among the findings.
+	Suppressed int `json:"suppressed,omitempty"`
 }
 
 // Vulnerability is one finding of a scan.
 type Vulnerability struct {
-	ID       string   `json:"id"`
-	Aliases  []string `json:"aliases,omitempty"`
-	Package  string   `json:"package,omitempty"`
-	Version  string   `json:"version,omitempty"`
-	Fixed    string   `json:"fixed,omitempty"`
+	ID      string   `json:"id"`
+	Aliases []string `json:"aliases,omitempty"`
+	Package string   `json:"package,omitempty"`
+	Version string   `json:"version,omitempty"`
+	// Fixed is the version that mends it; "" when the report names none.
+	Fixed string `json:"fixed,omitempty"`
+	// Unfixed is true when the report says that no fixed version exists. An
+	// empty Fixed alone does not say so: some formats have no place for it.
+	Unfixed  bool     `json:"unfixed,omitempty"`
 	Severity Severity `json:"severity"`
 	// Score is the CVSS base score, 0 when not given.
 	Score float64 `json:"score,omitempty"`
