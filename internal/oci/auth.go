@@ -49,6 +49,14 @@ func keychainHost(host string) string {
 	return host
 }
 
+// loginCommand is what a person runs to get credentials for a registry.
+func loginCommand(host string) string {
+	if host == "registry-1.docker.io" {
+		return "docker login"
+	}
+	return "docker login " + host
+}
+
 // authorize returns the Authorization header for actions on the call's
 // repository. Without ch it uses only what is known already and "" means: try
 // without. With ch, which has just come with a 401, it makes a new one; "" then
@@ -134,7 +142,7 @@ func (c *call) credentials(ctx context.Context) (authn.AuthConfig, error) {
 		if a.err != nil {
 			// The helper's own words may hold what it was given.
 			return authn.AuthConfig{}, faultf(verdict.RegistryUnauthorized,
-				"the credentials for %s could not be read from the Docker configuration or its credential helper; try docker login %[1]s", c.repo.host)
+				"the credentials for %s could not be read from the Docker configuration or its credential helper; try %s", c.repo.host, loginCommand(c.repo.host))
 		}
 		cred := *a.cred
 		if cred.Username == "" && cred.Password == "" && cred.Auth != "" {
@@ -193,7 +201,7 @@ func (c *call) fetchToken(ctx context.Context, h *host, ch challenge, cred authn
 	if res.status != http.StatusOK {
 		if res.status >= 300 && res.status < 429 {
 			return token{}, &fault{code: verdict.RegistryUnauthorized, status: res.status,
-				err: fmt.Errorf("the token service %s answered %d; log in with docker login %s", realm.Host, res.status, h.name)}
+				err: fmt.Errorf("the token service %s answered %d; log in with %s", realm.Host, res.status, loginCommand(h.name))}
 		}
 		return token{}, fmt.Errorf("get a token: %w", statusError(c.clock.Now(), realm.Host, res.status, res.header, ""))
 	}

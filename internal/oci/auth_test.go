@@ -197,6 +197,24 @@ func TestCredentialsStayWithTheirRegistry(t *testing.T) {
 	}
 }
 
+func TestAClientWithOtherCredentialsSeesNothingOfTheFirst(t *testing.T) {
+	img := ocitest.RawImage(t, "linux/amd64", "a")
+	srv := ocitest.Hostile(t, ocitest.Routes{"GET /v2/*": protect(basicHeader("me", password), "Basic",
+		ocitest.Answer(oci.MediaTypeManifest, img.Manifest))})
+	mine := newClientWith(t, oci.Options{Keychain: keychain{srv.Host: {Username: "me", Password: password}}}, srv)
+	byDigest := func(c *oci.Client) error {
+		_, err := c.Resolve(t.Context(), parse(t, srv.Repo("app@"+img.Digest)))
+		return err
+	}
+	if err := byDigest(mine); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, byDigest(mine.WithKeychain(nil)), verdict.RegistryUnauthorized)
+	if err := byDigest(mine.WithKeychain(keychain{srv.Host: {Username: "me", Password: password}})); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestErrorsHoldNoSecrets(t *testing.T) {
 	broken := ocitest.Hostile(t, ocitest.Routes{
 		"GET /html":   ocitest.LoginPage(),

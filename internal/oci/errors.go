@@ -124,7 +124,7 @@ func statusError(now time.Time, host string, status int, header http.Header, cod
 	case status == http.StatusNotFound:
 		f.code, f.err = verdict.RegistryNotFound, errors.New(said)
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		f.code, f.err = verdict.RegistryUnauthorized, fmt.Errorf("%s; log in with docker login %s, or give a pull secret that may read this repository", said, host)
+		f.code, f.err = verdict.RegistryUnauthorized, fmt.Errorf("%s; log in with %s, or give a pull secret that may read this repository", said, loginCommand(host))
 	case status == http.StatusTooManyRequests:
 		f.code, f.after = verdict.RegistryLimited, retryAfter(now, header)
 		wait := "some time"

@@ -127,6 +127,17 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// WithKeychain returns a client with other credentials, for example those of
+// one workload's pull secrets. It shares connections and limits with c, but
+// neither tokens nor cached manifests nor fetches: what one may read is not
+// shown to the other. Closing either drops the idle connections of both.
+func (c *Client) WithKeychain(k authn.Keychain) *Client {
+	return &Client{
+		limits: c.limits, guard: c.guard, open: c.open, public: c.public, plain: c.plain,
+		keychain: k, clock: c.clock, meter: c.meter, agent: c.agent, cache: newCache(c.limits.CacheBytes),
+	}
+}
+
 // Close drops idle connections. Calls that are under way finish.
 func (c *Client) Close() {
 	c.open.CloseIdleConnections()
