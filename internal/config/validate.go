@@ -95,6 +95,7 @@ func (c *validation) object(v *value, s *schema, path string) {
 		c.fail(v.line, v.column, path, fmt.Sprintf("has %d entries; at most %d are allowed", count, *s.MaxProperties), "")
 		return
 	}
+	meant := map[string]bool{} // fields that are there under a misspelled name
 	for i := range v.fields {
 		f := &v.fields[i]
 		child, known := s.Properties[f.key]
@@ -104,11 +105,11 @@ func (c *validation) object(v *value, s *schema, path string) {
 		case s.AdditionalProperties != nil:
 			c.value(f.value, s.AdditionalProperties, join(path, f.key))
 		case !s.PreserveMore:
-			c.unknownField(v, f, s, path)
+			meant[c.unknownField(v, f, s, path)] = true
 		}
 	}
 	for _, name := range s.Required {
-		if v.get(name) == nil {
+		if v.get(name) == nil && !meant[name] {
 			c.missing(v, s, path, name)
 		}
 	}
@@ -119,10 +120,12 @@ func (c *validation) object(v *value, s *schema, path string) {
 	}
 }
 
-func (c *validation) unknownField(v *value, f *field, s *schema, path string) {
+// unknownField reports a field that the schema does not have, and returns the
+// one that was probably meant.
+func (c *validation) unknownField(v *value, f *field, s *schema, path string) string {
 	if path == "metadata" && f.key == "namespace" {
 		c.fail(f.line, f.column, join(path, f.key), "the kind is cluster-scoped and has no namespace; remove the line", "")
-		return
+		return ""
 	}
 	var free []string
 	for _, name := range s.names() {
@@ -141,6 +144,7 @@ func (c *validation) unknownField(v *value, f *field, s *schema, path string) {
 		}
 	}
 	c.fail(f.line, f.column, join(path, f.key), "unknown field; known here: "+strings.Join(s.names(), ", "), suggestion)
+	return suggestion
 }
 
 func (c *validation) missing(v *value, s *schema, path, name string) {

@@ -75,6 +75,12 @@ func newSyntaxError(err error) *syntaxError {
 	if rest, found := strings.CutPrefix(text, "line "); found {
 		number, message, _ := strings.Cut(rest, ": ")
 		if line, err := strconv.Atoi(number); err == nil {
+			// Those of the parser, unlike those of the scanner, count from 0.
+			for _, expected := range []string{"node content", "key", "'-' indicator", "',' or ']'", "',' or '}'", "<document start>"} {
+				if message == "did not find expected "+expected {
+					line++
+				}
+			}
 			return &syntaxError{line: line, column: 1, message: "not valid YAML: " + message}
 		}
 	}
