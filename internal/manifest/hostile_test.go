@@ -51,6 +51,8 @@ func TestAFileThatCannotBeReadSafelyIsRejectedAsAWhole(t *testing.T) {
 		{"an alias of nothing", "a: *b\n", "unknown anchor", 0, 0, "b: &b c\na: *b\n"},
 		{"aliases that grow to a billion", laughs(9), "aliases are expanded", 6, 0, laughs(3)},
 		{"a hundred aliases of a large value", "a: &a [" + strings.Repeat("x,", 40_000) + "]\nb: [" + strings.Repeat("*a,", 100) + "]\n", "aliases are expanded", 2, 4, "a: &a [" + strings.Repeat("x,", 40_000) + "]\nb: [" + strings.Repeat("*a,", 10) + "]\n"},
+		{"merges of merges, each of which brings nothing new", "b: &b {x: 1, y: 2}\nc: &c [" + strings.Repeat("*b,", 1000) + "]\nd:\n" + strings.Repeat("- {<<: *c}\n", 1000), "merges more than", 0, 0, "b: &b {x: 1, y: 2}\nc: &c [*b]\nd:\n" + strings.Repeat("- {<<: *c}\n", 1000)},
+		{"more directives than anybody writes", strings.Repeat("%TAG !a! tag:x\r", 1001) + "--- x\n", "directives", 0, 0, "%TAG !a! tag:x\r--- x\n"},
 		{"nesting deeper than the limit", "a: " + deep, "nested deeper", 1, 0, "a: " + shallow},
 		{"nesting deeper than the limit in JSON", `{"a": ` + deep + `}`, "nested deeper", 1, 0, `{"a": ` + shallow + `}`},
 		{"nesting deeper than the limit through aliases", "a: &a " + strings.Repeat("[", 60) + strings.Repeat("]", 60) + "\nb: " + strings.Repeat("[", 60) + "*a" + strings.Repeat("]", 60), "nested deeper", 2, 0, "a: &a [[]]\nb: [[*a]]"},

@@ -37,6 +37,8 @@ const (
 	// maxMarks bounds the nodes of one document before it is parsed: each node
 	// needs at least one of the characters that separate nodes, two share one.
 	maxMarks = 750_000
+	// maxDirectives bounds %TAG lines, which the parser compares with each other.
+	maxDirectives = 1_000
 	// maxKey is above the longest key that Kubernetes accepts (an annotation's,
 	// 317 bytes); longer ones would make every pointer below them long.
 	maxKey = 1024
@@ -136,6 +138,7 @@ type builder struct {
 	limits Limits
 	docs   int
 	nodes  int // left
+	merges int // fields that << has brought so far, wanted or not
 }
 
 func newBuilder(limits Limits) *builder {

@@ -22,6 +22,9 @@ func (b *builder) screen(data []byte) ([]byte, error) {
 		line, col := position(data, i)
 		return nil, problem(line, col, "a NUL character: save the file as UTF-8 text")
 	}
+	if n := directives(data); n > maxDirectives {
+		return nil, problem(0, 0, "the file has %d lines that start with %% and the limit is %d: remove YAML directives", n, maxDirectives)
+	}
 	line, docs, start, marks := int32(0), 1, 0, 0
 	for at := 0; at < len(data); {
 		end := bytes.IndexByte(data[at:], '\n')
@@ -58,6 +61,25 @@ func (b *builder) screen(data []byte) ([]byte, error) {
 		}
 	}
 	return data, nil
+}
+
+// directives counts the lines that start with %. Lines end where YAML 1.1 ends
+// them, which is at more characters than others know.
+func directives(data []byte) (n int) {
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(data[at:], '%')
+		if i < 0 {
+			return n
+		}
+		at += i
+		before := data[:at]
+		for _, end := range [...]string{"", "\n", "\r", "\u0085", "\u2028", "\u2029"} {
+			if end == "" && at == 0 || end != "" && bytes.HasSuffix(before, []byte(end)) {
+				n++
+				break
+			}
+		}
+	}
 }
 
 // invalidUTF8 returns the offset of the first byte that is not UTF-8, or -1.

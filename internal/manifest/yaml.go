@@ -228,6 +228,9 @@ func (d *yamlDocument) merge(f *fieldList, v *yaml.Node, depth int) error {
 		if m.kind != mapping {
 			return problem(int32(v.Line), int32(v.Column), "<< takes an alias of a mapping, or a list of such aliases")
 		}
+		if d.merges += len(m.items); d.merges > d.limits.Nodes {
+			return problem(int32(v.Line), int32(v.Column), "the file merges more than %d fields with <<: write less into one file", d.limits.Nodes)
+		}
 		for _, it := range m.items {
 			if err := f.inherit(it, int32(v.Line), int32(v.Column)); err != nil {
 				return err
