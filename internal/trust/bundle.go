@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -108,47 +107,31 @@ func parseLean(raw []byte) (*signed, bool) {
 		return nil, false
 	}
 	var mediaType string
-	if decodeString(top["mediaType"], &mediaType) != nil || !slices.Contains(bundleMediaTypes[:], mediaType) {
+	if decodeString(top.get("mediaType"), &mediaType) != nil || !slices.Contains(bundleMediaTypes[:], mediaType) {
 		return nil, false
 	}
-	material, err := object(top["verificationMaterial"], "publicKey")
+	material, err := object(top.get("verificationMaterial"), "publicKey")
 	if err != nil {
 		return nil, false
 	}
-	key, err := object(material["publicKey"], "hint")
+	key, err := object(material.get("publicKey"), "hint")
 	if err != nil {
 		return nil, false
 	}
 	s := &signed{}
-	if hint, ok := key["hint"]; ok && decodeString(hint, &s.hint) != nil {
+	if hint := key.get("hint"); hint != nil && decodeString(hint, &s.hint) != nil {
 		return nil, false
 	}
-	env, hasEnv := top["dsseEnvelope"]
-	msg, hasMsg := top["messageSignature"]
+	env, msg := top.get("dsseEnvelope"), top.get("messageSignature")
 	switch {
-	case hasEnv == hasMsg:
+	case (env == nil) == (msg == nil):
 		return nil, false
-	case hasEnv:
-		s.env, err = decodeBundleEnvelope(env)
+	case env != nil:
+		s.env, err = decodeEnvelope(env, "sig", "keyid")
 	default:
 		s.msg, err = decodeMessage(msg)
 	}
 	return s, err == nil
-}
-
-// decodeBundleEnvelope is decodeEnvelope without the fields that DSSE has and
-// the bundle's schema has not.
-func decodeBundleEnvelope(raw []byte) (*envelope, error) {
-	var fields struct{ Signatures []map[string]json.RawMessage }
-	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil, err
-	}
-	for _, sig := range fields.Signatures {
-		if _, ok := sig["cert"]; ok {
-			return nil, errors.New("unknown field cert")
-		}
-	}
-	return decodeEnvelope(raw)
 }
 
 func decodeMessage(raw []byte) (*messageSigned, error) {
@@ -156,21 +139,21 @@ func decodeMessage(raw []byte) (*messageSigned, error) {
 	if err != nil {
 		return nil, err
 	}
-	digest, err := object(fields["messageDigest"], "algorithm", "digest")
+	digest, err := object(fields.get("messageDigest"), "algorithm", "digest")
 	if err != nil {
 		return nil, err
 	}
 	m := &messageSigned{}
-	if err := decodeString(digest["algorithm"], &m.algorithm); err != nil {
+	if err := decodeString(digest.get("algorithm"), &m.algorithm); err != nil {
 		return nil, err
 	}
 	if m.algorithm != "SHA2_256" {
 		return nil, errors.New("algorithm is left to the full parser")
 	}
-	if m.digest, err = decodeBase64(digest["digest"]); err != nil {
+	if m.digest, err = decodeBase64(digest.get("digest")); err != nil {
 		return nil, err
 	}
-	m.sig, err = decodeBase64(fields["signature"])
+	m.sig, err = decodeBase64(fields.get("signature"))
 	return m, err
 }
 

@@ -117,36 +117,36 @@ func parseSimpleSigning(payload []byte) (*simpleDocument, error) {
 	if err != nil {
 		return nil, fmt.Errorf("payload: %w", err)
 	}
-	critical, err := object(top["critical"], "identity", "image", "type")
+	critical, err := object(top.get("critical"), "identity", "image", "type")
 	if err != nil {
 		return nil, fmt.Errorf("payload critical: %w", err)
 	}
 	var kind, digest string
-	if err := decodeString(critical["type"], &kind); err != nil {
+	if err := decodeString(critical.get("type"), &kind); err != nil {
 		return nil, fmt.Errorf("payload critical.type: %w", err)
 	}
 	if kind != typeCosign && kind != typeAtomic {
 		return nil, fmt.Errorf("payload critical.type is %q, expected %q", clip(kind), typeCosign)
 	}
-	image, err := object(critical["image"], "docker-manifest-digest")
+	image, err := object(critical.get("image"), "docker-manifest-digest")
 	if err != nil {
 		return nil, fmt.Errorf("payload critical.image: %w", err)
 	}
-	if err := decodeString(image["docker-manifest-digest"], &digest); err != nil {
+	if err := decodeString(image.get("docker-manifest-digest"), &digest); err != nil {
 		return nil, fmt.Errorf("payload docker-manifest-digest: %w", err)
 	}
 	doc := &simpleDocument{}
 	if doc.digest, err = verdict.ParseDigest(digest); err != nil {
 		return nil, fmt.Errorf("payload docker-manifest-digest: %w", err)
 	}
-	identity, err := object(critical["identity"], "docker-reference")
+	identity, err := object(critical.get("identity"), "docker-reference")
 	if err != nil {
 		return nil, fmt.Errorf("payload critical.identity: %w", err)
 	}
-	if err := decodeString(identity["docker-reference"], &doc.reference); err != nil {
+	if err := decodeString(identity.get("docker-reference"), &doc.reference); err != nil {
 		return nil, fmt.Errorf("payload docker-reference: %w", err)
 	}
-	if raw := top["optional"]; len(raw) > 0 {
+	if raw := top.get("optional"); len(raw) > 0 {
 		if doc.optional, err = textMap(raw); err != nil {
 			return nil, fmt.Errorf("payload optional: %w", err)
 		}

@@ -193,19 +193,19 @@ func parseTarget(p *signature.Payload) (*notationTarget, error) {
 	if err != nil {
 		return nil, fmt.Errorf("notation payload: %w", err)
 	}
-	artifact, err := openObject(top["targetArtifact"])
+	artifact, err := openObject(top.get("targetArtifact"))
 	if err != nil {
 		return nil, fmt.Errorf("notation payload targetArtifact: %w", err)
 	}
 	var digest string
-	if err := decodeString(artifact["digest"], &digest); err != nil {
+	if err := decodeString(artifact.get("digest"), &digest); err != nil {
 		return nil, fmt.Errorf("notation payload digest: %w", err)
 	}
 	t := &notationTarget{}
 	if t.digest, err = verdict.ParseDigest(digest); err != nil {
 		return nil, fmt.Errorf("notation payload digest: %w", err)
 	}
-	if raw := artifact["annotations"]; len(raw) > 0 {
+	if raw := artifact.get("annotations"); len(raw) > 0 {
 		if t.annotations, err = textMap(raw); err != nil {
 			return nil, fmt.Errorf("notation payload annotations: %w", err)
 		}

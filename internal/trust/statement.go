@@ -45,22 +45,22 @@ func parseStatement(payloadType string, payload []byte) (*statement, error) {
 	if err != nil {
 		return nil, fmt.Errorf("statement: %w", err)
 	}
-	s := &statement{predicate: fields["predicate"]}
-	if err := decodeString(fields["_type"], &s.statementType); err != nil {
+	s := &statement{predicate: fields.get("predicate")}
+	if err := decodeString(fields.get("_type"), &s.statementType); err != nil {
 		return nil, fmt.Errorf("statement _type: %w", err)
 	}
 	if s.statementType != statementV01 && s.statementType != statementV1 {
 		return nil, fmt.Errorf("statement: _type is %q, expected in-toto Statement v0.1 or v1", clip(s.statementType))
 	}
-	if err := decodeString(fields["predicateType"], &s.predicateType); err != nil {
+	if err := decodeString(fields.get("predicateType"), &s.predicateType); err != nil {
 		return nil, fmt.Errorf("statement predicateType: %w", err)
 	}
 	if s.predicateType == "" {
 		return nil, errors.New("statement: predicateType is empty")
 	}
-	var subjects []json.RawMessage
-	if len(fields["subject"]) > 0 {
-		if err := json.Unmarshal(fields["subject"], &subjects); err != nil {
+	var subjects [][]byte
+	if raw := fields.get("subject"); len(raw) > 0 {
+		if subjects, err = array(raw); err != nil {
 			return nil, fmt.Errorf("statement subject: %w", err)
 		}
 	}
@@ -78,36 +78,38 @@ func parseStatement(payloadType string, payload []byte) (*statement, error) {
 	return s, nil
 }
 
-func (s *statement) addSubject(raw json.RawMessage) error {
+func (s *statement) addSubject(raw []byte) error {
 	fields, err := openObject(raw)
 	if err != nil {
 		return err
 	}
 	var subject fact.AttestationSubject
-	if len(fields["name"]) > 0 {
-		if err := decodeString(fields["name"], &subject.Name); err != nil {
+	if len(fields.get("name")) > 0 {
+		if err := decodeString(fields.get("name"), &subject.Name); err != nil {
 			return fmt.Errorf("name: %w", err)
 		}
 	}
-	var digests map[string]string
-	if len(fields["digest"]) > 0 {
-		if err := json.Unmarshal(fields["digest"], &digests); err != nil {
+	if raw := fields.get("digest"); len(raw) > 0 {
+		digests, err := openObject(raw)
+		if err != nil {
 			return fmt.Errorf("digest: %w", err)
 		}
-	}
-	if len(digests) > maxDigests {
-		return fmt.Errorf("%d digests, at most %d are read", len(digests), maxDigests)
-	}
-	if hex, ok := digests["sha256"]; ok {
-		d, err := verdict.ParseDigest("sha256:" + hex)
-		if err != nil {
-			return err
+		if len(digests) > maxDigests {
+			return fmt.Errorf("%d digests, at most %d are read", len(digests), maxDigests)
 		}
-		subject.Digest = d
+		if sha := digests.get("sha256"); sha != nil {
+			var hex string
+			if err := decodeString(sha, &hex); err != nil {
+				return fmt.Errorf("digest sha256: %w", err)
+			}
+			if subject.Digest, err = verdict.ParseDigest("sha256:" + hex); err != nil {
+				return err
+			}
+		}
 	}
 	var annotations map[string]string
-	if len(fields["annotations"]) > 0 {
-		if annotations, err = textMap(fields["annotations"]); err != nil {
+	if len(fields.get("annotations")) > 0 {
+		if annotations, err = textMap(fields.get("annotations")); err != nil {
 			return fmt.Errorf("annotations: %w", err)
 		}
 	}
@@ -133,27 +135,6 @@ func (s *statement) repository(i int) string {
 		return name
 	}
 	return s.annotations[i][AnnotationRepository]
-}
-
-// textMap reads an object of annotations. Strings stay as they are; any other
-// value is kept as its JSON.
-func textMap(raw json.RawMessage) (map[string]string, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil, err
-	}
-	if len(fields) == 0 {
-		return nil, nil
-	}
-	out := make(map[string]string, len(fields))
-	for key, value := range fields {
-		var text string
-		if decodeString(value, &text) != nil {
-			text = string(value)
-		}
-		out[key] = text
-	}
-	return out, nil
 }
 
 // repositoryOf takes tag and digest off a reference, as cosign lets a signer
