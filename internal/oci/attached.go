@@ -78,6 +78,14 @@ func (c *Client) Attached(ctx context.Context, repo string, subject verdict.Dige
 	if _, err := verdict.ParseDigest(string(subject)); err != nil {
 		return nil, cl.fail(verdict.ReferenceInvalid, err)
 	}
+	if len(want.Types)+len(want.Legacy) == 0 {
+		return nil, cl.fail(verdict.Internal, errors.New("nothing is wanted, so nothing would be found"))
+	}
+	for _, suffix := range want.Legacy {
+		if legacyLayer(suffix) == "" {
+			return nil, cl.fail(verdict.Internal, fmt.Errorf("the legacy suffix %q is neither %s nor %s", suffix, LegacySignature, LegacyAttestation))
+		}
+	}
 	key := cl.ref + "|" + strings.Join(want.Types, ",") + "|" + strings.Join(want.Legacy, ",")
 	found, err := c.listings.do(ctx, key, func(ctx context.Context) ([]Artifact, error) {
 		ctx, cancel := c.within(ctx)
@@ -439,7 +447,7 @@ func (c *call) readLayers(ctx context.Context, layers []Descriptor) ([]Layer, er
 	return out, nil
 }
 
-// legacyLayer is the media type that counts under a legacy tag; "" counts all.
+// legacyLayer is the media type that counts under a legacy tag; "" for a suffix that nobody uses.
 func legacyLayer(suffix string) string {
 	switch suffix {
 	case LegacySignature:
@@ -469,7 +477,7 @@ func (c *call) legacy(ctx context.Context, subject verdict.Digest, suffix string
 		return nil, fmt.Errorf("tag %s: %w", tag, err)
 	}
 	kind := legacyLayer(suffix)
-	layers := slices.DeleteFunc(doc.Layers, func(d Descriptor) bool { return kind != "" && d.MediaType != kind })
+	layers := slices.DeleteFunc(doc.Layers, func(d Descriptor) bool { return d.MediaType != kind })
 	var tooMany error
 	if len(layers) > c.limits.Artifacts {
 		// The newest are at the end.

@@ -215,6 +215,21 @@ func TestAClientWithOtherCredentialsSeesNothingOfTheFirst(t *testing.T) {
 	}
 }
 
+func TestAChallengeFromABlobStoreIsNotAnswered(t *testing.T) {
+	img := ocitest.RawImage(t, "linux/amd64", "a")
+	thief := ocitest.Hostile(t, ocitest.Routes{"GET /token": ocitest.Answer("application/json", []byte(`{"token":"x"}`))})
+	store := ocitest.Hostile(t, ocitest.Routes{"GET /blob": ocitest.Status(401, "WWW-Authenticate", `Bearer realm="http://`+thief.Host+`/token"`)})
+	srv := ocitest.Hostile(t, ocitest.Routes{
+		"GET /v2/app/manifests/*": ocitest.Answer(oci.MediaTypeManifest, img.Manifest),
+		"GET /v2/app/blobs/*":     ocitest.Redirect("http://" + store.Host + "/blob"),
+	})
+	c := newClientWith(t, oci.Options{Keychain: keychain{srv.Host: {Username: "me", Password: password}}}, srv, store, thief)
+	wantCode(t, image(img.Digest)(t.Context(), c, srv), verdict.RegistryUnauthorized)
+	if n := len(thief.Requests()); n != 0 {
+		t.Errorf("the thief got %v", thief.Requests())
+	}
+}
+
 func TestErrorsHoldNoSecrets(t *testing.T) {
 	broken := ocitest.Hostile(t, ocitest.Routes{
 		"GET /html":   ocitest.LoginPage(),

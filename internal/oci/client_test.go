@@ -352,6 +352,15 @@ func TestRepositoryNamesHaveToBeCanonical(t *testing.T) {
 	}
 }
 
+func TestWantingNothingIsAnErrorAndNotAbsence(t *testing.T) {
+	c := newClient(t)
+	digest := verdict.Digest("sha256:" + strings.Repeat("a", 64))
+	for _, want := range []oci.Wanted{{}, {Legacy: []string{".txt"}}} {
+		_, err := c.Attached(t.Context(), "127.0.0.1:1/app", digest, want)
+		wantCode(t, err, verdict.Internal)
+	}
+}
+
 func TestErrorsNameWhatWasDone(t *testing.T) {
 	srv := ocitest.Registry(t)
 	c := newClient(t, srv)

@@ -85,6 +85,8 @@ const (
 	maxTokens = 256
 	// pushHeaderWait is for registries that hash an upload before they answer.
 	pushHeaderWait = 5 * time.Minute
+	// slowestUpload, in bytes per second, extends that for the upload itself.
+	slowestUpload = 64 << 10
 )
 
 func (l Limits) withDefaults() Limits {

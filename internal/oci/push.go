@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -70,7 +71,8 @@ func (c *call) pushBlob(ctx context.Context, d Descriptor, open func() (io.ReadC
 	location.RawQuery = query.Encode()
 	res, err = c.upload(ctx, location, request{method: http.MethodPut, path: location.String(), actions: pullPush,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
-		body:   open, length: d.Size, limit: maxErrorBytes, wait: pushHeaderWait})
+		body:   open, length: d.Size, limit: maxErrorBytes,
+		wait: pushHeaderWait + time.Duration(d.Size/slowestUpload)*time.Second})
 	if err != nil {
 		return err
 	}

@@ -195,6 +195,9 @@ func (c *call) ask(ctx context.Context, r request) (*response, error) {
 	if err != nil || res.status != http.StatusUnauthorized {
 		return res, err
 	}
+	if !strings.EqualFold(res.url.Host, h.name) {
+		return res, nil // a blob store's challenge is not the registry's: it gets no credentials
+	}
 	ch, err := pickChallenge(res.header.Values("WWW-Authenticate"))
 	if err != nil {
 		return nil, faultf(verdict.RegistryUnauthorized, "%s answered 401 without a usable challenge: %w", h.name, err)
