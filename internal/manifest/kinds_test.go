@@ -173,6 +173,7 @@ const hexA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 func TestEveryKindNamesItsImagesAndModels(t *testing.T) {
 	for _, tt := range kindCorpus {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // Extract may be called concurrently
 			r := manifest.Extract("f.yaml", []byte(tt.doc), manifest.Limits{})
 			if r.Rejected || len(r.Unresolved) > 0 {
 				t.Fatalf("rejected %v, unresolved %v", r.Problems, r.Unresolved)

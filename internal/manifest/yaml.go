@@ -3,7 +3,7 @@ package manifest
 import (
 	"bytes"
 	"errors"
-
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -16,7 +16,7 @@ func (b *builder) yaml(data []byte, each func(*node) error) error {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node
-		if err := dec.Decode(&doc); err != nil {
+		if err := decode(dec, &doc); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
@@ -40,6 +40,17 @@ func (b *builder) yaml(data []byte, each func(*node) error) error {
 			return err
 		}
 	}
+}
+
+// decode reads the next document. The parser panics on states that it holds to
+// be impossible; bytes that bring it there are rejected like any others.
+func decode(dec *yaml.Decoder, doc *yaml.Node) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the parser gave up: %v", p)
+		}
+	}()
+	return dec.Decode(doc)
 }
 
 // yamlProblem gives the parser's complaint its line.

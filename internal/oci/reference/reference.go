@@ -180,6 +180,9 @@ func checkText(text string) error {
 
 // isHexName reports whether the text is what docker takes for an image id.
 func isHexName(text string) bool {
+	if len(text) != 64 {
+		return false
+	}
 	_, err := verdict.ParseDigest("sha256:" + text)
 	return err == nil
 }
