@@ -104,6 +104,7 @@ func TestWhatOnlyResemblesAReferenceIsNotReported(t *testing.T) {
 		{"a Ceph block device", pod("  volumes: [{rbd: {image: disk}}]\n"), pod("  volumes: [{csi: {volumeAttributes: {image: disk}}}]\n")},
 		{"a policy's pattern", unknown("{image: 'ghcr.io/team/*'}"), unknown("{image: 'ghcr.io/team/x'}")},
 		{"a policy of Apex", "apiVersion: security.apexlogic.com/v1alpha1\nkind: ImageSecurityPolicy\nspec: {rules: [{parameters: {allowedBaseImages: ['gcr.io/a/b:1']}}]}", "apiVersion: security.example/v1alpha1\nkind: ImageSecurityPolicy\nspec: {rules: [{parameters: {allowedBaseImages: ['gcr.io/a/b:1']}}]}"},
+		{"a virtual machine's image in a pipeline", "pool: {vmImage: ubuntu-24.04}", "pool: {image: ubuntu-24.04}"},
 		{"a pull policy", unknown("{imagePullPolicy: Always, imagePullSecrets: [{name: x}]}"), unknown("{image: always}")},
 		{"a reference to a workload", unknown("{scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: x}}"), unknown("{scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, image: x}}")},
 		{"an empty file", "# nothing\n---\n---\n", "image: x"},
@@ -285,7 +286,7 @@ spec: {predictor: {model: {storageUri: 'https://user:hunter2@host/m.bin'}}}
 }
 
 func TestTheLineIsSortedUniqueAndNeverNull(t *testing.T) {
-	r := manifest.Extract("f.yaml", []byte("image: b\nxImage: a\nyImage: b\n"), manifest.Limits{})
+	r := manifest.Extract("f.yaml", []byte("[{image: b}, {image: a}, {image: b}]"), manifest.Limits{})
 	want := `{"file":"f.yaml","images":["docker.io/library/a:latest","docker.io/library/b:latest"],"models":[],"unresolved":[],"rejected":false}`
 	if got := r.Line().String(); got != want {
 		t.Errorf("the line is %s", got)

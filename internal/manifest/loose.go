@@ -15,6 +15,9 @@ func (x *extractor) loose(n *node, r role, key string, s scope) error {
 		return nil
 	}
 	image, sure := isImageKey(key)
+	if !s.obj.typed && !strings.EqualFold(key, "image") {
+		sure = false // vmImage and the like, in files that nobody applies
+	}
 	switch {
 	case r == roleSchema || r == roleAnnotations || r == roleData:
 		// Prose and settings: only text that is a whole reference by itself.
