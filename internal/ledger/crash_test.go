@@ -162,3 +162,33 @@ func TestAFailedWriteOrSyncEndsTheLedger(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsThereAfterAFailedSyncIsMadeDurableByOpening(t *testing.T) {
+	dir := t.TempDir()
+	disk := newCrashFS(t, dir, -1)
+	l := open(t, dir, Options{Files: disk})
+	mustAppend(t, l, Durable, "synced")
+	disk.mu.Lock()
+	disk.fail = func(op, name string) error {
+		if op == "sync" {
+			disk.fail = nil // the next fsync succeeds, without having written
+			return syscall.EIO
+		}
+		return nil
+	}
+	disk.mu.Unlock()
+	if _, err := l.Append(t.Context(), Record{Type: "t", Data: []byte("not synced")}, Durable); !errors.Is(err, ErrFailed) {
+		t.Fatalf("append: %v", err)
+	}
+	if err := l.Close(); !errors.Is(err, ErrFailed) {
+		t.Fatalf("close: %v", err)
+	}
+	l = open(t, dir, Options{Files: disk})
+	seen := payloads(t, l)
+	closeLedger(t, l)
+	disk.crash(t, dir, rand.New(rand.NewPCG(1, 1)))
+	l = open(t, dir, Options{})
+	if got := payloads(t, l); fmt.Sprint(got) != fmt.Sprint(seen) || len(got) != 2 {
+		t.Fatalf("%q were there, after the power cut %q", seen, got)
+	}
+}

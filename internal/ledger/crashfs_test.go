@@ -289,11 +289,18 @@ func (f *crashFile) Truncate(size int64) error { return f.change("truncate", cha
 func (f *crashFile) Sync() error {
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
-	if err := f.c.step("sync", f.name); err != nil {
-		return err
+	err := f.c.step("sync", f.name)
+	if err == nil {
+		for _, c := range f.n.unsynced {
+			f.n.durable = c.apply(f.n.durable)
+		}
 	}
-	f.n.durable, f.n.unsynced = slices.Clone(f.n.content), nil
-	return nil
+	if !errors.Is(err, errPower) {
+		// After an error, too, the kernel takes its pages for clean: they are
+		// read as they were written, and the next fsync does not write them.
+		f.n.unsynced = nil
+	}
+	return err
 }
 
 func (f *crashFile) Close() error { return nil }

@@ -183,6 +183,7 @@ func TestSealingIsFinishedOnceWhereverItStopped(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			dir, older := t.TempDir(), filepath.Join(t.TempDir(), "older")
 			l := open(t, dir, Options{})
 			mustAppend(t, l, Durable, "0")
