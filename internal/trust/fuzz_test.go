@@ -43,7 +43,7 @@ func consistentResult(t *testing.T, res trust.Result) {
 
 // everything is a root with one entry of each kind.
 func everything(f *testing.F) (*trust.Root, trusttest.Key, *trusttest.Sigstore, *trusttest.Notation) {
-	key, ss, ca := trusttest.NewKey(f), trusttest.NewSigstore(f, now), trusttest.NewNotation(f, now)
+	key, ss, ca := trusttest.FixedKey(f, "fuzz"), trusttest.NewFixedSigstore(f, now, "fuzz sigstore"), trusttest.NewFixedNotation(f, now, "fuzz notation")
 	root := trusttest.Root(f, trust.Options{TrustedRootJSON: ss.TrustedRoot(nil)}, key.Entry("key"),
 		trust.Entry{Name: "ci", Keyless: &trust.KeylessEntry{TrustedRootJSON: ss.TrustedRoot(nil), Issuer: issuer, Subject: ci}},
 		trust.Entry{Name: "ca", Certificate: &trust.CertificateEntry{RootsPEM: ca.RootPEM(), Identities: []string{"CN=signer"}, TimestampRootsPEM: ss.TSA.RootPEM()}})

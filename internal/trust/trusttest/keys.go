@@ -5,7 +5,8 @@
 // maker can also make the thing wrong in one chosen way, so that each denial
 // has an allowing twin.
 //
-// Nothing here reads a network or a file. Keys are made anew in every process.
+// Nothing here reads a network or a file. Keys are made anew in every process,
+// except by the makers whose names say Fixed.
 package trusttest
 
 import (
@@ -14,7 +15,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
+	"fmt"
 	"testing"
 
 	"github.com/apexlogic/apex/internal/trust"
@@ -36,6 +39,25 @@ func NewKey(t testing.TB) Key {
 		t.Fatal(err)
 	}
 	return KeyOf(t, key)
+}
+
+// FixedKey is a key pair that is the same in every process: a fuzz target's
+// seeds are made in one process and judged in others.
+func FixedKey(t testing.TB, label string) Key {
+	t.Helper()
+	return KeyOf(t, fixedKey(t, elliptic.P256(), label, 0))
+}
+
+// fixedKey derives the n-th key of a label. It is for tests only: whoever reads
+// the label knows the key.
+func fixedKey(t testing.TB, c elliptic.Curve, label string, n int) *ecdsa.PrivateKey {
+	t.Helper()
+	sum := sha512.Sum512(fmt.Appendf(nil, "apex test key %s %d", label, n))
+	key, err := ecdsa.ParseRawPrivateKey(c, sum[:(c.Params().BitSize+7)/8])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // KeyOf wraps a private key of any kind.

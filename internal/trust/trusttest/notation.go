@@ -25,16 +25,30 @@ import (
 
 // Notation is a certificate authority for Notary Project signatures.
 type Notation struct {
-	t    testing.TB
-	now  time.Time
-	Root *x509.Certificate
-	key  *ecdsa.PrivateKey
+	t     testing.TB
+	now   time.Time
+	label string // of fixed keys; "" for random ones
+	made  int
+	Root  *x509.Certificate
+	key   *ecdsa.PrivateKey
 }
 
 // NewNotation makes an authority that is valid for years around now.
 func NewNotation(t testing.TB, now time.Time) *Notation {
 	t.Helper()
-	n := &Notation{t: t, now: now}
+	return newNotation(&Notation{t: t, now: now})
+}
+
+// NewFixedNotation is NewNotation with keys and certificates that are the same
+// in every process, for the seeds of fuzz targets.
+func NewFixedNotation(t testing.TB, now time.Time, label string) *Notation {
+	t.Helper()
+	return newNotation(&Notation{t: t, now: now, label: label})
+}
+
+func newNotation(n *Notation) *Notation {
+	n.t.Helper()
+	now := n.now
 	n.key = n.newKey()
 	n.Root = n.issue(&x509.Certificate{
 		Subject: pkix.Name{CommonName: "test notation root", Organization: []string{"Apex Logic"}},
@@ -143,11 +157,15 @@ func (a *TimestampAuthority) RootPEM() []byte {
 func (n *Notation) issue(tmpl, parent *x509.Certificate, key *ecdsa.PrivateKey) *x509.Certificate {
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	n.must(err)
+	random := rand.Reader
+	if n.label != "" {
+		serial, random = big.NewInt(int64(n.made)), nil // nil: sign as RFC 6979 says
+	}
 	tmpl.SerialNumber = serial
 	if parent == nil {
 		parent = tmpl
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, parent, key.Public(), n.key)
+	der, err := x509.CreateCertificate(random, tmpl, parent, key.Public(), n.key)
 	n.must(err)
 	cert, err := x509.ParseCertificate(der)
 	n.must(err)
@@ -155,6 +173,10 @@ func (n *Notation) issue(tmpl, parent *x509.Certificate, key *ecdsa.PrivateKey) 
 }
 
 func (n *Notation) newKey() *ecdsa.PrivateKey {
+	n.made++
+	if n.label != "" {
+		return fixedKey(n.t, elliptic.P256(), n.label, n.made)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	n.must(err)
 	return key

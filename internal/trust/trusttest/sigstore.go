@@ -28,8 +28,10 @@ import (
 // TSA use P-384 as the public good instance does, so that benchmarks mean
 // something.
 type Sigstore struct {
-	t   testing.TB
-	now time.Time
+	t     testing.TB
+	now   time.Time
+	label string // of fixed keys; "" for random ones
+	made  int    // how many keys were made
 
 	RootCert, Intermediate *x509.Certificate
 	rootKey, midKey        *ecdsa.PrivateKey
@@ -41,15 +43,27 @@ type Sigstore struct {
 // NewSigstore makes a deployment whose certificates are valid around now.
 func NewSigstore(t testing.TB, now time.Time) *Sigstore {
 	t.Helper()
-	s := &Sigstore{t: t, now: now}
+	return newSigstore(&Sigstore{t: t, now: now})
+}
+
+// NewFixedSigstore is NewSigstore with keys that are the same in every process,
+// for the seeds of fuzz targets.
+func NewFixedSigstore(t testing.TB, now time.Time, label string) *Sigstore {
+	t.Helper()
+	return newSigstore(&Sigstore{t: t, now: now, label: label})
+}
+
+func newSigstore(s *Sigstore) *Sigstore {
+	s.t.Helper()
+	now := s.now
 	s.rootKey, s.midKey, s.ctKey = s.key(elliptic.P384()), s.key(elliptic.P384()), s.key(elliptic.P256())
 	s.RootCert = s.issue(&x509.Certificate{
 		Subject: pkix.Name{CommonName: "test fulcio root"}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(9, 0, 0),
 	}, nil, s.rootKey.Public(), s.rootKey)
 	s.Intermediate = s.intermediate(now.AddDate(-1, 0, 0), now.AddDate(5, 0, 0))
-	s.Log = newRekorLog(t, "https://rekor.test")
-	s.OtherLog = newRekorLog(t, "https://other-rekor.test")
+	s.Log = &RekorLog{s.t, "https://rekor.test", s.key(elliptic.P256())}
+	s.OtherLog = &RekorLog{s.t, "https://other-rekor.test", s.key(elliptic.P256())}
 	s.TSA = s.newTSA("https://tsa.test")
 	s.OtherTSA = s.newTSA("https://other-tsa.test")
 	return s
@@ -241,6 +255,10 @@ func (s *Sigstore) serial() *big.Int {
 }
 
 func (s *Sigstore) key(c elliptic.Curve) *ecdsa.PrivateKey {
+	s.made++
+	if s.label != "" {
+		return fixedKey(s.t, c, s.label, s.made)
+	}
 	key, err := ecdsa.GenerateKey(c, rand.Reader)
 	s.must(err)
 	return key
@@ -270,14 +288,6 @@ type RekorLog struct {
 	t   testing.TB
 	URL string
 	key *ecdsa.PrivateKey
-}
-
-func newRekorLog(t testing.TB, url string) *RekorLog {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &RekorLog{t, url, key}
 }
 
 // LogEntry is an entry with the log's promise and an inclusion proof.
