@@ -244,11 +244,13 @@ type Evidence struct {
 
 // Check is one rule's answer about one subject.
 type Check struct {
-	Policy  string  `json:"policy,omitempty"`
-	Rule    string  `json:"rule"`
-	Outcome Outcome `json:"outcome"`
-	Action  Action  `json:"action"`
-	Code    Code    `json:"code"`
+	Policy string `json:"policy,omitempty"`
+	Rule   string `json:"rule"`
+	// Platform that was checked, when the question was about several.
+	Platform string  `json:"platform,omitempty"`
+	Outcome  Outcome `json:"outcome"`
+	Action   Action  `json:"action"`
+	Code     Code    `json:"code"`
 	// Detail is the reason in one sentence, about this subject.
 	Detail   string `json:"detail,omitempty"`
 	Expected string `json:"expected,omitempty"`
@@ -272,7 +274,8 @@ func (c *Check) Advice() string {
 	return c.Code.Info().Mend
 }
 
-// Verdict is the answer to one question about one platform.
+// Verdict is the answer to one question. A question about an index has one
+// verdict over all of its platforms; its checks say which platform each is about.
 type Verdict struct {
 	// ID is the UUIDv7 of the ledger record; empty until recorded.
 	ID string `json:"id,omitempty"`
@@ -301,6 +304,9 @@ type Report struct {
 	// Unresolved are references that were found but could not be turned into a
 	// question; each of them is a deny.
 	Unresolved []Unresolved `json:"unresolved,omitempty"`
+	// NotJudged are references that no kind of policy speaks about. They do
+	// not count; a reader sees that nothing was said about them.
+	NotJudged []Unresolved `json:"notJudged,omitempty"`
 }
 
 // ReportSchema is the value of [Report.Schema].

@@ -1,0 +1,11 @@
+// Package captioner holds the files of the example that runs through all of
+// Apex: its policies and workloads. "${REGISTRY}" in a workload stands for the
+// registry that the workspace's images are in.
+package captioner
+
+import "embed"
+
+// Files are the example's policies and workloads.
+//
+//go:embed policies workloads README.md
+var Files embed.FS

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+
+	"github.com/apexlogic/apex/internal/manifest"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// Asked is what manifests ask for.
+type Asked struct {
+	Questions []verdict.Question
+	// Unresolved cannot be judged and is denied: files that cannot be read
+	// safely, references that depend on unknown values.
+	Unresolved []verdict.Unresolved
+	// NotJudged are models: no kind of policy in force speaks about them yet.
+	NotJudged []verdict.Unresolved
+}
+
+// AskManifests collects the questions of files, folders and "-" (stdin). Labels
+// are added where a workload does not have them.
+func AskManifests(ctx context.Context, stdin io.Reader, paths []string, labels map[string]string) (Asked, error) {
+	var a Asked
+	err := manifest.Walk(ctx, stdin, paths, func(file string, data []byte, err error) error {
+		if err != nil {
+			a.Unresolved = append(a.Unresolved, verdict.Unresolved{Text: file, Where: verdict.Origin{File: file}, Code: verdict.ManifestInvalid, Why: err.Error()})
+			return nil
+		}
+		a.add(manifest.Extract(file, data, manifest.Limits{}), labels)
+		return nil
+	})
+	return a, err
+}
+
+// AskManifest collects the questions of one manifest.
+func AskManifest(file string, data []byte) Asked {
+	var a Asked
+	a.add(manifest.Extract(file, data, manifest.Limits{}), nil)
+	return a
+}
+
+func (a *Asked) add(r manifest.Result, labels map[string]string) {
+	a.Unresolved = append(a.Unresolved, r.Unresolved...)
+	for i := range r.Problems {
+		p := &r.Problems[i]
+		a.Unresolved = append(a.Unresolved, verdict.Unresolved{Text: r.File, Where: p.Where, Code: p.Code, Why: p.Why})
+	}
+	if r.Rejected && len(r.Problems) == 0 {
+		a.Unresolved = append(a.Unresolved, verdict.Unresolved{Text: r.File, Code: verdict.ManifestInvalid, Why: "the file cannot be read safely"})
+	}
+	for i := range r.Refs {
+		ref := &r.Refs[i]
+		if ref.Kind() != verdict.KindImage {
+			a.NotJudged = append(a.NotJudged, verdict.Unresolved{Text: ref.Text, Where: ref.Where, Code: verdict.Unselected, Why: fmt.Sprintf("%s: no policy about models is in force", ref.Class)})
+			continue
+		}
+		have := ref.Labels()
+		if len(labels) > 0 {
+			have = maps.Clone(labels)
+			maps.Copy(have, ref.Labels())
+		}
+		q := verdict.Question{Asked: ref.Text, Namespace: ref.Namespace, Labels: have, Where: ref.Where}
+		a.Questions = append(a.Questions, q)
+	}
+}

@@ -1,0 +1,309 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/apexlogic/apex/internal/clock"
+	"github.com/apexlogic/apex/internal/meter"
+	"github.com/apexlogic/apex/internal/registry"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// UpOptions configure [Up].
+type UpOptions struct {
+	// Dir is the workspace; it is made when it is not there.
+	Dir string
+	// RegistryAddress and APIAddress are where to listen. Loopback only: what
+	// listens here is for this machine. Port 0 takes a free port the first time
+	// and the same one again later, because repositories carry it in their names.
+	RegistryAddress, APIAddress string
+	Clock                       clock.Clock
+	Logger                      *slog.Logger
+	// Verdicts is called with the verdicts of the workspace's workloads: after
+	// the start, and whenever another commit is in force.
+	Verdicts func(Verdicts)
+	// Once ends after the first verdicts.
+	Once bool
+}
+
+// Verdicts are the verdicts of a workspace's workloads at one commit.
+type Verdicts struct {
+	Workspace string
+	Commit    string
+	Registry  string
+	API       string
+	Report    verdict.Report
+}
+
+const (
+	// headInterval is how often the repository's head is looked at: a
+	// revocation that is committed is in force within a second.
+	headInterval = 300 * time.Millisecond
+	// usageInterval is how often units go to the ledger.
+	usageInterval = 10 * time.Second
+	// shutdownLimit bounds how long requests under way may take to end.
+	shutdownLimit = 5 * time.Second
+)
+
+// Up runs everything in one process on the workspace until the context ends:
+// the registry, the HTTP API, the verifier with its ledger and meter. A second
+// call on the same workspace reuses all that the first one made.
+func Up(ctx context.Context, o UpOptions) (err error) {
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return err
+	}
+	state := filepath.Join(dir, folderState)
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return err
+	}
+	keys, err := openKeyring(filepath.Join(state, "keys"))
+	if err != nil {
+		return err
+	}
+	w := Workspace{dir}
+	registryListener, apiListener, err := w.listen(o)
+	if err != nil {
+		return err
+	}
+	defer registryListener.Close()
+	defer apiListener.Close()
+	registryHost := registryListener.Addr().String()
+
+	if w, err = makeWorkspace(ctx, dir, registryHost, keys); err != nil {
+		return fmt.Errorf("make workspace %s: %w", dir, err)
+	}
+	engine, err := OpenEngine(ctx, EngineOptions{
+		State: state, Role: "up",
+		AllowPrivate: []string{registryHost}, PlainHTTP: []string{registryHost},
+		Keychain: w.Keychain(authn.DefaultKeychain), Clock: o.Clock, Logger: o.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer func() {
+		stop()
+		background.Wait()
+		err = errors.Join(err, engine.Close(context.WithoutCancel(ctx)))
+	}()
+
+	local, err := registry.New(registry.Options{Dir: filepath.Join(state, "registry"), Clock: o.Clock, Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	u := &up{o: o, workspace: w, engine: engine, registryHost: registryHost, apiHost: apiListener.Addr().String()}
+	token, err := apiToken(state)
+	if err != nil {
+		return err
+	}
+	serve(ctx, &background, registry.Server(local), registryListener, o.Logger)
+	serve(ctx, &background, apiServer(u.handler(token)), apiListener, o.Logger)
+	background.Go(func() {
+		<-ctx.Done()
+		if err := local.Close(); err != nil {
+			o.Logger.Warn("close the registry", "err", err)
+		}
+	})
+	background.Go(func() {
+		if err := engine.Ledger.Run(ctx); err != nil && ctx.Err() == nil {
+			o.Logger.Error("the ledger stopped", "err", err)
+		}
+	})
+	background.Go(func() {
+		if err := engine.Meter.Run(ctx, usageSink{engine.Ledger}, usageInterval, o.Logger); err != nil && ctx.Err() == nil {
+			o.Logger.Error("the meter stopped", "err", err)
+		}
+	})
+
+	last, err := w.readStock()
+	if err != nil {
+		return err
+	}
+	now, err := stock(ctx, engine.Registry, registryHost, keys, last, o.Clock.Now())
+	if err != nil {
+		return err
+	}
+	if now != last {
+		if err := w.writeStock(now); err != nil {
+			return err
+		}
+	}
+	if err := u.follow(ctx); err != nil {
+		return err
+	}
+	if o.Once {
+		return nil
+	}
+	tick := time.NewTicker(headInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := u.follow(ctx); err != nil && ctx.Err() == nil {
+				u.broken.Store(err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// listen takes the addresses of the last time when they are not given.
+func (w Workspace) listen(o UpOptions) (registryListener, apiListener net.Listener, err error) {
+	before, _ := w.endpoints() // there are none the first time
+	registryListener, err = listenLoopback(o.RegistryAddress, before.Registry)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen for the registry: %w (is another apex up running on this workspace? --registry-address chooses another)", err)
+	}
+	apiListener, err = listenLoopback(o.APIAddress, before.API)
+	if err != nil {
+		registryListener.Close()
+		return nil, nil, fmt.Errorf("listen for the API: %w (--api-address chooses another)", err)
+	}
+	data, err := json.Marshal(endpoints{Registry: registryListener.Addr().String(), API: apiListener.Addr().String()})
+	if err == nil {
+		err = writeFile(w.endpointsFile(), data)
+	}
+	if err != nil {
+		registryListener.Close()
+		apiListener.Close()
+		return nil, nil, err
+	}
+	return registryListener, apiListener, nil
+}
+
+func listenLoopback(address, before string) (net.Listener, error) {
+	if before != "" {
+		address = before
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("%s is not a loopback address", address)
+	}
+	return net.Listen("tcp", address)
+}
+
+// serve runs a server until the context ends, and lets requests under way end.
+func serve(ctx context.Context, background *sync.WaitGroup, s *http.Server, l net.Listener, log *slog.Logger) {
+	background.Go(func() {
+		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			log.Error("a listener stopped", "address", l.Addr().String(), "err", err)
+		}
+	})
+	background.Go(func() {
+		<-ctx.Done()
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownLimit)
+		defer cancel()
+		if err := s.Shutdown(ending); err != nil {
+			s.Close()
+		}
+	})
+}
+
+// up is the running process.
+type up struct {
+	o                     UpOptions
+	workspace             Workspace
+	engine                *Engine
+	registryHost, apiHost string
+
+	mu     sync.Mutex
+	commit string
+	broken failure
+}
+
+// failure is the last error of a background task, for the health of the process.
+type failure struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (f *failure) Store(err error) { f.mu.Lock(); f.err = err; f.mu.Unlock() }
+func (f *failure) Load() error     { f.mu.Lock(); defer f.mu.Unlock(); return f.err }
+
+// follow puts the repository's head in force when it has moved, and verifies
+// the workloads. A commit that cannot be published leaves the one before it in
+// force and makes the process unhealthy.
+func (u *up) follow(ctx context.Context) error {
+	head, err := u.workspace.Head()
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if head == u.commit {
+		return nil
+	}
+	set, head, err := u.workspace.Load(ctx)
+	if err != nil {
+		return err
+	}
+	u.commit = head // also when it is broken: it is not tried again until it moves
+	if err := u.engine.Publish(ctx, set); err != nil {
+		u.o.Logger.Error("the commit is not in force: its documents are not valid", "commit", head, "err", err)
+		u.broken.Store(err)
+		return nil
+	}
+	u.broken.Store(nil)
+	report, err := u.verifyWorkloads(ctx)
+	if err != nil {
+		return err
+	}
+	if u.o.Verdicts != nil {
+		u.o.Verdicts(Verdicts{Workspace: u.workspace.Dir, Commit: head, Registry: u.registryHost, API: u.apiHost, Report: report})
+	}
+	return nil
+}
+
+func (u *up) verifyWorkloads(ctx context.Context) (verdict.Report, error) {
+	files, err := u.workspace.Workloads()
+	if err != nil {
+		return verdict.Report{}, err
+	}
+	var asked Asked
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(name, ".yaml") {
+			continue
+		}
+		a := AskManifest(name, files[name])
+		asked.Questions = append(asked.Questions, a.Questions...)
+		asked.Unresolved = append(asked.Unresolved, a.Unresolved...)
+		asked.NotJudged = append(asked.NotJudged, a.NotJudged...)
+	}
+	return u.engine.Ask(ctx, asked), nil
+}
+
+// Ask verifies what manifests ask for.
+func (e *Engine) Ask(ctx context.Context, a Asked) verdict.Report {
+	report := e.Verifier.Verify(ctx, a.Questions)
+	report.Unresolved, report.NotJudged = a.Unresolved, a.NotJudged
+	return report
+}
+
+var _ meter.Sink = usageSink{}

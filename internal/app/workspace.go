@@ -1,0 +1,352 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/apexlogic/apex/api/v1alpha1"
+	"github.com/apexlogic/apex/examples/captioner"
+	"github.com/apexlogic/apex/internal/bounded"
+	"github.com/apexlogic/apex/internal/config"
+	"github.com/apexlogic/apex/internal/registry"
+	repo "github.com/apexlogic/apex/internal/repo0"
+)
+
+// Workspace is a Git repository with policies, trust and workloads, and beside
+// them the state of the Apex that serves it, in a folder that Git ignores.
+type Workspace struct {
+	Dir string
+}
+
+// The folders of a workspace. What is in force is read from the commit at its
+// head, never from files that nobody has committed.
+const (
+	folderState      = ".apex"
+	folderPolicies   = "policies"
+	folderTrust      = "trust"
+	folderWorkloads  = "workloads"
+	folderExceptions = "exceptions"
+)
+
+// author signs the commits that Apex itself makes in a workspace.
+var author = repo.Author{Name: "apex", Email: "apex@localhost"}
+
+// FindWorkspace returns the workspace that dir is in.
+func FindWorkspace(dir string) (Workspace, bool) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return Workspace{}, false
+	}
+	for {
+		if info, err := os.Stat(filepath.Join(dir, folderState)); err == nil && info.IsDir() {
+			if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
+				return Workspace{dir}, true
+			}
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return Workspace{}, false
+		}
+		dir = parent
+	}
+}
+
+// State is the folder for ledger, meter, registry, keys and caches.
+func (w Workspace) State() string { return filepath.Join(w.Dir, folderState) }
+
+// Head returns the commit that is in force.
+func (w Workspace) Head() (string, error) {
+	r, err := repo.Open(w.Dir)
+	if err != nil {
+		return "", err
+	}
+	return r.Head()
+}
+
+// Load reads the documents of the commit at the head.
+func (w Workspace) Load(ctx context.Context) (*config.Set, string, error) {
+	r, err := repo.Open(w.Dir)
+	if err != nil {
+		return nil, "", err
+	}
+	head, err := r.Head()
+	if err != nil {
+		return nil, "", err
+	}
+	tree, err := r.At(head)
+	if err != nil {
+		return nil, "", err
+	}
+	var sources []config.Source
+	for _, folder := range []string{folderPolicies, folderTrust, folderExceptions} {
+		if info, err := fs.Stat(tree, folder); err == nil && info.IsDir() {
+			sub, err := fs.Sub(tree, folder)
+			if err != nil {
+				return nil, "", err
+			}
+			sources = append(sources, config.FS(folder, sub))
+		}
+	}
+	set, err := config.Load(ctx, sources...)
+	return set, head, err
+}
+
+// Workloads returns the manifests of the commit at the head, by path.
+func (w Workspace) Workloads() (map[string][]byte, error) {
+	r, err := repo.Open(w.Dir)
+	if err != nil {
+		return nil, err
+	}
+	head, err := r.Head()
+	if err != nil {
+		return nil, err
+	}
+	tree, err := r.At(head)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	err = fs.WalkDir(tree, folderWorkloads, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(tree, name)
+		files[name] = data
+		return err
+	})
+	return files, err
+}
+
+// Commit adds files to the workspace's repository.
+func (w Workspace) Commit(ctx context.Context, files map[string][]byte, message string) (string, error) {
+	r, err := repo.Open(w.Dir)
+	if err != nil {
+		return "", err
+	}
+	return r.Commit(ctx, author, files, message)
+}
+
+// endpoints is where the Apex of a workspace listens.
+type endpoints struct {
+	Registry string `json:"registry"`
+	API      string `json:"api"`
+}
+
+func (w Workspace) endpointsFile() string { return filepath.Join(w.State(), "endpoints.json") }
+
+// maxStateFile bounds the small files of the state folder.
+const maxStateFile = 1 << 20
+
+func (w Workspace) endpoints() (endpoints, error) {
+	var e endpoints
+	data, err := bounded.ReadFile(w.endpointsFile(), maxStateFile)
+	if err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal(data, &e)
+}
+
+// RegistryHost returns the host of the workspace's own registry, or "".
+func (w Workspace) RegistryHost() string {
+	e, err := w.endpoints()
+	if err != nil {
+		return ""
+	}
+	return e.Registry
+}
+
+// Keychain finds the local token for the workspace's own registry, and asks
+// next for any other.
+func (w Workspace) Keychain(next authn.Keychain) authn.Keychain {
+	local, err := registry.OpenLocal(filepath.Join(w.State(), "registry"))
+	if err != nil {
+		return next
+	}
+	return localKeychain{host: w.RegistryHost(), token: local.Token(), next: next}
+}
+
+type localKeychain struct {
+	host, token string
+	next        authn.Keychain
+}
+
+func (k localKeychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	if k.host != "" && r.RegistryStr() == k.host {
+		return &authn.Basic{Username: registry.LocalUser, Password: k.token}, nil
+	}
+	return k.next.Resolve(r)
+}
+
+// makeWorkspace makes the repository with the example's files the first time.
+// Later it leaves all that is committed as it is.
+func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring) (Workspace, error) {
+	w := Workspace{dir}
+	if r, err := repo.Open(dir); err == nil {
+		if _, err := r.Head(); err == nil {
+			return w, nil
+		}
+	}
+	r, err := repo.Init(dir)
+	if err != nil {
+		return w, err
+	}
+	files, err := captionerFiles(registryHost, keys)
+	if err != nil {
+		return w, err
+	}
+	if _, err := r.Commit(ctx, author, files, "Begin with the captioner example"); err != nil {
+		return w, err
+	}
+	return w, nil
+}
+
+// captionerFiles are the example's files with this workspace's keys and registry in them.
+func captionerFiles(registryHost string, keys *keyring) (map[string][]byte, error) {
+	files := map[string][]byte{".gitignore": []byte("/" + folderState + "/\n")}
+	err := fs.WalkDir(captioner.Files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := captioner.Files.ReadFile(name)
+		if strings.HasPrefix(name, folderWorkloads+"/") {
+			data = bytes.ReplaceAll(data, []byte("${REGISTRY}"), []byte(registryHost))
+		}
+		files[name] = data
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	root, err := captionerTrust(keys)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := captionerLock()
+	if err != nil {
+		return nil, err
+	}
+	for name, doc := range map[string]any{
+		path.Join(folderTrust, "apexlogic.yaml"):               root,
+		path.Join(folderPolicies, "approved-base-images.yaml"): lock,
+	} {
+		data, err := documentYAML(doc)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = data
+	}
+	return files, nil
+}
+
+// documentYAML writes one of our documents without the fields that only a
+// cluster fills in.
+func documentYAML(doc any) ([]byte, error) {
+	data, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	delete(fields, "status")
+	if meta, ok := fields["metadata"].(map[string]any); ok {
+		delete(meta, "creationTimestamp")
+	}
+	return yaml.Marshal(fields)
+}
+
+func typeMeta(kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: kind}
+}
+
+// captionerTrust is the trust root of the example's keys.
+func captionerTrust(keys *keyring) (*v1alpha1.TrustRoot, error) {
+	root := &v1alpha1.TrustRoot{TypeMeta: typeMeta("TrustRoot"), ObjectMeta: metav1.ObjectMeta{Name: "apexlogic"}}
+	for _, e := range []v1alpha1.TrustEntry{
+		{Name: signingKey, Owner: "release@apexlogic.example"},
+		{Name: buildKey, Owner: "ci@apexlogic.example"},
+		{Name: scannerKey, Owner: "scanning@apexlogic.example"},
+		{Name: approverKey, Owner: "security@apexlogic.example", Uses: []v1alpha1.TrustUse{v1alpha1.UseExceptions, v1alpha1.UseRevocations}},
+	} {
+		pem, err := keys.public(e.Name)
+		if err != nil {
+			return nil, err
+		}
+		e.Key = &v1alpha1.KeyEntry{PEM: pem}
+		root.Spec.Entries = append(root.Spec.Entries, e)
+	}
+	root.Spec.Entries = append(root.Spec.Entries, v1alpha1.TrustEntry{
+		Name: "Trivy", Scanner: &v1alpha1.ScannerEntry{SignedBy: []string{scannerKey}},
+	})
+	return root, nil
+}
+
+// captionerLock locks the stand-in of the approved base image.
+func captionerLock() (*v1alpha1.BaseImageLock, error) {
+	lock := &v1alpha1.BaseImageLock{TypeMeta: typeMeta("BaseImageLock"), ObjectMeta: metav1.ObjectMeta{Name: "approved-base-images"}}
+	img, err := baseImage("linux/amd64").Build()
+	if err != nil {
+		return nil, err
+	}
+	digest, err := img.Digest()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	platform := v1alpha1.LockedPlatform{Platform: "linux/amd64", Digest: digest.String()}
+	for _, id := range cfg.RootFS.DiffIDs {
+		platform.DiffIDs = append(platform.DiffIDs, id.String())
+	}
+	lock.Spec.Images = []v1alpha1.LockedBaseImage{{
+		Image: captionerBase, Digest: digest.String(),
+		ResolvedAt: metav1.NewTime(captionerBuilt), Platforms: []v1alpha1.LockedPlatform{platform},
+	}}
+	return lock, nil
+}
+
+// readStock and writeStock remember when the example's images were scanned.
+func (w Workspace) readStock() (stocked, error) {
+	var s stocked
+	data, err := bounded.ReadFile(filepath.Join(w.State(), "stock.json"), maxStateFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(data, &s)
+}
+
+func (w Workspace) writeStock(s stocked) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(w.State(), "stock.json"), data)
+}
+
+// writeFile replaces a small state file in one step.
+func writeFile(name string, data []byte) error {
+	tmp := fmt.Sprintf("%s.%d", name, time.Now().UnixNano())
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
+}
