@@ -41,6 +41,7 @@ type loader struct {
 	files int
 	bytes int
 	full  bool
+	nodes int // of the present file
 }
 
 // refuse reports a file that is not read.
@@ -64,10 +65,11 @@ func (l *loader) file(name string, data []byte, named bool) {
 		l.refuse(name, fmt.Sprintf("the file is larger than %d bytes; split it", maxFile))
 		return
 	}
+	l.nodes = 0
 	docs, syntax := parse(data)
 	ours := 0
 	for i, doc := range docs {
-		ours += l.document(Position{File: name, Document: i + 1}, doc.Content[0])
+		ours += l.document(Position{File: name, Document: i + 1}, doc.Content[0], false)
 	}
 	switch {
 	case syntax != nil:
@@ -81,19 +83,24 @@ func (l *loader) file(name string, data []byte, named bool) {
 }
 
 // document reads one document, or the items of a list of documents, and
-// returns how many of ours it met, right or wrong.
-func (l *loader) document(at Position, node *yaml.Node) int {
+// returns how many of ours it met, right or wrong. A list inside of a list is
+// nobody's: an alias could make it endless.
+func (l *loader) document(at Position, node *yaml.Node, inList bool) int {
 	at.Line, at.Column = node.Line, node.Column
 	switch id := identifyDocument(node); id.verdict {
 	case foreign:
 		return 0
 	case listOfDocuments:
+		if inList {
+			l.set.add(Problem{Position: at, Code: verdict.PolicyInvalid, Message: "is a list inside of a list; write its items out"})
+			return 1
+		}
 		ours := 0
 		for _, item := range id.items {
 			if item.Kind == yaml.AliasNode {
 				item = item.Alias
 			}
-			if ours += l.document(at, item); l.set.crowded() {
+			if ours += l.document(at, item, true); l.set.crowded() {
 				break
 			}
 		}
@@ -122,7 +129,7 @@ func (l *loader) ours(at Position, node *yaml.Node, kind string) {
 			Code:     verdict.PolicyInvalid, Object: object, Path: path, Message: message, Suggestion: suggestion,
 		})
 	}
-	root, ok := build(node, report)
+	root, ok := build(node, &l.nodes, report)
 	if !ok {
 		return
 	}

@@ -279,6 +279,18 @@ func TestOtherPeoplesDocumentsAreLeftAlone(t *testing.T) {
 	}
 }
 
+func TestAListInsideOfAListIsRefused(t *testing.T) {
+	list := "apiVersion: v1\nkind: List\nitems:\n- " + indent(trustYAML)
+	if s := load(t, Bytes("l.yaml", []byte(list))); s.Err() != nil || s.Len() != 1 {
+		t.Errorf("a list: %d, %v", s.Len(), s.Err())
+	}
+	for _, text := range []string{"apiVersion: v1\nkind: List\nitems:\n- " + indent(list), "&r {apiVersion: v1, kind: List, items: [*r, *r]}"} {
+		if s := load(t, Bytes("l.yaml", []byte(text))); s.Err() == nil || !strings.Contains(s.Err().Error(), "list inside of a list") {
+			t.Errorf("%s: %v", text, s.Err())
+		}
+	}
+}
+
 func TestProblemsAreBounded(t *testing.T) {
 	var b strings.Builder
 	for i := range 3000 {
@@ -303,6 +315,12 @@ func TestAliasesAreBounded(t *testing.T) {
 	s := load(t, Bytes("bomb.yaml", []byte(b.String())))
 	if s.Err() == nil || !strings.Contains(s.Err().Error(), "after its aliases are expanded") {
 		t.Errorf("got %v", s.Err())
+	}
+	// So are many documents that are one document.
+	text := "apiVersion: v1\nkind: List\nitems:\n- &a\n  " + indent(strings.Replace(trustYAML, "metadata:\n", "metadata:\n  annotations: {"+manyKeys(400)+"}\n", 1))
+	s = load(t, Bytes("copies.yaml", []byte(text+strings.Repeat("- *a\n", 20_000))))
+	if s.Err() == nil || !strings.Contains(s.Err().Error(), "after its aliases are expanded") || s.Len() > maxNodes/400 {
+		t.Errorf("%d documents", s.Len())
 	}
 	// A few aliases are fine.
 	valid(t, strings.Replace(reference(t), "metadata:\n", "metadata:\n  annotations: {a: &note noted, b: *note}\n", 1))

@@ -18,9 +18,10 @@ const (
 	maxDocuments = 4096
 	// maxDepth bounds nesting. Our deepest kind needs 10 levels.
 	maxDepth = 32
-	// maxNodes bounds the nodes of one document after its aliases are expanded,
-	// so that a few lines of aliases cannot become gigabytes.
-	maxNodes = 100_000
+	// maxNodes bounds the nodes of one file after its aliases are expanded, so
+	// that a few lines of aliases cannot become gigabytes. A file of maxFile
+	// bytes without aliases has a third of them.
+	maxNodes = 300_000
 )
 
 // parse splits data into documents. It stops at the first syntax error: what
@@ -38,7 +39,9 @@ func parse(data []byte) ([]*yaml.Node, *syntaxError) {
 			return docs, nil
 		}
 		if err != nil {
-			return docs, newSyntaxError(err)
+			syntax := newSyntaxError(err)
+			syntax.line = min(syntax.line, 1+bytes.Count(data, []byte("\n")))
+			return docs, syntax
 		}
 		if len(docs) == maxDocuments {
 			return docs, &syntaxError{line: doc.Line, message: fmt.Sprintf("the file holds more than %d documents; split it", maxDocuments)}
@@ -90,13 +93,14 @@ func newSyntaxError(err error) *syntaxError {
 // builder turns YAML nodes into values and collects what is wrong with them.
 type builder struct {
 	report func(line, column int, path, message, suggestion string)
-	nodes  int
+	nodes  *int // of the file so far
 	ok     bool
 }
 
 // build returns the document's value; ok is false when something was reported.
-func build(root *yaml.Node, report func(line, column int, path, message, suggestion string)) (v *value, ok bool) {
-	b := &builder{report: report, ok: true}
+// It adds the document's nodes to those of its file.
+func build(root *yaml.Node, nodes *int, report func(line, column int, path, message, suggestion string)) (v *value, ok bool) {
+	b := &builder{report: report, nodes: nodes, ok: true}
 	return b.node(root, "", 0), b.ok
 }
 
@@ -107,11 +111,11 @@ func (b *builder) fail(n *yaml.Node, path, message, suggestion string) *value {
 }
 
 func (b *builder) node(n *yaml.Node, path string, depth int) *value {
-	b.nodes++
+	*b.nodes++
 	switch {
-	case b.nodes == maxNodes+1:
-		return b.fail(n, path, fmt.Sprintf("the document has more than %d values after its aliases are expanded", maxNodes), "")
-	case b.nodes > maxNodes:
+	case *b.nodes > maxNodes && b.ok:
+		return b.fail(n, path, fmt.Sprintf("the file has more than %d values after its aliases are expanded", maxNodes), "")
+	case *b.nodes > maxNodes:
 		return &value{line: n.Line, column: n.Column}
 	case depth > maxDepth:
 		return b.fail(n, path, fmt.Sprintf("nested deeper than %d levels", maxDepth), "")
@@ -136,7 +140,7 @@ func (b *builder) list(n *yaml.Node, path string, depth int) *value {
 	}
 	v := &value{kind: kindList, line: n.Line, column: n.Column, items: make([]*value, 0, len(n.Content))}
 	for i, child := range n.Content {
-		if b.nodes > maxNodes {
+		if *b.nodes > maxNodes {
 			break
 		}
 		v.items = append(v.items, b.node(child, element(path, i), depth+1))
@@ -150,7 +154,7 @@ func (b *builder) mapping(n *yaml.Node, path string, depth int) *value {
 	}
 	v := &value{kind: kindMap, line: n.Line, column: n.Column, fields: make([]field, 0, len(n.Content)/2)}
 	seen := make(map[string]int, len(n.Content)/2)
-	for i := 0; i+1 < len(n.Content) && b.nodes <= maxNodes; i += 2 {
+	for i := 0; i+1 < len(n.Content) && *b.nodes <= maxNodes; i += 2 {
 		key := n.Content[i]
 		if key.Kind == yaml.AliasNode {
 			key = key.Alias

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/cel-go/cel"
 	expr "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
@@ -125,6 +126,10 @@ func compileRule(env *cel.Env, text string) ([]byte, error) {
 	checked, err := cel.AstToCheckedExpr(ast)
 	if err != nil {
 		return nil, err
+	}
+	for _, reference := range checked.GetReferenceMap() {
+		// The checker lists candidates in the order of a map.
+		slices.Sort(reference.OverloadId)
 	}
 	return proto.MarshalOptions{Deterministic: true}.Marshal(&expr.CheckedExpr{
 		Expr:         checked.GetExpr(),
