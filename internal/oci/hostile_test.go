@@ -130,6 +130,7 @@ func TestHostileRegistries(t *testing.T) {
 		{"a redirect of the referrers to a private address", listing, ocitest.Redirect("https://10.0.0.1/"), attached(img.Digest), verdict.RegistryAddress},
 
 		{"a gzip bomb", getTag, ocitest.GzipBomb(oci.MediaTypeManifest, 100<<20), resolveTag, verdict.RegistryAnswer},
+		{"an honest body that is called compressed", getTag, withHeader("Content-Encoding", "gzip", ocitest.Answer(oci.MediaTypeManifest, img.Manifest)), resolveTag, verdict.RegistryAnswer},
 		{"JSON nested 100,000 deep", getTag, ocitest.Answer(oci.MediaTypeManifest, deep(100_000)), resolveTag, verdict.RegistryAnswer},
 		{"a manifest of 4 MiB of layers", getTag, ocitest.Answer(oci.MediaTypeManifest, manyLayers(4<<20/3-100)), resolveTag, verdict.RegistryTooMany},
 		{"a listing of 4 MiB of entries", listing, ocitest.Answer(oci.MediaTypeIndex, manyEmptyEntries(4<<20/3-100)), attached(img.Digest), verdict.RegistryTooMany},
