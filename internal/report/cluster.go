@@ -174,12 +174,15 @@ func clusterResults(v *verdict.Verdict) []clusterResult {
 		res.Policy, res.Rule, res.Message = c.Policy, c.Rule, message(reason(c))
 		res.Result = clusterOutcome(c)
 		res.Scored = res.Result != "warn"
+		if c.Platform != "" {
+			res.Properties["platform"] = c.Platform
+		}
 		if res.Policy == "" {
 			res.Policy = clusterSource
 		}
 		out = append(out, res)
 	}
-	if len(v.Checks) == 0 {
+	if len(v.Checks) == 0 || !explained(v) {
 		base.Policy, base.Rule, base.Message = clusterSource, string(v.Code), message(verdictReason(v))
 		base.Result = map[verdict.Decision]string{verdict.Allow: "pass", verdict.Warn: "warn", verdict.Deny: "fail"}[v.Decision]
 		base.Scored = base.Result != "warn"

@@ -47,23 +47,25 @@ func JUnit(w io.Writer, r *verdict.Report) error {
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
 		s := junitSuite{Name: plain(subject(v))}
-		denied := false
 		for j := range v.Checks {
 			c := &v.Checks[j]
 			one := junitCase{Name: plain(c.Rule), Class: plain(c.Policy)}
+			if c.Platform != "" {
+				one.Name += " on " + plain(c.Platform)
+			}
 			problem := &junitProblem{Message: plain(reason(c)), Type: string(c.Code), Text: plain(c.Advice())}
 			switch {
 			case !open(c):
 			case bites(c) != verdict.Deny:
 				one.Skipped = problem
 			case c.Outcome == verdict.Unknown:
-				one.Error, denied = problem, true
+				one.Error = problem
 			default:
-				one.Failure, denied = problem, true
+				one.Failure = problem
 			}
 			s.add(one)
 		}
-		if v.Decision == verdict.Deny && !denied {
+		if v.Decision == verdict.Deny && !explained(v) {
 			s.add(junitCase{Name: "decision", Class: "apex", Failure: &junitProblem{Message: plain(verdictReason(v)), Type: string(v.Code), Text: v.Code.Info().Mend}})
 		}
 		all.add(s)

@@ -20,7 +20,7 @@ func Markdown(w io.Writer, r *verdict.Report) error {
 	b := bufio.NewWriter(w)
 	d := r.Decision()
 	fmt.Fprintf(b, "### %s Apex: %s\n\n%s.\n", markdownMark(d), d, count(r))
-	if len(r.Verdicts)+len(r.Unresolved) > 0 {
+	if len(r.Verdicts)+len(r.Unresolved)+len(r.NotJudged) > 0 {
 		fmt.Fprint(b, "\n| | Image | Platform | Decision | Reason |\n|---|---|---|---|---|\n")
 	}
 	for i := range r.Verdicts {
@@ -38,6 +38,9 @@ func Markdown(w io.Writer, r *verdict.Report) error {
 			why = u.Code.Info().Meaning
 		}
 		fmt.Fprintf(b, "| %s | %s | | %s | %s |\n", markdownMark(verdict.Deny), codeCell(u.Text), verdict.Deny, prose(why))
+	}
+	for i := range r.NotJudged {
+		fmt.Fprintf(b, "| | %s | | not judged | no kind of policy speaks about it |\n", codeCell(r.NotJudged[i].Text))
 	}
 	details, left := 0, 0
 	for i := range r.Verdicts {
@@ -81,29 +84,23 @@ func markdownDetails(b *bufio.Writer, v *verdict.Verdict) {
 	if where := v.Where.String(); where != "" {
 		fmt.Fprintf(b, "%s\n\n", code(where))
 	}
-	listed := false
 	for i := range v.Checks {
 		c := &v.Checks[i]
 		if !open(c) {
 			continue
 		}
-		listed = true
-		name := c.Rule
-		if c.Policy != "" {
-			name = c.Policy + "/" + c.Rule
-		}
 		mark := markdownMark(bites(c))
 		if bites(c) == verdict.Allow {
 			mark = "➖"
 		}
-		fmt.Fprintf(b, "- %s **%s** (%s)%s: %s\n", mark, prose(name), code(string(c.Code)), prose(leniency(c)), prose(reason(c)))
+		fmt.Fprintf(b, "- %s **%s** (%s)%s: %s\n", mark, prose(ruleName(c)), code(string(c.Code)), prose(leniency(c)), prose(reason(c)))
 		for _, f := range []struct{ label, text string }{{"expected", c.Expected}, {"found", c.Found}, {"mend", c.Advice()}} {
 			if f.text != "" {
 				fmt.Fprintf(b, "  - %s: %s\n", f.label, prose(f.text))
 			}
 		}
 	}
-	if !listed {
+	if !explained(v) {
 		fmt.Fprintf(b, "- %s: %s\n", code(string(v.Code)), prose(verdictReason(v)))
 		if mend := v.Code.Info().Mend; mend != "" {
 			fmt.Fprintf(b, "  - mend: %s\n", prose(mend))

@@ -90,6 +90,33 @@ func bites(c *verdict.Check) verdict.Decision {
 	return decision
 }
 
+// explained reports whether one of the checks led to the decision. Otherwise it
+// has another reason, such as a revocation or that no policy selects the
+// subject, which must not get lost.
+func explained(v *verdict.Verdict) bool {
+	if v.Decision == verdict.Allow {
+		return true
+	}
+	for i := range v.Checks {
+		if c := &v.Checks[i]; open(c) && bites(c) == v.Decision {
+			return true
+		}
+	}
+	return false
+}
+
+// ruleName is "policy/rule", with the platform when the check was about one of several.
+func ruleName(c *verdict.Check) string {
+	name := c.Rule
+	if c.Policy != "" {
+		name = c.Policy + "/" + name
+	}
+	if c.Platform != "" {
+		name += " on " + c.Platform
+	}
+	return name
+}
+
 // tally counts decisions; everything unresolved is a deny.
 type tally struct{ allow, warn, deny int }
 

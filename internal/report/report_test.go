@@ -62,10 +62,17 @@ func sample() *verdict.Report {
 			{ID: "0193-deny", Question: question("registry.example/vision/captioner:1.2", "linux/amd64", digest("b"), deployment), Decision: verdict.Deny, Code: verdict.VulnerabilityOver, Reason: vulnerable.Detail, Checks: []verdict.Check{signed, vulnerable, unknown}, Policies: []string{policy}, At: now},
 			{Question: question("registry.example/vision/captioner:1.1", "linux/arm64", digest("c"), verdict.Origin{}), Decision: verdict.Allow, Code: verdict.OK, Checks: []verdict.Check{excepted, observed}, Policies: []string{policy}, At: now},
 			{Question: question("registry.example/vision/worker:4", "linux/amd64", digest("d"), verdict.Origin{File: "deploy/worker one.yaml"}), Decision: verdict.Warn, Code: verdict.VulnerabilityOver, Reason: warned.Detail, Checks: []verdict.Check{warned}, Policies: []string{policy}, At: now},
+			{Question: question("registry.example/vision/multi:2", "", digest("f"), verdict.Origin{}), Decision: verdict.Deny, Code: verdict.VulnerabilityOver, Reason: vulnerable.Detail, Checks: []verdict.Check{onPlatform(vulnerable, "linux/amd64"), onPlatform(vulnerable, "linux/arm64"), onPlatform(signed, "linux/amd64")}, Policies: []string{policy}, At: now},
 			{Question: question("docker.io/library/nginx:1.29", "linux/amd64", digest("e"), verdict.Origin{File: "deploy/web.yaml", Line: 9}), Decision: verdict.Deny, Code: verdict.Unselected, Policies: nil, At: now},
 		},
+		NotJudged:  []verdict.Unresolved{{Text: "hf://org/model", Where: verdict.Origin{File: "deploy/captioner.yaml", Line: 30}, Code: verdict.ReferenceUnknown}},
 		Unresolved: []verdict.Unresolved{{Text: "{{ .Values.image }}", Where: verdict.Origin{File: "chart/web.yaml", Line: 12, Column: 9, Object: "apps/v1/Deployment web"}, Code: verdict.ReferenceUnresolved, Why: "the template was not rendered"}},
 	}
+}
+
+func onPlatform(c verdict.Check, platform string) verdict.Check {
+	c.Platform = platform
+	return c
 }
 
 func golden(t *testing.T, name string, write func(io.Writer) error) {
@@ -107,7 +114,7 @@ func TestEveryFormatIsWrittenAsItWasReviewed(t *testing.T) {
 		},
 		"why-allow.txt":      func(w io.Writer) error { return Why(w, &r.Verdicts[0], now, []string{"ciso"}, Options{}) },
 		"why-excepted.txt":   func(w io.Writer) error { return Why(w, &r.Verdicts[2], now, []string{"ciso"}, Options{Verbose: true}) },
-		"why-unselected.txt": func(w io.Writer) error { return Why(w, &r.Verdicts[4], now, nil, Options{}) },
+		"why-unselected.txt": func(w io.Writer) error { return Why(w, &r.Verdicts[5], now, nil, Options{}) },
 	}
 	for name, write := range writers {
 		t.Run(name, func(t *testing.T) { golden(t, name, write) })
@@ -379,6 +386,12 @@ func TestFingerprintsDependOnDigestRuleAndPolicyAlone(t *testing.T) {
 			t.Errorf("%s keeps the fingerprint", name)
 		}
 	}
+	perPlatform := func(platform string) string {
+		return prints(func(v *verdict.Verdict) { v.Checks[1].Platform = platform })
+	}
+	if perPlatform("linux/amd64") == perPlatform("linux/arm64") {
+		t.Error("two platforms of one index share a fingerprint")
+	}
 	if fingerprint("ab", "c") == fingerprint("a", "bc") {
 		t.Error("two lists of parts read the same")
 	}
@@ -390,9 +403,19 @@ func TestEveryDenyIsAnErrorForMachines(t *testing.T) {
 		return &verdict.Report{Verdicts: []verdict.Verdict{{Decision: d, Code: verdict.Revoked, Checks: []verdict.Check{{Rule: "RequireSBOM", Outcome: verdict.Pass, Code: verdict.OK}}}}}
 	}
 	for d, want := range map[verdict.Decision]int{verdict.Deny: 1, verdict.Allow: 0} {
-		var s, x bytes.Buffer
-		if err := errors.Join(SARIF(&s, bare(d)), JUnit(&x, bare(d))); err != nil {
+		var s, x, o, table, m, why bytes.Buffer
+		r := bare(d)
+		if err := errors.Join(SARIF(&s, r), JUnit(&x, r), OpenReports(&o, r, "a"), Table(&table, r, Options{}), Markdown(&m, r), Why(&why, &r.Verdicts[0], now, nil, Options{})); err != nil {
 			t.Fatal(err)
+		}
+		if got := strings.Count(o.String(), "result: fail"); got != want {
+			t.Errorf("%s: %d failures in OpenReports, want %d", d, got, want)
+		}
+		mend := verdict.Revoked.Info().Mend
+		for name, text := range map[string]string{"Table": table.String(), "Markdown": m.String(), "Why": why.String()} {
+			if strings.Contains(text, mend[:20]) != (want == 1) {
+				t.Errorf("%s: %s does not say how to mend it:\n%s", d, name, text)
+			}
 		}
 		if got := strings.Count(s.String(), `"level": "error"`); got != want {
 			t.Errorf("%s: %d errors in SARIF, want %d", d, got, want)

@@ -99,7 +99,8 @@ type sarifLogical struct {
 // one that an exception covers, that is only observed or only audited is a
 // note; a covered one is marked as suppressed too. A result points to the line
 // of the manifest that names the image, where there is one, and to the image.
-// Its fingerprint depends on digest, rule and policy alone.
+// Its fingerprint depends on digest, rule and policy alone, and on the platform
+// when the digest is that of an index.
 func SARIF(w io.Writer, r *verdict.Report) error {
 	s := &sarifBuilder{index: map[string]int{}}
 	s.run.Tool.Driver = sarifDriver{Name: "Apex", Rules: []sarifRule{}}
@@ -133,6 +134,7 @@ type item struct {
 	policy          string
 	name, identity  string // what people call the subject, and what it is
 	platform        string
+	perPlatform     bool // the subject is an index, and this is about one platform of it
 	where           *verdict.Origin
 	level           string
 	message, mend   string
@@ -146,7 +148,6 @@ func (s *sarifBuilder) verdict(v *verdict.Verdict) {
 	if base.identity == "" {
 		base.identity = base.name
 	}
-	reported := false
 	for i := range v.Checks {
 		c := &v.Checks[i]
 		if !open(c) {
@@ -157,14 +158,14 @@ func (s *sarifBuilder) verdict(v *verdict.Verdict) {
 		it.level = sarifLevel(bites(c))
 		it.message, it.mend, it.code = reason(c), c.Advice(), c.Code
 		it.expected, it.found, it.exception = c.Expected, c.Found, c.Exception
-		reported = reported || bites(c) == v.Decision
+		if c.Platform != "" {
+			it.platform, it.perPlatform = c.Platform, true
+		}
 		s.add(&it)
 	}
-	if reported || v.Decision == verdict.Allow {
+	if explained(v) {
 		return
 	}
-	// The decision has another reason than a check, such as that no policy
-	// selects the subject: it must not get lost.
 	base.rule, base.about, base.code = string(v.Code), v.Code.Info().Meaning, v.Code
 	base.level, base.message, base.mend = sarifLevel(v.Decision), verdictReason(v), v.Code.Info().Mend
 	s.add(&base)
@@ -198,11 +199,15 @@ func (s *sarifBuilder) add(it *item) {
 	if it.mend != "" {
 		message += "\nTo mend it: " + sarifPlain(it.mend)
 	}
+	parts := []string{it.identity, it.rule, it.policy}
+	if it.perPlatform {
+		parts = append(parts, it.platform)
+	}
 	result := sarifResult{
 		RuleID: it.rule, RuleIndex: i, Kind: "fail", Level: it.level,
 		Message:      sarifText{message},
 		Locations:    []sarifLocation{location(it)},
-		Fingerprints: map[string]string{fingerprintKey: fingerprint(it.identity, it.rule, it.policy)},
+		Fingerprints: map[string]string{fingerprintKey: fingerprint(parts...)},
 		Properties:   map[string]string{"code": string(it.code)},
 	}
 	for name, value := range map[string]string{

@@ -118,6 +118,13 @@ func Table(w io.Writer, r *verdict.Report, o Options) error {
 		p.verbatim(2, "where", u.Where.String())
 		p.field(2, "mend", u.Code.Info().Mend)
 	}
+	for i := range r.NotJudged {
+		u := &r.NotJudged[i]
+		fmt.Fprintf(p, "%s %-*s  %s\n", p.paint(dim, "-"), width, plain(u.Text), p.paint(dim, "not judged: no kind of policy speaks about it"))
+		if p.o.Verbose {
+			p.verbatim(2, "where", u.Where.String())
+		}
+	}
 	if len(r.Verdicts) == 0 && len(r.Unresolved) == 0 {
 		fmt.Fprintf(p, "%s nothing was asked, so nothing is allowed\n", p.mark(verdict.Deny))
 	} else {
@@ -151,7 +158,7 @@ func (p *printer) verdict(v *verdict.Verdict, width int) {
 			p.check(c)
 		}
 	}
-	if len(v.Checks) == 0 && v.Decision != verdict.Allow {
+	if !explained(v) {
 		p.field(2, "mend", v.Code.Info().Mend)
 	}
 }
@@ -182,11 +189,7 @@ func (p *printer) check(c *verdict.Check) {
 			outcome = "could not be made"
 		}
 	}
-	name := plain(c.Rule)
-	if c.Policy != "" {
-		name = plain(c.Policy) + "/" + name
-	}
-	fmt.Fprintf(p, "  %s %s %s%s\n", mark, p.paint(bold, name), outcome, p.paint(dim, leniency(c)))
+	fmt.Fprintf(p, "  %s %s %s%s\n", mark, p.paint(bold, plain(ruleName(c))), outcome, p.paint(dim, leniency(c)))
 	if !open(c) {
 		p.field(4, "found", c.Found)
 	} else {

@@ -40,13 +40,17 @@ func Why(w io.Writer, v *verdict.Verdict, now time.Time, approvers []string, o O
 	for i := range v.Checks {
 		c := &v.Checks[i]
 		if !open(c) && !o.Verbose {
-			passed = append(passed, plain(c.Rule))
+			name := plain(c.Rule)
+			if c.Platform != "" {
+				name += " on " + plain(c.Platform)
+			}
+			passed = append(passed, name)
 			continue
 		}
 		excepting = excepting || (open(c) && bites(c) != verdict.Allow)
 		p.explain(c, now)
 	}
-	if len(v.Checks) == 0 && v.Decision != verdict.Allow {
+	if !explained(v) {
 		p.verbatim(2, "code", string(v.Code))
 		p.field(2, "mend", v.Code.Info().Mend)
 	}
@@ -63,7 +67,7 @@ func Why(w io.Writer, v *verdict.Verdict, now time.Time, approvers []string, o O
 func (p *printer) explain(c *verdict.Check, now time.Time) {
 	fmt.Fprintln(p)
 	p.check(&verdict.Check{
-		Policy: c.Policy, Rule: c.Rule, Outcome: c.Outcome, Action: c.Action, Code: c.Code, Detail: c.Detail,
+		Policy: c.Policy, Rule: c.Rule, Platform: c.Platform, Outcome: c.Outcome, Action: c.Action, Code: c.Code, Detail: c.Detail,
 		Expected: c.Expected, Found: c.Found, Mend: c.Mend, Exception: c.Exception, Observed: c.Observed,
 	})
 	for i := range c.Evidence {
