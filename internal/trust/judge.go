@@ -38,7 +38,7 @@ func (r *Root) judgeStatement(s *signed, j *judged) Result {
 	message := pae(s.env.payloadType, s.env.payload)
 	for _, signing := range r.judgeSigners(s, message, j) {
 		if signing.Code == verdict.OK && at < 0 {
-			signing.Code = verdict.SignatureSubject
+			signing.Code, signing.TrustedBy = verdict.SignatureSubject, nil
 			signing.Detail = clip(fmt.Sprintf("the statement is about %s, not about %s", firstDigest(st), j.subject))
 		}
 		verified := signing.Code == verdict.OK
@@ -93,7 +93,7 @@ func (r *Root) judgeMessage(s *signed, j *judged) Result {
 	var out Result
 	for _, signing := range signings {
 		if signing.Code == verdict.OK && (about == "" || about != j.subject) {
-			signing.Code = verdict.SignatureSubject
+			signing.Code, signing.TrustedBy = verdict.SignatureSubject, nil
 			signing.Detail = clip(fmt.Sprintf("the signature is over %s, not over %s", about, j.subject))
 		}
 		out.Signatures = append(out.Signatures, fact.Signature{Signing: signing, Subject: about})

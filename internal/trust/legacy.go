@@ -71,7 +71,7 @@ func (r *Root) judgeLegacy(payload []byte, annotations map[string]string, j *jud
 		return out, nil
 	}
 	if doc.digest != j.subject || doc.digest == "" {
-		out.Code = verdict.SignatureSubject
+		out.Code, out.TrustedBy = verdict.SignatureSubject, nil
 		out.Detail = clip(fmt.Sprintf("the payload is about %s, not about %s", doc.digest, j.subject))
 		return out, nil
 	}
