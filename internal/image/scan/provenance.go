@@ -21,8 +21,8 @@ const (
 )
 
 const (
-	// maxProvenance is above the largest provenance seen in practice (a build
-	// with thousands of resolved dependencies is about 2 MB).
+	// maxProvenance is how many bytes a predicate may have: at some 200 bytes a
+	// dependency four times as many as are kept.
 	maxProvenance = 16 << 20
 	// maxDependencies bounds the dependencies that are kept.
 	maxDependencies = 20_000

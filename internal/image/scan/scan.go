@@ -33,8 +33,8 @@ import (
 
 // The limits on foreign documents.
 const (
-	// MaxReport is above the largest reports seen in practice (a full operating
-	// system with every package listed is about 20 MB).
+	// MaxReport is how many bytes a report may have. Trivy writes about 4 KB a
+	// finding, mostly references, so this holds some 16,000 of them.
 	MaxReport = 64 << 20
 	// maxDepth is several times the nesting of any of the formats.
 	maxDepth = 64
