@@ -41,7 +41,7 @@ type loader struct {
 	files int
 	bytes int
 	full  bool
-	nodes int // of the present file
+	size  size // of the present file
 }
 
 // refuse reports a file that is not read.
@@ -65,7 +65,7 @@ func (l *loader) file(name string, data []byte, named bool) {
 		l.refuse(name, fmt.Sprintf("the file is larger than %d bytes; split it", maxFile))
 		return
 	}
-	l.nodes = 0
+	l.size = size{}
 	docs, syntax := parse(data)
 	ours := 0
 	for i, doc := range docs {
@@ -129,7 +129,7 @@ func (l *loader) ours(at Position, node *yaml.Node, kind string) {
 			Code:     verdict.PolicyInvalid, Object: object, Path: path, Message: message, Suggestion: suggestion,
 		})
 	}
-	root, ok := build(node, &l.nodes, report)
+	root, ok := build(node, &l.size, report)
 	if !ok {
 		return
 	}

@@ -279,6 +279,21 @@ func TestOtherPeoplesDocumentsAreLeftAlone(t *testing.T) {
 	}
 }
 
+func TestHostileYAMLIsRefusedSoon(t *testing.T) {
+	head := "apiVersion: security.apexlogic.com/v1alpha1\nkind: TrustRoot\nmetadata: {name: x}\nspec:\n  "
+	for _, unit := range []string{"[", "{", "{a: ", "- ", "? ", "a: &a [", "*a ", "\"", "'", "!a ", "&a ", "| ", "a:\n  ", "[a, ", "{a, ", "\\", "%", "---\n", "...\n", "<<: ", "\t", "\u2028", "- - - a\n  "} {
+		data := []byte(head + strings.Repeat(unit, (maxFile-len(head))/len(unit)))
+		if s := load(t, Bytes("hostile.yaml", data)); s.Err() == nil {
+			t.Errorf("%q repeated is accepted", unit)
+		}
+	}
+	long := strings.Replace(trustYAML, "metadata:\n", "metadata:\n  annotations: {%s: v}\n", 1)
+	if s := load(t, Bytes("key.yaml", fmt.Appendf(nil, long, strings.Repeat("k", maxKey+1)))); s.Err() == nil || !strings.Contains(s.Err().Error(), "a key has more than") {
+		t.Errorf("a long key: %v", s.Err())
+	}
+	valid(t, fmt.Sprintf(long, strings.Repeat("k", maxKey)))
+}
+
 func TestAListInsideOfAListIsRefused(t *testing.T) {
 	list := "apiVersion: v1\nkind: List\nitems:\n- " + indent(trustYAML)
 	if s := load(t, Bytes("l.yaml", []byte(list))); s.Err() != nil || s.Len() != 1 {
@@ -321,6 +336,15 @@ func TestAliasesAreBounded(t *testing.T) {
 	s = load(t, Bytes("copies.yaml", []byte(text+strings.Repeat("- *a\n", 20_000))))
 	if s.Err() == nil || !strings.Contains(s.Err().Error(), "after its aliases are expanded") || s.Len() > maxNodes/400 {
 		t.Errorf("%d documents", s.Len())
+	}
+	// And one long text that is there many times.
+	long := strings.Replace(trustYAML, "metadata:\n", "metadata:\n  annotations: {a: &a "+strings.Repeat("x", maxFile/2)+"%s}\n", 1)
+	if s := load(t, Bytes("long.yaml", fmt.Appendf(nil, long, strings.Repeat(", b: *a", 1)))); s.Err() != nil {
+		t.Errorf("a long text twice: %v", s.Err())
+	}
+	s = load(t, Bytes("long.yaml", fmt.Appendf(nil, long, ", "+strings.ReplaceAll(manyKeys(20), "v", "*a"))))
+	if s.Err() == nil || !strings.Contains(s.Err().Error(), "bytes of text after its aliases") {
+		t.Errorf("a long text 21 times: %d problems", len(s.Problems))
 	}
 	// A few aliases are fine.
 	valid(t, strings.Replace(reference(t), "metadata:\n", "metadata:\n  annotations: {a: &note noted, b: *note}\n", 1))

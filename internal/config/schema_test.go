@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -141,7 +142,7 @@ func against(t *testing.T, schemaText, document string) []string {
 	}
 	var got []string
 	report := func(_, _ int, path, message, _ string) { got = append(got, path+": "+message) }
-	v, ok := build(docs[0], new(int), report)
+	v, ok := build(docs[0], new(size), report)
 	if !ok {
 		t.Fatal(got)
 	}
@@ -222,7 +223,7 @@ func TestSuggestions(t *testing.T) {
 
 func TestCanonicalJSONIsReadBackAsTheSame(t *testing.T) {
 	docs, _ := parse([]byte("{b: [1, 2.5, null, true], a: {\"x y\": \"\\\"<é>\\n\"}}"))
-	v, ok := build(docs[0], new(int), func(int, int, string, string, string) {})
+	v, ok := build(docs[0], new(size), func(int, int, string, string, string) {})
 	var b bytes.Buffer
 	v.canonical(&b)
 	if want := "{\"a\":{\"x y\":\"\\\"\\u003cé\\u003e\\n\"},\"b\":[1,2.5,null,true]}"; !ok || b.String() != want {
@@ -293,5 +294,15 @@ func BenchmarkLoadReferencePolicy(b *testing.B) {
 		if s := load(b, Bytes("p.yaml", text)); s.Err() != nil {
 			b.Fatal(s.Err())
 		}
+	}
+}
+
+func TestARequiredFieldWithADefaultMayBeLeftOut(t *testing.T) {
+	const text = `{"type":"object","required":["a"],"properties":{"a":{"type":"string"%s}}}`
+	if got := against(t, fmt.Sprintf(text, `,"default":"x"`), "{}"); len(got) != 0 {
+		t.Errorf("with a default: %v", got)
+	}
+	if got := against(t, fmt.Sprintf(text, ""), "{}"); len(got) != 1 {
+		t.Errorf("without one: %v", got)
 	}
 }

@@ -108,14 +108,14 @@ func (c *validation) object(v *value, s *schema, path string) {
 			meant[c.unknownField(v, f, s, path)] = true
 		}
 	}
-	for _, name := range s.Required {
-		if v.get(name) == nil && !meant[name] {
-			c.missing(v, s, path, name)
-		}
-	}
 	for _, name := range s.names() {
 		if child := s.Properties[name]; child.Default != nil && v.get(name) == nil {
 			v.fields = append(v.fields, field{key: name, line: v.line, column: v.column, value: fromDefault(child.Default, v)})
+		}
+	}
+	for _, name := range s.Required {
+		if v.get(name) == nil && !meant[name] {
+			c.missing(v, s, path, name)
 		}
 	}
 }

@@ -22,7 +22,20 @@ const (
 	// that a few lines of aliases cannot become gigabytes. A file of maxFile
 	// bytes without aliases has a third of them.
 	maxNodes = 300_000
+	// maxText bounds the bytes of all scalars of one file after its aliases are
+	// expanded, for the same reason.
+	maxText = 4 * maxFile
+	// maxKey bounds a key. A label's key, the longest of ours, has 317 bytes;
+	// the key is part of the path of everything below it.
+	maxKey = 512
 )
+
+// size is what has been built of a file, aliases expanded.
+type size struct {
+	nodes, text int
+}
+
+func (s *size) exceeded() bool { return s.nodes > maxNodes || s.text > maxText }
 
 // parse splits data into documents. It stops at the first syntax error: what
 // follows cannot be told apart any more.
@@ -93,14 +106,14 @@ func newSyntaxError(err error) *syntaxError {
 // builder turns YAML nodes into values and collects what is wrong with them.
 type builder struct {
 	report func(line, column int, path, message, suggestion string)
-	nodes  *int // of the file so far
+	size   *size // of the file so far
 	ok     bool
 }
 
 // build returns the document's value; ok is false when something was reported.
-// It adds the document's nodes to those of its file.
-func build(root *yaml.Node, nodes *int, report func(line, column int, path, message, suggestion string)) (v *value, ok bool) {
-	b := &builder{report: report, nodes: nodes, ok: true}
+// It adds the document's size to that of its file.
+func build(root *yaml.Node, size *size, report func(line, column int, path, message, suggestion string)) (v *value, ok bool) {
+	b := &builder{report: report, size: size, ok: true}
 	return b.node(root, "", 0), b.ok
 }
 
@@ -111,11 +124,12 @@ func (b *builder) fail(n *yaml.Node, path, message, suggestion string) *value {
 }
 
 func (b *builder) node(n *yaml.Node, path string, depth int) *value {
-	*b.nodes++
+	b.size.nodes++
+	b.size.text += len(n.Value)
 	switch {
-	case *b.nodes > maxNodes && b.ok:
-		return b.fail(n, path, fmt.Sprintf("the file has more than %d values after its aliases are expanded", maxNodes), "")
-	case *b.nodes > maxNodes:
+	case b.size.exceeded() && b.ok:
+		return b.fail(n, path, fmt.Sprintf("the file has more than %d values or %d bytes of text after its aliases are expanded", maxNodes, maxText), "")
+	case b.size.exceeded():
 		return &value{line: n.Line, column: n.Column}
 	case depth > maxDepth:
 		return b.fail(n, path, fmt.Sprintf("nested deeper than %d levels", maxDepth), "")
@@ -140,7 +154,7 @@ func (b *builder) list(n *yaml.Node, path string, depth int) *value {
 	}
 	v := &value{kind: kindList, line: n.Line, column: n.Column, items: make([]*value, 0, len(n.Content))}
 	for i, child := range n.Content {
-		if *b.nodes > maxNodes {
+		if b.size.exceeded() {
 			break
 		}
 		v.items = append(v.items, b.node(child, element(path, i), depth+1))
@@ -154,7 +168,7 @@ func (b *builder) mapping(n *yaml.Node, path string, depth int) *value {
 	}
 	v := &value{kind: kindMap, line: n.Line, column: n.Column, fields: make([]field, 0, len(n.Content)/2)}
 	seen := make(map[string]int, len(n.Content)/2)
-	for i := 0; i+1 < len(n.Content) && *b.nodes <= maxNodes; i += 2 {
+	for i := 0; i+1 < len(n.Content) && !b.size.exceeded(); i += 2 {
 		key := n.Content[i]
 		if key.Kind == yaml.AliasNode {
 			key = key.Alias
@@ -165,6 +179,9 @@ func (b *builder) mapping(n *yaml.Node, path string, depth int) *value {
 			continue
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
 			b.fail(n.Content[i], path, "a key has to be text; quote it", "")
+			continue
+		case len(key.Value) > maxKey:
+			b.fail(n.Content[i], path, fmt.Sprintf("a key has more than %d bytes", maxKey), "")
 			continue
 		case oldBoolean(key):
 			b.fail(n.Content[i], path, "the key "+key.Value+" means a boolean to YAML 1.1 parsers; quote it", strconv.Quote(key.Value))
