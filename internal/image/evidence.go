@@ -20,6 +20,8 @@ type Evidence struct {
 	Attestations fact.Fact[[]fact.Attestation]
 	Reports      fact.Fact[[]fact.Report]
 	Provenance   fact.Fact[[]fact.Provenance]
+	// Until is when the first of the signatures stops verifying; zero: none does.
+	Until time.Time
 	// Checked is how many signatures were verified, for the meter.
 	Checked uint64
 }
@@ -118,8 +120,12 @@ func problemEvidence(c verdict.Code, err error, source string, now time.Time) Ev
 func (e *Evidence) fill(found trust.Result, source string, now time.Time, c verdict.Code, why string) {
 	var reports []fact.Report
 	var provenance []fact.Provenance
+	for n := range found.Signatures {
+		e.Until = verdict.Earliest(e.Until, found.Signatures[n].Until)
+	}
 	for n := range found.Attestations {
 		a := &found.Attestations[n]
+		e.Until = verdict.Earliest(e.Until, a.Until)
 		if r, ok, err := scan.FromAttestation(a); ok {
 			if err != nil {
 				r.Code, r.Detail = reportCode(r.Code), err.Error()
@@ -135,10 +141,10 @@ func (e *Evidence) fill(found trust.Result, source string, now time.Time, c verd
 			provenance = append(provenance, p)
 		}
 	}
-	e.Signatures = newFact(found.Signatures, source, now, c, why)
-	e.Attestations = newFact(found.Attestations, source, now, c, why)
-	e.Reports = newFact(reports, source, now, c, why)
-	e.Provenance = newFact(provenance, source, now, c, why)
+	e.Signatures = newFact(found.Signatures, source, now, c, why).WithUntil(e.Until)
+	e.Attestations = newFact(found.Attestations, source, now, c, why).WithUntil(e.Until)
+	e.Reports = newFact(reports, source, now, c, why).WithUntil(e.Until)
+	e.Provenance = newFact(provenance, source, now, c, why).WithUntil(e.Until)
 }
 
 func reportCode(c verdict.Code) verdict.Code {
@@ -163,6 +169,7 @@ func Merge(index, platform *Evidence) Evidence {
 		Attestations: join(&index.Attestations, &platform.Attestations),
 		Reports:      join(&index.Reports, &platform.Reports),
 		Provenance:   join(&index.Provenance, &platform.Provenance),
+		Until:        verdict.Earliest(index.Until, platform.Until),
 		Checked:      index.Checked + platform.Checked,
 	}
 }
@@ -177,16 +184,16 @@ func join[T any](a, b *fact.Fact[[]T]) fact.Fact[[]T] {
 	all := make([]T, 0, len(av)+len(bv))
 	all = append(append(all, av...), bv...)
 	// The older of the two looks is how fresh the whole is.
-	at := a.At()
+	at, until := a.At(), verdict.Earliest(a.Until(), b.Until())
 	if b.At().Before(at) {
 		at = b.At()
 	}
 	for _, f := range []*fact.Fact[[]T]{a, b} {
 		if f.Incomplete() {
-			return fact.Partial(all, source, at, f.Code(), f.Why())
+			return fact.Partial(all, source, at, f.Code(), f.Why()).WithUntil(until)
 		}
 	}
-	return fact.Complete(all, source, at)
+	return fact.Complete(all, source, at).WithUntil(until)
 }
 
 // HandedIn reads a vulnerability report that a person gives beside the image.

@@ -25,7 +25,7 @@ type provenanceRule struct {
 func compileProvenance(p *v1alpha1.ImageRuleParameters, env *environment) (Rule, string, []string) {
 	r := &provenanceRule{from: p.ProvenanceFrom, builders: p.Builders, entryPoints: p.EntryPoints, buildTypes: p.BuildTypes}
 	for _, s := range p.SourceRepositories {
-		r.sources = append(r.sources, trimSource(s))
+		r.sources = append(r.sources, fact.SourceRepository(s))
 	}
 	if p.MaxBuildAge != nil {
 		r.maxAge = p.MaxBuildAge.Duration
@@ -35,18 +35,6 @@ func compileProvenance(p *v1alpha1.ImageRuleParameters, env *environment) (Rule,
 		missing = append(missing, "builders: at least one builder is needed")
 	}
 	return r, "needs provenance by " + some(r.builders, 3), missing
-}
-
-// trimSource brings a source repository to the form in which facts state it.
-func trimSource(uri string) string {
-	uri = strings.TrimPrefix(uri, "git+")
-	uri = strings.TrimSuffix(strings.TrimSuffix(uri, "/"), ".git")
-	scheme, rest, ok := strings.Cut(uri, "://")
-	if !ok {
-		return uri
-	}
-	host, path, _ := strings.Cut(rest, "/")
-	return strings.ToLower(scheme) + "://" + strings.ToLower(host) + "/" + path
 }
 
 func (r *provenanceRule) Needs() fact.Need { return fact.NeedProvenance }
@@ -107,7 +95,7 @@ func (r *provenanceRule) accept(q *verdict.Question, p *fact.Provenance, now tim
 	if len(r.buildTypes) > 0 && !slices.Contains(r.buildTypes, p.BuildType) {
 		return &refusal{5, verdict.ProvenanceBuildUnknown, fmt.Sprintf("the build type is %q", clean(p.BuildType))}
 	}
-	if len(r.sources) > 0 && !slices.Contains(r.sources, p.SourceRepository) {
+	if len(r.sources) > 0 && (p.SourceRepository == "" || !slices.Contains(r.sources, p.SourceRepository)) {
 		return &refusal{6, verdict.ProvenanceSource, fmt.Sprintf("built from %q", clean(p.SourceRepository))}
 	}
 	if len(r.entryPoints) > 0 && !slices.Contains(r.entryPoints, p.EntryPoint) {

@@ -258,7 +258,7 @@ func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, nee
 		e := v.o.Inspector.Evidence(ctx, ref, g.root, at, deferred)
 		v.units.inspected(e.Checked, threadCPU()-started)
 		if e.Signatures.Code() == verdict.OK || e.Signatures.Code() == image.Deferred {
-			v.evidence.put(key, e, v.o.Clock.Now().Add(v.o.Keep))
+			v.evidence.put(key, e, verdict.Earliest(e.Until, v.o.Clock.Now().Add(v.o.Keep)))
 		}
 		return e
 	})
