@@ -487,6 +487,27 @@ func TestRow21APlatformThatThePolicyNamesHasToBeThere(t *testing.T) {
 	k.Denied(single.Image(), verdict.ImagePlatformMissing)
 }
 
+func TestRow21AVariantOrAnUnnamedEntryDoesNotSlipPastNamedPlatforms(t *testing.T) {
+	for name, platform := range map[string]string{"a variant": "linux/amd64/v3", "no platform": ""} {
+		t.Run(name, func(t *testing.T) {
+			k := verifytest.New(t)
+			k.Only(v1alpha1.AllowOnlyApprovedBaseImages)
+			k.Docs.Policies[0].Spec.Platforms = []string{"linux/amd64"}
+			k.Publish()
+			slipped := build.Image{Platform: "linux/amd64", Created: verifytest.Now, Layers: []build.Layer{{"a": "alpine"}}}
+			index := func(second build.Image) string {
+				return k.PushIndexAs("vision/"+strings.ReplaceAll(name, " ", "-"), map[int]string{1: platform}, verifytest.App("multi"), second).Pinned()
+			}
+			v := k.Ask(index(slipped))
+			if v.Decision != verdict.Deny || v.Code != verdict.BaseUnapproved {
+				t.Fatalf("got %s %s (%s)", v.Decision, v.Code, v.Reason)
+			}
+			slipped.Layers = append(slices.Clone(verifytest.Base), slipped.Layers...)
+			k.Allowed(index(slipped))
+		})
+	}
+}
+
 // Row 22 and 23 are the registry client's (package oci); this is what the
 // engine makes of its errors.
 func TestRow22And23WhatTheRegistryRefusesIsDeniedWithItsReason(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apexlogic/apex/internal/fact"
@@ -81,13 +82,15 @@ type judged struct {
 }
 
 // platformsToJudge pairs each platform with the policies that speak about it: a
-// policy that names platforms judges those, any other judges all.
+// policy that names platforms judges those, any other judges all. An entry of an
+// index that does not say its platform may be what a runtime picks for any, so
+// it is judged by all.
 func platformsToJudge(selected []*policy.Policy, subjects []verdict.Subject) []judged {
 	var out []judged
 	for _, s := range subjects {
 		j := judged{Subject: s}
 		for _, p := range selected {
-			if s.Index == "" || len(p.Platforms) == 0 || slices.Contains(p.Platforms, s.Platform) {
+			if s.Index == "" || s.Platform == "" || len(p.Platforms) == 0 || namesPlatform(p.Platforms, s.Platform) {
 				j.policies = append(j.policies, p)
 			}
 		}
@@ -96,6 +99,17 @@ func platformsToJudge(selected []*policy.Policy, subjects []verdict.Subject) []j
 		}
 	}
 	return out
+}
+
+// namesPlatform reports whether the platform is one of those named.
+func namesPlatform(named []string, platform string) bool {
+	return slices.ContainsFunc(named, func(want string) bool { return isPlatform(want, platform) })
+}
+
+// isPlatform takes every variant for its architecture when want names none:
+// linux/amd64 is also linux/amd64/v3, which a runtime prefers where it can.
+func isPlatform(want, platform string) bool {
+	return platform == want || (strings.Count(want, "/") == 1 && strings.HasPrefix(platform, want+"/"))
 }
 
 // missingPlatforms denies an index that lacks a platform which a policy names.
@@ -107,7 +121,7 @@ func missingPlatforms(selected []*policy.Policy, subjects []verdict.Subject) []v
 	var out []verdict.Check
 	for _, p := range selected {
 		for _, want := range p.Platforms {
-			if !slices.ContainsFunc(subjects, func(s verdict.Subject) bool { return s.Platform == want }) {
+			if !slices.ContainsFunc(subjects, func(s verdict.Subject) bool { return isPlatform(want, s.Platform) }) {
 				out = append(out, platformCheck(p, want, "the index lists no image for it"))
 			}
 		}
@@ -139,7 +153,7 @@ func (v *Verifier) checks(ctx context.Context, g *Generation, q *verdict.Questio
 		for _, p := range policies {
 			checks = append(checks, p.Check(q, facts, now)...)
 			if q.Index == "" && len(p.Platforms) > 0 {
-				if img, _, ok := facts.Image.All(); ok && !slices.Contains(p.Platforms, img.Platform) {
+				if img, _, ok := facts.Image.All(); ok && !namesPlatform(p.Platforms, img.Platform) {
 					checks = append(checks, platformCheck(p, p.Platforms[0], "the image is for "+img.Platform))
 				}
 			}

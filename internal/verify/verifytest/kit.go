@@ -20,6 +20,9 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/apexlogic/apex/api/v1alpha1"
@@ -292,9 +295,19 @@ func (k *Kit) PushBuilt(path string, img v1.Image) Pushed {
 // PushIndex puts a multi-platform image under path:1.0.
 func (k *Kit) PushIndex(path string, images ...build.Image) Pushed {
 	k.T.Helper()
+	return k.PushIndexAs(path, nil, images...)
+}
+
+// PushIndexAs is PushIndex with an index that says another platform for some
+// of its images, by their place; "" leaves the platform out.
+func (k *Kit) PushIndexAs(path string, says map[int]string, images ...build.Image) Pushed {
+	k.T.Helper()
 	index, err := build.Index(images...)
 	if err != nil {
 		k.T.Fatal(err)
+	}
+	if len(says) > 0 {
+		index = relabel(k.T, index, says)
 	}
 	ref := k.ref(path)
 	d, err := k.Client.PushIndex(k.T.Context(), ref, index)
@@ -310,6 +323,33 @@ func (k *Kit) PushIndex(path string, images ...build.Image) Pushed {
 		p.Platforms = append(p.Platforms, oci.Descriptor{MediaType: string(m.MediaType), Digest: verdict.Digest(m.Digest.String()), Size: m.Size})
 	}
 	return p
+}
+
+// relabel makes the index again with other platforms in its descriptors.
+func relabel(t testing.TB, index v1.ImageIndex, says map[int]string) v1.ImageIndex {
+	t.Helper()
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for i, d := range manifest.Manifests {
+		img, err := index.Image(d.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		platform := d.Platform
+		if text, ok := says[i]; ok {
+			platform = nil
+			if text != "" {
+				if platform, err = v1.ParsePlatform(text); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		out = mutate.AppendManifests(out, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: platform}})
+	}
+	return out
 }
 
 func (k *Kit) ref(path string) reference.Reference {
