@@ -144,6 +144,14 @@ func (k *Kit) Restart() {
 	k.Publish()
 }
 
+// RestartSame is Restart with the generation as it is named now, as another
+// process with the same documents has it.
+func (k *Kit) RestartSame() {
+	k.T.Helper()
+	k.serial--
+	k.Restart()
+}
+
 // Publish puts the kit's documents in force.
 func (k *Kit) Publish() {
 	k.T.Helper()
