@@ -118,19 +118,32 @@ func New(t testing.TB, registry ...ocitest.Option) *Kit {
 func On(t testing.TB, server *ocitest.Server) *Kit {
 	t.Helper()
 	k := &Kit{T: t, Server: server, Clock: clock.At(Now), Records: &Recorder{}, keys: map[string]trusttest.Key{}}
-	client, err := oci.New(oci.Options{AllowPrivate: []string{server.Host}, PlainHTTP: []string{server.Host}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	k.Client = client
+	k.connect()
 	k.Options = verify.Options{
-		Inspector: image.New(client, k.Clock), Recorder: k.Records, Clock: k.Clock,
+		Inspector: image.New(k.Client, k.Clock), Recorder: k.Records, Clock: k.Clock,
 		Meter: meter.New(k.Clock), Deadline: 20 * time.Second,
 	}
 	k.Docs = k.documents()
 	k.Restart()
 	return k
+}
+
+// Reconnect is Restart with a registry client that knows nothing either.
+func (k *Kit) Reconnect() {
+	k.T.Helper()
+	k.connect()
+	k.Options.Inspector = image.New(k.Client, k.Clock)
+	k.Restart()
+}
+
+func (k *Kit) connect() {
+	k.T.Helper()
+	client, err := oci.New(oci.Options{AllowPrivate: []string{k.Server.Host}, PlainHTTP: []string{k.Server.Host}})
+	if err != nil {
+		k.T.Fatal(err)
+	}
+	k.T.Cleanup(client.Close)
+	k.Client = client
 }
 
 // Restart makes a new verifier with empty caches, and publishes.
