@@ -238,9 +238,14 @@ func (s unhurried) Index() (*index.Index, error) {
 	return idx, nil
 }
 
-// Close releases the directories. The repository is not used afterwards.
+// Close releases the directories and packs. The repository is not used afterwards.
 func (r *Repo) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var errs []error
+	if r.store != nil {
+		errs = append(errs, r.store.Close())
+	}
 	for _, root := range []*os.Root{r.dot, r.work} {
 		if root != nil {
 			errs = append(errs, root.Close())
@@ -254,9 +259,11 @@ func (r *Repo) Dir() string { return r.dir }
 
 func bound(dir string) billy.Filesystem { return osfs.New(dir, osfs.WithBoundOS()) }
 
+// Packs stay open until Close: opening them for each object costs more than
+// reading it.
 func storage(dot string) *filesystem.Storage {
 	return filesystem.NewStorageWithOptions(bound(dot), cache.NewObjectLRU(objectCache),
-		filesystem.Options{LargeObjectThreshold: MaxFile})
+		filesystem.Options{LargeObjectThreshold: MaxFile, KeepDescriptors: true})
 }
 
 // check refuses what would not survive the one line that a commit has for it.

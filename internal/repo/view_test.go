@@ -64,6 +64,48 @@ func TestWeReadWhatGitWrites(t *testing.T) {
 	}
 }
 
+func TestCloseReleasesWhatItOpened(t *testing.T) {
+	const table = "/proc/self/fd"
+	dir := byGit(t)
+	writeFile(t, dir, "a", "1")
+	gitCmd(t, dir, "add", ".")
+	gitCmd(t, dir, "commit", "-qm", "one")
+	gitCmd(t, dir, "gc", "-q", "--prune=now")
+	open := func() int {
+		list, err := os.ReadDir(table)
+		if err != nil {
+			t.Skipf("open files cannot be counted here: %v", err)
+		}
+		n := 0
+		for _, e := range list {
+			if target, err := os.Readlink(filepath.Join(table, e.Name())); err == nil && strings.HasPrefix(target, dir) {
+				n++
+			}
+		}
+		return n
+	}
+	r, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := r.Resolve("HEAD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := at(t, r, c).ReadFile("a"); err != nil {
+		t.Fatal(err)
+	}
+	if open() == 0 {
+		t.Error("nothing is open, so the count cannot be right")
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := open(); n != 0 {
+		t.Errorf("%d files are still open", n)
+	}
+}
+
 func TestLinksAndSubmodulesShowAndAreRefused(t *testing.T) {
 	dir := byGit(t)
 	writeFile(t, dir, "dir/file", "content")
