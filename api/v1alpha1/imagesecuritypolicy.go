@@ -342,7 +342,8 @@ type ExpressionParameters struct {
 }
 
 // NamedExpression is a CEL expression over verified facts: image, signatures,
-// attestations, reports, labels, namespace, repository, digest, platform, now.
+// attestations, reports, provenance, labels, workloadNamespace, repository, digest,
+// platform, now.
 type NamedExpression struct {
 	// Name of the expression, shown in verdicts.
 	// +kubebuilder:validation:MinLength=1

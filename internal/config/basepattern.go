@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxTag is the longest tag (OCI distribution specification, section 3).
+const maxTag = 128
+
 // BasePattern is an entry of allowedBaseImages: a repository, exactly, and a
 // pattern of tags. In the tag, a component x stands for one or more numeric
 // components and * stands for anything; components are what '.', '-' and '_'
@@ -30,7 +33,7 @@ func ParseBasePattern(text string) (BasePattern, error) {
 	if err != nil {
 		return BasePattern{}, err
 	}
-	if tag == "" || len(tag) > 128 {
+	if tag == "" || len(tag) > maxTag {
 		return BasePattern{}, errors.New("the tag has to have 1 to 128 characters")
 	}
 	for _, c := range []byte(tag) {
@@ -51,13 +54,19 @@ func (p BasePattern) String() string { return p.text }
 // "docker.io/library/python".
 func (p BasePattern) Repository() string { return p.repository }
 
-// Match reports whether the image's repository, in any spelling, and tag match.
-func (p BasePattern) Match(repository, tag string) bool {
+// Names reports whether repository, in any spelling, is the pattern's.
+func (p BasePattern) Names(repository string) bool {
 	if p.repository == "" {
 		return false
 	}
 	canonical, err := canonicalRepository(repository)
-	return err == nil && canonical == p.repository && len(tag) <= 128 && matchTag(p.tag, tag)
+	return err == nil && canonical == p.repository
+}
+
+// Match reports whether the image's repository, in any spelling, and tag match.
+// An image without a tag matches nothing.
+func (p BasePattern) Match(repository, tag string) bool {
+	return tag != "" && len(tag) <= maxTag && p.Names(repository) && matchTag(p.tag, tag)
 }
 
 // Offer returns the pattern that would match tag: this one when it does, else
@@ -65,13 +74,16 @@ func (p BasePattern) Match(repository, tag string) bool {
 // numbers.
 func (p BasePattern) Offer(tag string) string {
 	name := p.text[:max(0, len(p.text)-len(p.tag))]
-	switch {
-	case matchTag(p.tag, tag):
+	if matchTag(p.tag, tag) {
 		return p.text
-	case matchTag(p.tag+"*", tag):
-		return p.text + "*"
 	}
-	return name + generalise(tag)
+	for _, offer := range []string{p.tag + "*", generalise(tag), tag} {
+		if len(offer) <= maxTag && matchTag(offer, tag) {
+			return name + offer
+		}
+	}
+	// An x of the tag that a pattern would take for a number.
+	return name + strings.ReplaceAll(tag, "x", "*")
 }
 
 // anyTag reports whether the pattern lets every tag pass.
@@ -160,7 +172,7 @@ func canonicalRepository(name string) (string, error) {
 	if !found || !strings.ContainsAny(host, ".:") && host != "localhost" {
 		host, path = "docker.io", name
 	}
-	switch host {
+	switch host = strings.TrimSuffix(host, ":443"); host { // the default port
 	case "index.docker.io", "registry-1.docker.io":
 		host = "docker.io"
 	}

@@ -92,7 +92,8 @@ func (w *wantedAttestation) find(q *verdict.Question, statements []fact.Attestat
 		}
 		switch {
 		case a.Code != verdict.OK && a.Code != verdict.SignatureUntrusted:
-			refusals = append(refusals, refusal{1, a.Code, orElse(a.Detail, a.Code.Info().Meaning)})
+			code := because(a.Code, verdict.AttestationInvalid)
+			refusals = append(refusals, refusal{1, code, orElse(a.Detail, code.Info().Meaning)})
 		case len(signedBy(&a.Signing, w.from)) == 0:
 			refusals = append(refusals, refusal{2, verdict.AttestationUntrusted, fmt.Sprintf("the attestation %s is not signed by %s", w.predicateType, list(w.from))})
 		case !names(a.Subjects, q):

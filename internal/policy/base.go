@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/api/v1alpha1"
+	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -23,7 +24,7 @@ var emptyLayers = []verdict.Digest{
 // what the build resolved. An annotation that names a base only helps to
 // explain a denial.
 type baseRule struct {
-	patterns       []basePattern
+	patterns       []config.BasePattern
 	locks          []lockedBase
 	provenanceFrom []string
 }
@@ -42,9 +43,9 @@ func compileBase(p *v1alpha1.ImageRuleParameters, env *environment) (Rule, strin
 	r := &baseRule{provenanceFrom: p.BaseProvenanceFrom}
 	missing := env.missing("baseProvenanceFrom", p.BaseProvenanceFrom, v1alpha1.UseImages)
 	for _, text := range p.AllowedBaseImages {
-		pattern, err := parseBasePattern(text)
+		pattern, err := config.ParseBasePattern(text)
 		if err != nil {
-			missing = append(missing, fmt.Sprintf("allowedBaseImages: %v", err))
+			missing = append(missing, fmt.Sprintf("allowedBaseImages: %q: %v", clean(text), err))
 			continue
 		}
 		r.patterns = append(r.patterns, pattern)
@@ -64,7 +65,7 @@ func (r *baseRule) lock(image *v1alpha1.LockedBaseImage) ([]lockedBase, string) 
 	if err != nil {
 		return nil, fmt.Sprintf("BaseImageLock: %v", err)
 	}
-	allowed := slices.ContainsFunc(r.patterns, func(p basePattern) bool { return p.matches(repository, tag) })
+	allowed := slices.ContainsFunc(r.patterns, func(p config.BasePattern) bool { return p.Match(repository, tag) })
 	var out []lockedBase
 	for _, p := range image.Platforms {
 		l := lockedBase{image: image.Image, repository: repository, tag: tag, digest: verdict.Digest(image.Digest), platform: p.Platform, allowed: allowed}
@@ -144,7 +145,7 @@ func (r *baseRule) vouched(q *verdict.Question, facts *fact.Set) (string, bool) 
 				continue
 			}
 			for _, pattern := range r.patterns {
-				if pattern.matches(d.Repository, d.Tag) {
+				if pattern.Match(d.Repository, d.Tag) {
 					return fmt.Sprintf("provenance by %s says that the build used %s:%s (%s)", p.Builder, d.Repository, d.Tag, d.Digest.Short()), true
 				}
 			}
@@ -184,7 +185,7 @@ func (r *baseRule) explainName(named string) (verdict.Code, string, string) {
 		return verdict.BaseUnapproved, "the annotation names a base that is no image reference, and the layers are those of no approved base", ""
 	}
 	for _, p := range r.patterns {
-		if p.matches(repository, tag) {
+		if p.Match(repository, tag) {
 			return verdict.BaseForged, fmt.Sprintf("the annotation names %s:%s, but the layers are not those of any locked digest of it", repository, tag),
 				"Build FROM " + clean(named) + "; if its tag has moved since, run apex base update and commit the lock file."
 		}
@@ -195,8 +196,8 @@ func (r *baseRule) explainName(named string) (verdict.Code, string, string) {
 // offer proposes the pattern that would have matched, when the repository is one of ours.
 func (r *baseRule) offer(repository, tag string) string {
 	for _, p := range r.patterns {
-		if p.repository == repository {
-			return fmt.Sprintf("Build on an approved tag, or allow this one with the pattern %q in allowedBaseImages.", p.name+":"+p.suggest(tag))
+		if p.Names(repository) {
+			return fmt.Sprintf("Build on an approved tag, or allow this one with the pattern %q in allowedBaseImages.", p.Offer(tag))
 		}
 	}
 	return ""

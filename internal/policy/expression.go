@@ -34,7 +34,7 @@ var expressionVariables = []struct {
 	{"repository", 0},
 	{"digest", 0},
 	{"platform", 0},
-	{"namespace", 0},
+	{"workloadNamespace", 0}, // CEL reserves the word namespace
 	{"labels", 0},
 	{"now", 0},
 }
@@ -108,7 +108,7 @@ func (r *expressionRule) Check(q *verdict.Question, facts *fact.Set, now time.Ti
 func (r *expressionRule) input(q *verdict.Question, facts *fact.Set, now time.Time) (map[string]any, *verdict.Check) {
 	in := map[string]any{
 		"repository": q.Repo, "digest": string(q.Digest), "platform": q.Platform,
-		"namespace": q.Namespace, "labels": q.Labels, "now": now,
+		"workloadNamespace": q.Namespace, "labels": q.Labels, "now": now,
 	}
 	if q.Labels == nil {
 		in["labels"] = map[string]string{}

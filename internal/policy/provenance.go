@@ -24,13 +24,18 @@ type provenanceRule struct {
 
 func compileProvenance(p *v1alpha1.ImageRuleParameters, env *environment) (Rule, string, []string) {
 	r := &provenanceRule{from: p.ProvenanceFrom, builders: p.Builders, entryPoints: p.EntryPoints, buildTypes: p.BuildTypes}
+	missing := env.missing("provenanceFrom", r.from, v1alpha1.UseImages)
 	for _, s := range p.SourceRepositories {
-		r.sources = append(r.sources, fact.SourceRepository(s))
+		source := fact.SourceRepository(s)
+		if source == "" {
+			// It would match provenance that names no source.
+			missing = append(missing, fmt.Sprintf("sourceRepositories: %q is not the URI of a repository, such as https://github.com/owner/name", clean(s)))
+		}
+		r.sources = append(r.sources, source)
 	}
 	if p.MaxBuildAge != nil {
 		r.maxAge = p.MaxBuildAge.Duration
 	}
-	missing := env.missing("provenanceFrom", r.from, v1alpha1.UseImages)
 	if len(r.builders) == 0 {
 		missing = append(missing, "builders: at least one builder is needed")
 	}
@@ -84,7 +89,8 @@ func (r *provenanceRule) accept(q *verdict.Question, p *fact.Provenance, now tim
 		return &refusal{1, verdict.AttestationUntrusted, "the provenance is not signed by " + list(r.from) + ": " + orElse(p.Signing.Detail, "somebody else signed it")}
 	}
 	if p.Code != verdict.OK {
-		return &refusal{2, p.Code, orElse(p.Detail, p.Code.Info().Meaning)}
+		code := because(p.Code, verdict.ProvenanceInvalid)
+		return &refusal{2, code, orElse(p.Detail, code.Info().Meaning)}
 	}
 	if !names(p.Subjects, q) {
 		return &refusal{3, verdict.SignatureSubject, "the provenance is about another digest"}

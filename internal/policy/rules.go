@@ -7,6 +7,7 @@ import (
 
 	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/verdict"
 )
 
 // rules lists every rule of ImageSecurityPolicy. compile returns the rule, what
@@ -84,6 +85,15 @@ func signedBy(s *fact.Signing, names []string) []string {
 		}
 	}
 	return out
+}
+
+// because is why something that does not count does not: its own code, unless
+// that gives no reason.
+func because(code, fallback verdict.Code) verdict.Code {
+	if code == "" || code == verdict.OK {
+		return fallback
+	}
+	return code
 }
 
 func list(names []string) string { return strings.Join(names, ", ") }

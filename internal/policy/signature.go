@@ -66,8 +66,7 @@ func (r *signatureRule) Check(q *verdict.Question, facts *fact.Set, now time.Tim
 		Evidence: []verdict.Evidence{facts.Signatures.Evidence(fact.NeedSignatures)},
 	}
 
-	// Each signer counts once, however often they signed.
-	counted := map[string]*fact.Signature{}
+	var votes []vote
 	var refusals []refusal
 	for i := range signatures {
 		s := &signatures[i]
@@ -76,10 +75,9 @@ func (r *signatureRule) Check(q *verdict.Question, facts *fact.Set, now time.Tim
 			refusals = append(refusals, *why)
 			continue
 		}
-		for _, n := range names {
-			counted[n] = s
-		}
+		votes = append(votes, vote{s, names})
 	}
+	counted := count(votes)
 	if len(counted) < r.threshold {
 		return r.fail(c, facts, counted, refusals, len(signatures))
 	}
@@ -103,6 +101,72 @@ func (r *signatureRule) Check(q *verdict.Question, facts *fact.Set, now time.Tim
 	return c
 }
 
+// vote is a signature that counts, and the wanted entries under which it does.
+type vote struct {
+	signature *fact.Signature
+	names     []string
+}
+
+// count assigns entries to signatures of different signers, as many as can be.
+// A signer counts once, however often they signed, and for one entry only, even
+// where the identities of two entries overlap: otherwise one person could reach
+// a threshold of two.
+func count(votes []vote) map[string]*fact.Signature {
+	var signers []vote
+	at := map[string]int{}
+	for _, v := range votes {
+		id := signer(&v.signature.Signing)
+		i, known := at[id]
+		if !known {
+			at[id] = len(signers)
+			signers = append(signers, v)
+			continue
+		}
+		s := &signers[i]
+		for _, n := range v.names {
+			if !slices.Contains(s.names, n) {
+				s.names = append(slices.Clip(s.names), n)
+			}
+		}
+		if until := s.signature.Until; !until.IsZero() && verdict.Earliest(until, v.signature.Until).Equal(until) {
+			s.signature = v.signature // it holds for longer
+		}
+	}
+	// Kuhn's algorithm for a maximum matching; a policy names at most 64 entries.
+	taken := map[string]int{}
+	var assign func(i int, tried map[string]bool) bool
+	assign = func(i int, tried map[string]bool) bool {
+		for _, n := range signers[i].names {
+			if tried[n] {
+				continue
+			}
+			tried[n] = true
+			if other, used := taken[n]; !used || assign(other, tried) {
+				taken[n] = i
+				return true
+			}
+		}
+		return false
+	}
+	for i := range signers {
+		assign(i, map[string]bool{})
+	}
+	counted := make(map[string]*fact.Signature, len(taken))
+	for n, i := range taken {
+		counted[n] = signers[i].signature
+	}
+	return counted
+}
+
+// signer tells signers apart: by identity where a certificate names one, since
+// its key is made anew for each signature, and by key otherwise.
+func signer(s *fact.Signing) string {
+	if s.Identity != (fact.Identity{}) {
+		return "identity " + s.Identity.Issuer + " " + s.Identity.Subject
+	}
+	return "key " + s.KeyID
+}
+
 // refusal says why one signature does not count; the one with the highest rank
 // is nearest to counting, and so the one that a person wants to read about.
 type refusal struct {
@@ -114,10 +178,7 @@ type refusal struct {
 // accept returns the wanted signers that s counts for, or why it counts for none.
 func (r *signatureRule) accept(q *verdict.Question, s *fact.Signature) ([]string, *refusal) {
 	if !s.Valid() {
-		code := s.Code
-		if code == verdict.OK {
-			code = verdict.SignatureUntrusted
-		}
+		code := because(s.Code, verdict.SignatureUntrusted)
 		return nil, &refusal{1, code, describe(&s.Signing) + ": " + orElse(s.Detail, code.Info().Meaning)}
 	}
 	names := signedBy(&s.Signing, r.from)
