@@ -20,9 +20,10 @@ import (
 	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/examples/captioner"
 	"github.com/apexlogic/apex/internal/bounded"
+	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/registry"
-	repo "github.com/apexlogic/apex/internal/repo0"
+	"github.com/apexlogic/apex/internal/repo"
 )
 
 // Workspace is a Git repository with policies, trust and workloads, and beside
@@ -73,70 +74,75 @@ func (w Workspace) Head() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return r.Head()
+	defer r.Close()
+	head, err := r.Head()
+	return string(head), err
+}
+
+// atHead calls look with the files of the commit at the head. They can be read
+// until look returns.
+func (w Workspace) atHead(ctx context.Context, look func(head repo.Commit, files fs.FS) error) error {
+	r, err := repo.Open(w.Dir)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	head, err := r.Head()
+	if err != nil {
+		return err
+	}
+	tree, err := r.At(ctx, head)
+	if err != nil {
+		return err
+	}
+	return look(head, tree)
 }
 
 // Load reads the documents of the commit at the head.
-func (w Workspace) Load(ctx context.Context) (*config.Set, string, error) {
-	r, err := repo.Open(w.Dir)
-	if err != nil {
-		return nil, "", err
-	}
-	head, err := r.Head()
-	if err != nil {
-		return nil, "", err
-	}
-	tree, err := r.At(head)
-	if err != nil {
-		return nil, "", err
-	}
-	var sources []config.Source
-	for _, folder := range []string{folderPolicies, folderTrust, folderExceptions} {
-		if info, err := fs.Stat(tree, folder); err == nil && info.IsDir() {
-			sub, err := fs.Sub(tree, folder)
-			if err != nil {
-				return nil, "", err
+func (w Workspace) Load(ctx context.Context) (set *config.Set, head string, err error) {
+	err = w.atHead(ctx, func(at repo.Commit, files fs.FS) error {
+		head = string(at)
+		var sources []config.Source
+		for _, folder := range []string{folderPolicies, folderTrust, folderExceptions} {
+			if info, err := fs.Stat(files, folder); err == nil && info.IsDir() {
+				sub, err := fs.Sub(files, folder)
+				if err != nil {
+					return err
+				}
+				sources = append(sources, config.FS(folder, sub))
 			}
-			sources = append(sources, config.FS(folder, sub))
 		}
-	}
-	set, err := config.Load(ctx, sources...)
+		set, err = config.Load(ctx, sources...)
+		return err
+	})
 	return set, head, err
 }
 
 // Workloads returns the manifests of the commit at the head, by path.
-func (w Workspace) Workloads() (map[string][]byte, error) {
-	r, err := repo.Open(w.Dir)
-	if err != nil {
-		return nil, err
-	}
-	head, err := r.Head()
-	if err != nil {
-		return nil, err
-	}
-	tree, err := r.At(head)
-	if err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{}
-	err = fs.WalkDir(tree, folderWorkloads, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+func (w Workspace) Workloads(ctx context.Context) (map[string][]byte, error) {
+	manifests := map[string][]byte{}
+	err := w.atHead(ctx, func(_ repo.Commit, files fs.FS) error {
+		return fs.WalkDir(files, folderWorkloads, func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			data, err := fs.ReadFile(files, name)
+			manifests[name] = data
 			return err
-		}
-		data, err := fs.ReadFile(tree, name)
-		files[name] = data
-		return err
+		})
 	})
-	return files, err
+	return manifests, err
 }
 
-// Commit adds files to the workspace's repository.
+// Commit commits files to the workspace's repository, now.
 func (w Workspace) Commit(ctx context.Context, files map[string][]byte, message string) (string, error) {
 	r, err := repo.Open(w.Dir)
 	if err != nil {
 		return "", err
 	}
-	return r.Commit(ctx, author, files, message)
+	defer r.Close()
+	c, err := r.Commit(ctx, repo.Change{Files: files, Message: message, At: clock.System{}.Now()})
+	return string(c), err
 }
 
 // endpoints is where the Apex of a workspace listens.
@@ -194,23 +200,23 @@ func (k localKeychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
 // Later it leaves all that is committed as it is.
 func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring) (Workspace, error) {
 	w := Workspace{dir}
-	if r, err := repo.Open(dir); err == nil {
-		if _, err := r.Head(); err == nil {
-			return w, nil
-		}
+	r, err := repo.Open(dir)
+	if errors.Is(err, repo.ErrNotRepository) {
+		r, err = repo.Init(dir, author)
 	}
-	r, err := repo.Init(dir)
 	if err != nil {
 		return w, err
+	}
+	defer r.Close()
+	if _, err := r.Head(); err == nil {
+		return w, nil
 	}
 	files, err := captionerFiles(registryHost, keys)
 	if err != nil {
 		return w, err
 	}
-	if _, err := r.Commit(ctx, author, files, "Begin with the captioner example"); err != nil {
-		return w, err
-	}
-	return w, nil
+	_, err = r.Commit(ctx, repo.Change{Files: files, Message: "Begin with the captioner example", At: clock.System{}.Now()})
+	return w, err
 }
 
 // captionerFiles are the example's files with this workspace's keys and registry in them.
