@@ -255,11 +255,20 @@ func (r *Repo) Clean(ctx context.Context) (bool, []string, error) {
 	if r.work == nil {
 		return false, nil, fmt.Errorf("repository %s: %w: it is bare and has no work tree", r.dir, ErrUnsupported)
 	}
-	if err := ctx.Err(); err != nil {
+	// Everything that go-git is about to read of the commit is read here first,
+	// with bounds.
+	head, err := r.Head()
+	if err == nil {
+		_, err = r.At(ctx, head)
+	}
+	if err != nil && !errors.Is(err, ErrNoCommit) {
 		return false, nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.reopenPacks(); err != nil { // go-git believes what their indexes state
+		return false, nil, fmt.Errorf("repository %s: %w", r.dir, err)
+	}
 	tree, err := r.git.Worktree()
 	if err != nil {
 		return false, nil, fmt.Errorf("repository %s: %w", r.dir, err)

@@ -14,7 +14,8 @@
 // configuration is read, and no hook ever runs.
 //
 // Sources: gitformat-pack(5), gitformat-index(5), gitrepository-layout(5) and
-// the checks of git-fsck(1); object storage is github.com/go-git/go-git/v5.
+// the checks of git-fsck(1); references, the index and status are
+// github.com/go-git/go-git/v5.
 package repo
 
 import (
@@ -96,8 +97,9 @@ type Repo struct {
 	dot  *os.Root // the .git directory; nothing is opened outside of it
 	work *os.Root // nil when the repository is bare
 
-	mu     sync.Mutex // guards objects and git: go-git's storage is not safe for concurrent use
+	mu     sync.Mutex // guards store, packs and git: go-git's storage is not safe for concurrent use
 	store  *filesystem.Storage
+	packs  []*pack // stay open: opening them for each object costs more than reading it
 	git    *git.Repository
 	writer sync.Mutex // one Commit at a time
 }
@@ -242,10 +244,7 @@ func (s unhurried) Index() (*index.Index, error) {
 func (r *Repo) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var errs []error
-	if r.store != nil {
-		errs = append(errs, r.store.Close())
-	}
+	errs := []error{r.closePacks()}
 	for _, root := range []*os.Root{r.dot, r.work} {
 		if root != nil {
 			errs = append(errs, root.Close())
@@ -259,11 +258,9 @@ func (r *Repo) Dir() string { return r.dir }
 
 func bound(dir string) billy.Filesystem { return osfs.New(dir, osfs.WithBoundOS()) }
 
-// Packs stay open until Close: opening them for each object costs more than
-// reading it.
 func storage(dot string) *filesystem.Storage {
 	return filesystem.NewStorageWithOptions(bound(dot), cache.NewObjectLRU(objectCache),
-		filesystem.Options{LargeObjectThreshold: MaxFile, KeepDescriptors: true})
+		filesystem.Options{LargeObjectThreshold: MaxFile})
 }
 
 // check refuses what would not survive the one line that a commit has for it.

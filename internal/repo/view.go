@@ -213,18 +213,6 @@ func (d dirEntry) Info() (fs.FileInfo, error) {
 	return d.tree.info(d.entry, size), nil
 }
 
-// size is what the object's header says, without reading the object.
-func (r *Repo) size(h plumbing.Hash) (int64, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	size, err := r.store.EncodedObjectSize(h)
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		r.store.Reindex()
-		size, err = r.store.EncodedObjectSize(h)
-	}
-	return size, err
-}
-
 type info struct {
 	entry
 	size int64
