@@ -11,6 +11,7 @@ import (
 )
 
 func newWhyCommand() *cobra.Command {
+	var verbose bool
 	c := &cobra.Command{
 		Use:   "why SUBJECT",
 		Short: "Explain the last verdict about a subject",
@@ -25,6 +26,7 @@ SUBJECT is a record's id, a digest, an image reference or a part of one.`,
 		Args: cobra.ExactArgs(1),
 	}
 	output := outputFlag(c, "table", "json", "yaml")
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "also show the checks that passed, with their evidence")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		workspace, inside := app.FindWorkspace(".")
 		state, err := stateDir(cmd, workspace, inside)
@@ -50,7 +52,7 @@ SUBJECT is a record's id, a digest, an image reference or a part of one.`,
 				fmt.Fprintf(cmd.ErrOrStderr(), "apex: who may except it is not known: %v\n", err)
 			}
 		}
-		return report.Why(w, v, time.Now(), approvers, report.Options{Color: colourful(w), Width: width(w), Verbose: true})
+		return report.Why(w, v, time.Now(), approvers, report.Options{Color: colourful(w), Width: width(w), Verbose: verbose})
 	}
 	return c
 }
