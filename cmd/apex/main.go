@@ -96,6 +96,7 @@ Exit codes: 0 allow, 1 deny or findings, 2 usage, 3 environment, 4 partial.`,
 	root.PersistentFlags().String("state", "", "directory for ledger and caches (default: the workspace's .apex, else the user's state directory)")
 	for _, c := range []func() *cobra.Command{
 		newUpCommand, newVerifyCommand, newWhyCommand, newVersionCommand,
+		newKeysCommand, newSignCommand, newAttestCommand, newBaseCommand, newVerifyBundleCommand, newRevokeCommand, newExceptionCommand,
 	} {
 		root.AddCommand(c())
 	}
