@@ -117,11 +117,18 @@ func mediaType(header string) (string, error) {
 	return "", faultf(verdict.RegistryAnswer, "the answer is %.60q and not a manifest; is a proxy or a login page in the way?", t)
 }
 
+// checkJSON refuses JSON that two readers could read differently or that would
+// take too much memory. Labels and annotations are maps to every reader, and
+// images with two labels that differ in case only exist.
+func checkJSON(data []byte) error {
+	return bounded.Rules{Depth: maxDepth, Values: maxValues, FreeMaps: []string{"Labels", "annotations"}}.Check(data)
+}
+
 // decode checks foreign JSON and unmarshals it. what names the document.
 func decode(code verdict.Code, what string, raw []byte, v any) error {
 	err := checkJSON(raw)
-	if errors.Is(err, errTooManyValues) {
-		return faultf(verdict.RegistryTooMany, "the %s holds more than %d values", what, maxValues)
+	if errors.Is(err, bounded.ErrTooMany) {
+		return faultf(verdict.RegistryTooMany, "the %s: %w", what, err)
 	}
 	if err == nil {
 		err = json.Unmarshal(raw, v)

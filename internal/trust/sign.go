@@ -170,7 +170,7 @@ func newStatement(version, repo string, digest verdict.Digest, predicateType str
 	if len(predicate) > maxBundle/2 {
 		return nil, fmt.Errorf("predicate: %w of %d bytes", bounded.ErrTooLarge, maxBundle/2)
 	}
-	if err := bounded.CheckJSON(predicate, maxDepth-1); err != nil {
+	if err := strict(maxDepth - 1).Check(predicate); err != nil {
 		return nil, fmt.Errorf("predicate: %w", err)
 	}
 	return &statementJSON{Type: version, Subject: []resource{subject}, PredicateType: uri, Predicate: predicate}, nil

@@ -90,7 +90,7 @@ func fromPredicate(a *fact.Attestation, read func(json.RawMessage) (*parsed, err
 		return fact.Report{}, fmt.Errorf("%w of %d bytes", bounded.ErrTooLarge, MaxReport)
 	}
 	var pr predicate
-	if err := bounded.JSON(a.Predicate, maxDepth, &pr); err != nil {
+	if err := strict().Unmarshal(a.Predicate, &pr); err != nil {
 		return fact.Report{}, err
 	}
 	p, err := read(pr.Scanner.Result)

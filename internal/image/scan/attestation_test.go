@@ -105,8 +105,8 @@ func TestTheTimeInsideCountsWhenThePredicateNamesNone(t *testing.T) {
 
 func TestAttestationsThatCannotBeReadAreInvalid(t *testing.T) {
 	tests := []struct{ name, kind, predicate, says string }{
-		{"not JSON", PredicateVuln, "x", "invalid character"},
-		{"no predicate", PredicateVuln, "", "EOF"},
+		{"not JSON", PredicateVuln, "x", "expected a value"},
+		{"no predicate", PredicateVuln, "", "ends too early"},
 		{"a key twice", PredicateVuln, `{"scanner":{"result":` + cleanTrivy + `,"Result":null}}`, "duplicate key"},
 		{"a result in no known format", PredicateVuln, vuln(`{"a":1}`, finishedOn), "supported format"},
 		{"a result that is a text", PredicateVuln, vuln(`"clean"`, finishedOn), "supported format"},

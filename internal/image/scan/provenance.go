@@ -76,7 +76,7 @@ func checkPredicate(data json.RawMessage) error {
 	if len(data) > maxProvenance {
 		return fmt.Errorf("%w of %d bytes", bounded.ErrTooLarge, maxProvenance)
 	}
-	return bounded.CheckJSON(data, maxDepth)
+	return strict().Check(data)
 }
 
 type digestSet map[string]string

@@ -61,8 +61,8 @@ func TestProvenanceThatCannotBeTrustedToSayOneThingIsRefused(t *testing.T) {
 		{"a builder that is a number", PredicateSLSA02, `{"builder":{"id":7}}`, "cannot unmarshal"},
 		{"a key twice", PredicateSLSA02, `{"builder":{"id":"a"},"Builder":{"id":"b"}}`, "duplicate key"},
 		{"v0.1", PredicateSLSA01, `{"builder":{"id":"a"}}`, "v0.1 is not read"},
-		{"not JSON", PredicateSLSA1, `{`, "EOF"},
-		{"nothing", PredicateSLSA1, ``, "EOF"},
+		{"not JSON", PredicateSLSA1, `{`, "ends too early"},
+		{"nothing", PredicateSLSA1, ``, "ends too early"},
 		{"null", PredicateSLSA1, `null`, "no builder"},
 	}
 	for _, test := range tests {

@@ -131,12 +131,19 @@ func (p *parsed) addDiffID(text string) {
 	}
 }
 
+// strict are the rules of foreign JSON. Reports quote the labels of the image
+// that was scanned, and provenance holds environments and build arguments, in
+// which two keys may differ in case only; nothing here reads any of them.
+func strict() bounded.Rules {
+	return bounded.Rules{Depth: maxDepth, FreeMaps: []string{"annotations", "args", "environment", "labels", "Labels"}}
+}
+
 // parse reads a report of any format from a whole document.
 func parse(data []byte) (*parsed, error) {
 	if len(data) > MaxReport {
 		return nil, fmt.Errorf("vulnerability report: %w of %d bytes", bounded.ErrTooLarge, MaxReport)
 	}
-	if err := bounded.CheckJSON(data, maxDepth); err != nil {
+	if err := strict().Check(data); err != nil {
 		return nil, fmt.Errorf("vulnerability report: %w", err)
 	}
 	return parseChecked(data)

@@ -260,8 +260,8 @@ func TestDocumentsThatAreNoReportAreRefused(t *testing.T) {
 		is        error
 		says      string
 	}{
-		{"nothing", "", nil, "EOF"},
-		{"not JSON", "<html>login</html>", nil, "invalid character"},
+		{"nothing", "", nil, "ends too early"},
+		{"not JSON", "<html>login</html>", nil, "expected a value"},
 		{"two documents", clean + clean, nil, "more than one"},
 		{"a list", "[]", ErrFormat, "expected an object"},
 		{"null", "null", ErrFormat, "supported format"},

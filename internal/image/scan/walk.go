@@ -11,7 +11,7 @@ import (
 // it counts while it reads, so a document of a million empty objects costs a
 // counter and not a gigabyte; and it takes keys in their exact case.
 //
-// The document has passed [bounded.CheckJSON]: it is one value, of limited
+// The document has passed [bounded.Rules.Check]: it is one value, of limited
 // depth, without duplicate keys.
 type walker struct {
 	dec      *json.Decoder
