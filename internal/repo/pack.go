@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bufio"
 	"bytes"
 	"compress/zlib"
 	"encoding/binary"
@@ -35,7 +36,7 @@ const (
 	fanoutSize = 256 * 4
 )
 
-// pack is one pack with its index, both open.
+// pack is one pack with its index, both open. One goroutine uses it at a time.
 type pack struct {
 	name   string
 	data   io.ReaderAt
@@ -43,6 +44,8 @@ type pack struct {
 	size   int64 // of data
 	fanout [256]uint32
 	files  []*os.File
+
+	inflater io.Reader // used again and again; nil at first
 }
 
 func (p *pack) close() error {
@@ -304,15 +307,29 @@ func (p *pack) read(at, limit int64) (plumbing.ObjectType, []byte, error) {
 	return chain[len(chain)-1].kind, data, nil
 }
 
+// content inflates the body of an entry while it is read. One reader serves all
+// entries in turn: its tables are larger than most objects.
+func (p *pack) content(e packed) (io.Reader, error) {
+	body := bufio.NewReaderSize(io.NewSectionReader(p.data, e.body, p.size-e.body), 4<<10)
+	if p.inflater != nil {
+		return p.inflater, p.inflater.(zlib.Resetter).Reset(body, nil)
+	}
+	z, err := zlib.NewReader(body)
+	if err != nil {
+		return nil, err
+	}
+	p.inflater = z
+	return z, nil
+}
+
 func (p *pack) inflate(e packed) ([]byte, error) {
 	if e.size > maxBase {
 		return nil, fmt.Errorf("%w: it is made of %d bytes, the limit is %d", ErrTooLarge, e.size, maxBase)
 	}
-	z, err := zlib.NewReader(io.NewSectionReader(p.data, e.body, p.size-e.body))
+	z, err := p.content(e)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	defer z.Close()
 	data := make([]byte, 0, min(e.size, 64<<10))
 	out := bytes.NewBuffer(data)
 	if _, err := out.ReadFrom(io.LimitReader(z, e.size+1)); err != nil {
@@ -330,11 +347,10 @@ func (p *pack) resultSize(e packed) (int64, error) {
 	if !e.kind.IsDelta() {
 		return e.size, nil
 	}
-	z, err := zlib.NewReader(io.NewSectionReader(p.data, e.body, p.size-e.body))
+	z, err := p.content(e)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	defer z.Close()
 	head := make([]byte, 2*binary.MaxVarintLen64)
 	n, err := io.ReadFull(z, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -48,22 +47,34 @@ func (r *Repo) At(ctx context.Context, c Commit) (*Tree, error) {
 	t := &Tree{repo: r, commit: c, when: commit.Committer.When.UTC(),
 		entries: map[string]entry{".": {name: ".", mode: modeDir, hash: commit.TreeHash}},
 		dirs:    map[string][]string{}}
-	if err := t.walk(ctx, ".", commit.TreeHash, 0); err != nil {
+	w := walker{tree: t, known: map[plumbing.Hash][]entry{}}
+	if err := w.walk(ctx, ".", commit.TreeHash, 0); err != nil {
 		return nil, fmt.Errorf("read repository %s at %s: %w", r.dir, c, err)
 	}
 	return t, nil
 }
 
-func (t *Tree) walk(ctx context.Context, dir string, h plumbing.Hash, depth int) error {
+// walker fills a Tree. It reads a directory that is in several places once.
+type walker struct {
+	tree  *Tree
+	known map[plumbing.Hash][]entry
+}
+
+func (w *walker) walk(ctx context.Context, dir string, h plumbing.Hash, depth int) error {
+	t := w.tree
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if depth > MaxDepth {
 		return &PathError{clip(dir), fmt.Errorf("%w: it is more than %d directories deep", ErrTooLarge, MaxDepth)}
 	}
-	entries, err := t.repo.tree(h)
-	if err != nil {
-		return below(dir, err)
+	entries, ok := w.known[h]
+	if !ok {
+		var err error
+		if entries, err = t.repo.tree(h); err != nil {
+			return below(dir, err)
+		}
+		w.known[h] = entries
 	}
 	// Counted along paths, so that a directory that holds another one many
 	// times over, and that one another, is stopped too.
@@ -76,7 +87,7 @@ func (t *Tree) walk(ctx context.Context, dir string, h plumbing.Hash, depth int)
 		names[i], t.entries[p] = e.name, e
 		switch {
 		case e.mode == modeDir:
-			if err := t.walk(ctx, p, e.hash, depth+1); err != nil {
+			if err := w.walk(ctx, p, e.hash, depth+1); err != nil {
 				return err
 			}
 		case !e.mode.file():
@@ -273,81 +284,4 @@ func (d *openDir) ReadDir(n int) ([]fs.DirEntry, error) {
 	list := d.entries[:n]
 	d.entries = d.entries[n:]
 	return list, nil
-}
-
-// Changed lists the paths whose content, kind or executable bit differs between
-// two commits, sorted. Files that are only in one of them are listed too. An
-// empty from stands for the empty tree: everything in to is new.
-func (r *Repo) Changed(ctx context.Context, from, to Commit) ([]string, error) {
-	var roots [2]plumbing.Hash
-	for i, c := range []Commit{from, to} {
-		if c == "" && i == 0 {
-			continue
-		}
-		commit, err := r.commit(c)
-		if err != nil {
-			return nil, fmt.Errorf("compare in repository %s: %w", r.dir, err)
-		}
-		roots[i] = commit.TreeHash
-	}
-	d := differ{repo: r}
-	if err := d.compare(ctx, ".", roots[0], roots[1], 0); err != nil {
-		return nil, fmt.Errorf("compare %s with %s in repository %s: %w", from, to, r.dir, err)
-	}
-	slices.Sort(d.paths)
-	return d.paths, nil
-}
-
-type differ struct {
-	repo  *Repo
-	seen  int
-	paths []string
-}
-
-func (d *differ) compare(ctx context.Context, dir string, a, b plumbing.Hash, depth int) error {
-	if a == b {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if depth > MaxDepth {
-		return &PathError{clip(dir), fmt.Errorf("%w: it is more than %d directories deep", ErrTooLarge, MaxDepth)}
-	}
-	pairs := map[string]*[2]entry{}
-	for side, h := range []plumbing.Hash{a, b} {
-		entries, err := d.repo.tree(h)
-		if err != nil {
-			return below(dir, err)
-		}
-		if d.seen += len(entries); d.seen > 2*MaxFiles {
-			return fmt.Errorf("%w: more than %d files and directories", ErrTooLarge, MaxFiles)
-		}
-		for _, e := range entries {
-			if pairs[e.name] == nil {
-				pairs[e.name] = new([2]entry)
-			}
-			pairs[e.name][side] = e
-		}
-	}
-	for name, pair := range pairs {
-		p := path.Join(dir, name)
-		var sub [2]plumbing.Hash
-		changed := pair[0] != pair[1]
-		leaf := false
-		for side, e := range pair {
-			if e.mode == modeDir {
-				sub[side] = e.hash
-			} else if e.mode != 0 {
-				leaf = true
-			}
-		}
-		if changed && leaf {
-			d.paths = append(d.paths, strings.TrimPrefix(p, "./"))
-		}
-		if err := d.compare(ctx, p, sub[0], sub[1], depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
 }
