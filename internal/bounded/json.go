@@ -25,7 +25,7 @@ const (
 	MaxValues = 4 << 20
 	// MaxKeys is how many keys an object may have, together with those that
 	// the objects around it have had so far. The widest real objects (lists of
-	// packages by name) have some thousand; checking this many takes 6 MiB.
+	// packages by name) have some thousand; checking this many allocates 12 MB.
 	MaxKeys = 1 << 16
 )
 
