@@ -97,9 +97,11 @@ Exit codes: 0 allow, 1 deny or findings, 2 usage, 3 environment, 4 partial.`,
 	for _, c := range []func() *cobra.Command{
 		newUpCommand, newVerifyCommand, newWhyCommand, newVersionCommand,
 		newKeysCommand, newSignCommand, newAttestCommand, newBaseCommand, newVerifyBundleCommand, newRevokeCommand, newExceptionCommand,
+		newLedgerCommand, newDoctorCommand, newRegistryCommand, newCompletionCommand,
 	} {
 		root.AddCommand(c())
 	}
+	completeLive(root)
 	for _, c := range root.Commands() {
 		strictArgs(c)
 	}

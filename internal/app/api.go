@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +29,8 @@ import (
 //	GET  /healthz     each component's health; 503 when one is ill
 //	GET  /metrics     Prometheus metrics
 //	POST /v1/verify   {"questions":[…]} → a report (schema apex.report/v1)
+//	POST /v1/ledger/prove        {"id","disclose"} → a proof (schema apex.proof/v1)
+//	GET  /v1/ledger/records/{id} → a record (schema apex.ledger.record/v1)
 
 const (
 	// maxRequest bounds a request's body: a thousand questions with labels.
@@ -76,6 +80,8 @@ func (u *up) handler(token string) http.Handler {
 	mux.Handle("GET /healthz", guard(http.HandlerFunc(u.healthz)))
 	mux.Handle("GET /metrics", guard(promhttp.HandlerFor(u.metrics(), promhttp.HandlerOpts{})))
 	mux.Handle("POST /v1/verify", guard(http.HandlerFunc(u.verify)))
+	mux.Handle("POST /v1/ledger/prove", guard(http.HandlerFunc(u.prove)))
+	mux.Handle("GET /v1/ledger/records/{id}", guard(http.HandlerFunc(u.record)))
 	return mux
 }
 
@@ -99,15 +105,31 @@ type component struct {
 }
 
 func (u *up) health() []component {
-	policies := component{Name: "policies", OK: u.engine.Verifier.Generation() != nil}
-	if err := u.broken.Load(); err != nil {
-		policies.OK, policies.Detail = false, err.Error()
+	policies := u.broken.Load()
+	if policies == nil {
+		policies = u.unread.Load()
 	}
-	ledger := component{Name: "ledger", OK: true}
-	if err := u.engine.Ledger.Healthy(); err != nil {
-		ledger.OK, ledger.Detail = false, err.Error()
+	if policies == nil && u.engine.Verifier.Generation() == nil {
+		policies = errors.New("none are in force yet")
 	}
-	return []component{policies, ledger}
+	parts := []struct {
+		name string
+		err  error
+	}{
+		{"policies", policies},
+		{"ledger", cmp.Or(u.engine.Ledger.Healthy(), u.unsealed.Load())},
+		{"registry", u.registryDown.Load()},
+		{"meter", u.unmetered.Load()},
+		{"api", u.apiDown.Load()},
+	}
+	out := make([]component, len(parts))
+	for i, p := range parts {
+		out[i] = component{Name: p.name, OK: p.err == nil}
+		if p.err != nil {
+			out[i].Detail = p.err.Error()
+		}
+	}
+	return out
 }
 
 func (u *up) healthz(w http.ResponseWriter, _ *http.Request) {
@@ -160,11 +182,17 @@ func (u *up) metrics() *prometheus.Registry {
 type collector struct{ up *up }
 
 var (
-	unitsDesc  = prometheus.NewDesc("apex_units_total", "Units of security work, as metered.", []string{"control", "unit", "team", "decision"}, nil)
-	healthDesc = prometheus.NewDesc("apex_component_healthy", "1 when the component is healthy.", []string{"component"}, nil)
+	answersDesc  = prometheus.NewDesc("apex_registry_answers_total", "Answers of the embedded registry, by HTTP status.", []string{"status"}, nil)
+	receivedDesc = prometheus.NewDesc("apex_registry_received_bytes_total", "Bytes of blobs and manifests that the embedded registry received.", nil, nil)
+	unitsDesc    = prometheus.NewDesc("apex_units_total", "Units of security work, as metered.", []string{"control", "unit", "team", "decision"}, nil)
+	healthDesc   = prometheus.NewDesc("apex_component_healthy", "1 when the component is healthy.", []string{"component"}, nil)
 )
 
-func (c collector) Describe(ch chan<- *prometheus.Desc) { ch <- unitsDesc; ch <- healthDesc }
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{unitsDesc, healthDesc, answersDesc, receivedDesc} {
+		ch <- d
+	}
+}
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	type key struct{ control, unit, team, decision string }
@@ -183,4 +211,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(healthDesc, prometheus.GaugeValue, v, h.Name)
 	}
+	stats := c.up.local.Stats()
+	for status, n := range stats.Requests {
+		ch <- prometheus.MustNewConstMetric(answersDesc, prometheus.CounterValue, float64(n), strconv.Itoa(status))
+	}
+	ch <- prometheus.MustNewConstMetric(receivedDesc, prometheus.CounterValue, float64(stats.BytesIn))
 }

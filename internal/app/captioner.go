@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/build"
@@ -114,42 +116,67 @@ func stock(ctx context.Context, registry *oci.Client, host string, keys *keyring
 	return stocked{ScannedAt: now}, nil
 }
 
+// stockOne pushes one sample by its digest, signs it, attests its scan, and
+// tags it last: where the tag is, the sample is whole, however the process that
+// made it has ended.
 func stockOne(ctx context.Context, registry *oci.Client, host string, keys *keyring, s sample, now time.Time, fresh bool) error {
-	ref, err := reference.Parse(host + "/" + s.repository + ":1.0")
+	tag, err := reference.Parse(host + "/" + s.repository + ":1.0")
 	if err != nil {
 		return err
 	}
-	m, err := registry.Resolve(ctx, ref)
+	m, err := registry.Resolve(ctx, tag)
 	there := err == nil
 	if !there && !oci.IsNotFound(err) {
 		return err
 	}
-	if there && fresh {
-		return nil
-	}
-	repo := ref.Name()
-	subject := m.Descriptor
-	if !there {
-		if subject, err = push(ctx, registry, ref, s); err != nil {
-			return err
-		}
-		if err := sign(ctx, registry, host, repo, subject, keys, s); err != nil {
-			return err
-		}
-	}
-	if s.scan == nil || (there && s.scan.age > 0) {
+	if there && (fresh || s.scan == nil || s.scan.age > 0) {
 		return nil // a report that is stale on purpose stays so
 	}
-	return attestScan(ctx, registry, ref, subject, keys, s, now.Add(-s.scan.age))
+	subject := m.Descriptor
+	var push func(reference.Reference) (oci.Descriptor, error)
+	if !there {
+		var digest v1.Hash
+		if push, digest, err = s.pusher(ctx, registry); err != nil {
+			return err
+		}
+		if subject.Digest, err = verdict.ParseDigest(digest.String()); err != nil {
+			return err
+		}
+	}
+	ref, err := reference.Parse(tag.Name() + "@" + string(subject.Digest))
+	if err != nil {
+		return err
+	}
+	if !there {
+		if subject, err = push(ref); err != nil {
+			return err
+		}
+		if err := sign(ctx, registry, host, ref.Name(), subject, keys, s); err != nil {
+			return err
+		}
+	}
+	if s.scan != nil {
+		if err := attestScan(ctx, registry, ref, subject, keys, s, now.Add(-s.scan.age)); err != nil {
+			return err
+		}
+	}
+	if there {
+		return nil
+	}
+	_, err = push(tag)
+	return err
 }
 
-func push(ctx context.Context, registry *oci.Client, ref reference.Reference, s sample) (oci.Descriptor, error) {
+// pusher builds the sample's image, or index, and returns its digest and a
+// function that pushes it under a reference.
+func (s *sample) pusher(ctx context.Context, registry *oci.Client) (func(reference.Reference) (oci.Descriptor, error), v1.Hash, error) {
 	if len(s.platforms) > 0 {
 		index, err := build.Index(s.platforms...)
 		if err != nil {
-			return oci.Descriptor{}, err
+			return nil, v1.Hash{}, err
 		}
-		return registry.PushIndex(ctx, ref, index)
+		digest, err := index.Digest()
+		return func(ref reference.Reference) (oci.Descriptor, error) { return registry.PushIndex(ctx, ref, index) }, digest, err
 	}
 	image := s.image
 	if s.copyOf != "" {
@@ -157,9 +184,10 @@ func push(ctx context.Context, registry *oci.Client, ref reference.Reference, s 
 	}
 	img, err := image.Build()
 	if err != nil {
-		return oci.Descriptor{}, err
+		return nil, v1.Hash{}, err
 	}
-	return registry.PushImage(ctx, ref, img)
+	digest, err := img.Digest()
+	return func(ref reference.Reference) (oci.Descriptor, error) { return registry.PushImage(ctx, ref, img) }, digest, err
 }
 
 func original(repository string) sample {

@@ -38,6 +38,10 @@ type EngineOptions struct {
 	// Reports are vulnerability reports that a person hands in.
 	Reports  []fact.Report
 	Deadline time.Duration
+	// Recheck is how old evidence may be when it leads to a denial; see
+	// [verify.Options]. A door that is asked again right after something was
+	// signed needs it short.
+	Recheck time.Duration
 	Clock    clock.Clock
 	Logger   *slog.Logger
 }
@@ -100,7 +104,7 @@ func OpenEngine(ctx context.Context, o EngineOptions) (_ *Engine, err error) {
 		Inspector: image.New(e.Registry, o.Clock),
 		Recorder:  recorder{e.Ledger},
 		Clock:     o.Clock, Logger: o.Logger, Meter: e.Meter,
-		Deadline: o.Deadline, Reports: o.Reports,
+		Deadline: o.Deadline, Recheck: o.Recheck, Reports: o.Reports,
 	})
 	if err != nil {
 		return nil, err

@@ -1,8 +1,8 @@
 package app
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,16 +30,25 @@ type UpOptions struct {
 	Dir string
 	// RegistryAddress and APIAddress are where to listen. Loopback only: what
 	// listens here is for this machine. Port 0 takes a free port the first time
-	// and the same one again later, because repositories carry it in their names.
+	// and the same one again later, because repositories carry it in their
+	// names; empty is the default port the first time and the same again later.
 	RegistryAddress, APIAddress string
 	Clock                       clock.Clock
 	Logger                      *slog.Logger
+	// Progress is told what the start is doing; it may be nil.
+	Progress func(stage string)
 	// Verdicts is called with the verdicts of the workspace's workloads: after
 	// the start, and whenever another commit is in force.
 	Verdicts func(Verdicts)
 	// Once ends after the first verdicts.
 	Once bool
 }
+
+// Where a new workspace's registry and API listen.
+const (
+	DefaultRegistryAddress = "127.0.0.1:5011"
+	DefaultAPIAddress      = "127.0.0.1:8011"
+)
 
 // Verdicts are the verdicts of a workspace's workloads at one commit.
 type Verdicts struct {
@@ -56,13 +65,19 @@ const (
 	headInterval = 300 * time.Millisecond
 	// usageInterval is how often units go to the ledger.
 	usageInterval = 10 * time.Second
+	// retryInterval is how long a background task that failed waits.
+	retryInterval = 5 * time.Second
 	// shutdownLimit bounds how long requests under way may take to end.
 	shutdownLimit = 5 * time.Second
+	// roleUp names the ledger and the meter of apex up.
+	roleUp = "up"
 )
 
 // Up runs everything in one process on the workspace until the context ends:
 // the registry, the HTTP API, the verifier with its ledger and meter. A second
-// call on the same workspace reuses all that the first one made.
+// call on the same workspace reuses all that the first one made, however that
+// one ended. While one runs, another on the same workspace is an error that
+// wraps [ErrServed].
 func Up(ctx context.Context, o UpOptions) (err error) {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
@@ -70,14 +85,23 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	routeKlog(o.Logger)
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return err
 	}
 	state := filepath.Join(dir, folderState)
 	if err := os.MkdirAll(state, 0o700); err != nil {
+		return fmt.Errorf("make workspace %s: %w", dir, err)
+	}
+	unlock, err := lockWorkspace(dir)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	keys, err := openKeyring(filepath.Join(state, "keys"))
 	if err != nil {
 		return err
@@ -91,11 +115,13 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	defer apiListener.Close()
 	registryHost := registryListener.Addr().String()
 
+	o.Progress("reading the workspace")
 	if w, err = makeWorkspace(ctx, dir, registryHost, keys); err != nil {
 		return fmt.Errorf("make workspace %s: %w", dir, err)
 	}
+	o.Progress("opening the ledger")
 	engine, err := OpenEngine(ctx, EngineOptions{
-		State: state, Role: "up",
+		State: state, Role: roleUp,
 		AllowPrivate: []string{registryHost}, PlainHTTP: []string{registryHost},
 		Keychain: w.Keychain(authn.DefaultKeychain), Clock: o.Clock, Logger: o.Logger,
 	})
@@ -106,6 +132,8 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	var background sync.WaitGroup
 	defer func() {
 		stop()
+		// Our own idle connections would keep the registry's server waiting.
+		engine.Registry.Close()
 		background.Wait()
 		err = errors.Join(err, engine.Close(context.WithoutCancel(ctx)))
 	}()
@@ -114,30 +142,26 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	u := &up{o: o, workspace: w, engine: engine, registryHost: registryHost, apiHost: apiListener.Addr().String()}
+	u := &up{o: o, workspace: w, engine: engine, local: local, registryHost: registryHost, apiHost: apiListener.Addr().String()}
 	token, err := apiToken(state)
 	if err != nil {
-		return err
+		return errors.Join(err, local.Close())
 	}
-	serve(ctx, &background, registry.Server(local), registryListener, o.Logger)
-	serve(ctx, &background, apiServer(u.handler(token)), apiListener, o.Logger)
+	var serving sync.WaitGroup
+	serve(ctx, &serving, registry.Server(local), registryListener, &u.registryDown)
+	serve(ctx, &serving, apiServer(u.handler(token)), apiListener, &u.apiDown)
 	background.Go(func() {
-		<-ctx.Done()
+		serving.Wait()
 		if err := local.Close(); err != nil {
 			o.Logger.Warn("close the registry", "err", err)
 		}
 	})
-	background.Go(func() {
-		if err := engine.Ledger.Run(ctx); err != nil && ctx.Err() == nil {
-			o.Logger.Error("the ledger stopped", "err", err)
-		}
-	})
-	background.Go(func() {
-		if err := engine.Meter.Run(ctx, usageSink{engine.Ledger}, usageInterval, o.Logger); err != nil && ctx.Err() == nil {
-			o.Logger.Error("the meter stopped", "err", err)
-		}
+	u.keep(ctx, &background, &u.unsealed, "sealing the ledger", engine.Ledger.Run)
+	u.keep(ctx, &background, &u.unmetered, "recording usage", func(ctx context.Context) error {
+		return engine.Meter.Run(ctx, usageSink{engine.Ledger}, usageInterval, o.Logger)
 	})
 
+	o.Progress("stocking the registry with the example's images")
 	last, err := w.readStock()
 	if err != nil {
 		return err
@@ -151,69 +175,30 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 			return err
 		}
 	}
+	o.Progress("verifying the workloads")
 	if err := u.follow(ctx); err != nil {
 		return err
 	}
 	if o.Once {
-		return nil
+		return u.broken.Load() // nothing was decided then
 	}
 	tick := time.NewTicker(headInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if err := u.follow(ctx); err != nil && ctx.Err() == nil {
-				u.broken.Store(err)
-			}
+			u.unread.Store(u.follow(ctx))
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// listen takes the addresses of the last time when they are not given.
-func (w Workspace) listen(o UpOptions) (registryListener, apiListener net.Listener, err error) {
-	before, _ := w.endpoints() // there are none the first time
-	registryListener, err = listenLoopback(o.RegistryAddress, before.Registry)
-	if err != nil {
-		return nil, nil, fmt.Errorf("listen for the registry: %w (is another apex up running on this workspace? --registry-address chooses another)", err)
-	}
-	apiListener, err = listenLoopback(o.APIAddress, before.API)
-	if err != nil {
-		registryListener.Close()
-		return nil, nil, fmt.Errorf("listen for the API: %w (--api-address chooses another)", err)
-	}
-	data, err := json.Marshal(endpoints{Registry: registryListener.Addr().String(), API: apiListener.Addr().String()})
-	if err == nil {
-		err = writeFile(w.endpointsFile(), data)
-	}
-	if err != nil {
-		registryListener.Close()
-		apiListener.Close()
-		return nil, nil, err
-	}
-	return registryListener, apiListener, nil
-}
-
-func listenLoopback(address, before string) (net.Listener, error) {
-	if before != "" {
-		address = before
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("%s is not a loopback address", address)
-	}
-	return net.Listen("tcp", address)
-}
-
 // serve runs a server until the context ends, and lets requests under way end.
-func serve(ctx context.Context, background *sync.WaitGroup, s *http.Server, l net.Listener, log *slog.Logger) {
+func serve(ctx context.Context, background *sync.WaitGroup, s *http.Server, l net.Listener, down *failure) {
 	background.Go(func() {
 		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			log.Error("a listener stopped", "address", l.Addr().String(), "err", err)
+			down.Store(fmt.Errorf("the listener on %s stopped: %w", l.Addr(), err))
 		}
 	})
 	background.Go(func() {
@@ -231,11 +216,37 @@ type up struct {
 	o                     UpOptions
 	workspace             Workspace
 	engine                *Engine
+	local                 *registry.Registry
 	registryHost, apiHost string
 
 	mu     sync.Mutex
 	commit string
-	broken failure
+
+	// What is wrong at the moment, part by part.
+	unread                failure // the repository cannot be read
+	broken                failure // the commit at the head cannot be put in force
+	registryDown, apiDown failure
+	unsealed, unmetered   failure
+}
+
+// keep runs a task until the context ends, again after it has failed.
+func (u *up) keep(ctx context.Context, background *sync.WaitGroup, failed *failure, what string, task func(context.Context) error) {
+	background.Go(func() {
+		for {
+			failed.Store(nil)
+			err := task(ctx)
+			if ctx.Err() != nil {
+				return
+			}
+			u.o.Logger.Error(what+" failed", "err", err)
+			failed.Store(cmp.Or(err, errors.New("it ended")))
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(retryInterval):
+			}
+		}
+	})
 }
 
 // failure is the last error of a background task, for the health of the process.
@@ -282,7 +293,7 @@ func (u *up) follow(ctx context.Context) error {
 }
 
 func (u *up) verifyWorkloads(ctx context.Context) (verdict.Report, error) {
-	files, err := u.workspace.Workloads()
+	files, err := u.workspace.Workloads(ctx)
 	if err != nil {
 		return verdict.Report{}, err
 	}

@@ -1,0 +1,113 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// ErrServed is wrapped when another process serves the workspace.
+var ErrServed = errors.New("another apex up serves this workspace")
+
+// lockWorkspace holds the workspace for this process. The kernel lets go of it
+// however the process ends.
+func lockWorkspace(dir string) (unlock func(), err error) {
+	path := filepath.Join(dir, folderState, "up.lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		held, _ := io.ReadAll(io.LimitReader(f, 64)) // for people
+		return nil, fmt.Errorf("%w: %s, which is process %s; end it, or choose another folder with --workspace", ErrServed, dir, strings.TrimSpace(string(held)))
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintln(f, os.Getpid())
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+// listen takes the addresses of the last time where no others are asked for.
+func (w Workspace) listen(o UpOptions) (registryListener, apiListener net.Listener, err error) {
+	before, _ := w.endpoints() // there are none the first time
+	address, err := pick(o.RegistryAddress, before.Registry, DefaultRegistryAddress)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--registry-address: %w", err)
+	}
+	if before.Registry != "" && address != before.Registry {
+		return nil, nil, fmt.Errorf("the workspace's images are named after the registry %s, so it cannot listen on %s; leave --registry-address away, or make another workspace", before.Registry, address)
+	}
+	registryListener, err = net.Listen("tcp", address)
+	if err != nil {
+		mend := "--registry-address 127.0.0.1:0 takes a free port"
+		if before.Registry != "" {
+			mend = "the workspace's images are named after it, so end the program that listens there"
+		}
+		return nil, nil, taken("the registry", address, err, mend)
+	}
+	address, err = pick(o.APIAddress, before.API, DefaultAPIAddress)
+	if err == nil {
+		if apiListener, err = net.Listen("tcp", address); err != nil {
+			err = taken("the HTTP API", address, err, "--api-address names another port")
+		}
+	} else {
+		err = fmt.Errorf("--api-address: %w", err)
+	}
+	if err != nil {
+		registryListener.Close()
+		return nil, nil, err
+	}
+	data, err := json.Marshal(endpoints{Registry: registryListener.Addr().String(), API: apiListener.Addr().String()})
+	if err == nil {
+		err = writeFile(w.endpointsFile(), data)
+	}
+	if err != nil {
+		registryListener.Close()
+		apiListener.Close()
+		return nil, nil, err
+	}
+	return registryListener, apiListener, nil
+}
+
+// pick chooses between what is asked for, what was before, and the default.
+func pick(asked, before, fallback string) (string, error) {
+	if asked == "" {
+		asked = fallback
+		if before != "" {
+			asked = before
+		}
+	}
+	host, port, err := net.SplitHostPort(asked)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return "", fmt.Errorf("%s is not a loopback address such as 127.0.0.1:5011", asked)
+	}
+	if port == "0" && before != "" {
+		return before, nil
+	}
+	return asked, nil
+}
+
+func taken(what, address string, err error, mend string) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s cannot listen on %s: another program does already; %s", what, address, mend)
+	}
+	return fmt.Errorf("%s cannot listen on %s: %w", what, address, err)
+}
