@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/apexlogic/apex/internal/app"
+	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/registry"
 )
 
@@ -208,7 +208,7 @@ func (f *registryFlags) openGate(cmd *cobra.Command, host string, local *registr
 	}
 	e, err := app.OpenEngine(ctx, app.EngineOptions{
 		State: state, Role: "registry", AllowPrivate: []string{host}, PlainHTTP: []string{host},
-		Keychain: app.LocalKeychain(host, local.Token(), authn.DefaultKeychain), Recheck: gateRecheck, Logger: log,
+		Keychain: app.LocalKeychain(host, local.Token(), oci.DockerKeychain()), Recheck: gateRecheck, Logger: log,
 	})
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/apexlogic/apex/internal/app"
@@ -28,7 +27,7 @@ func (f *clientFlags) add(c *cobra.Command) {
 
 // open returns a client that also reaches the registry of the workspace.
 func (f *clientFlags) open() (*oci.Client, error) {
-	o := oci.Options{AllowPrivate: f.allowPrivate, PlainHTTP: f.plainHTTP, Keychain: authn.DefaultKeychain}
+	o := oci.Options{AllowPrivate: f.allowPrivate, PlainHTTP: f.plainHTTP, Keychain: oci.DockerKeychain()}
 	if w, inside := app.FindWorkspace("."); inside {
 		o.Keychain = w.Keychain(o.Keychain)
 		if host := w.RegistryHost(); host != "" {

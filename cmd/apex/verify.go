@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/spf13/cobra"
 
 	"github.com/apexlogic/apex/internal/app"
@@ -19,6 +18,7 @@ import (
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/image"
+	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/report"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -54,7 +54,7 @@ func (f *engineFlags) open(cmd *cobra.Command) (*app.Engine, error) {
 	}
 	o := app.EngineOptions{
 		State: state, Role: "cli", AllowPrivate: f.allowPrivate, PlainHTTP: f.plainHTTP,
-		Keychain: authn.DefaultKeychain, Deadline: f.deadline,
+		Keychain: oci.DockerKeychain(), Deadline: f.deadline,
 		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if inside {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/build"
@@ -135,11 +133,11 @@ func stockOne(ctx context.Context, registry *oci.Client, host string, keys *keyr
 	subject := m.Descriptor
 	var push func(reference.Reference) (oci.Descriptor, error)
 	if !there {
-		var digest v1.Hash
+		var digest string
 		if push, digest, err = s.pusher(ctx, registry); err != nil {
 			return err
 		}
-		if subject.Digest, err = verdict.ParseDigest(digest.String()); err != nil {
+		if subject.Digest, err = verdict.ParseDigest(digest); err != nil {
 			return err
 		}
 	}
@@ -169,14 +167,14 @@ func stockOne(ctx context.Context, registry *oci.Client, host string, keys *keyr
 
 // pusher builds the sample's image, or index, and returns its digest and a
 // function that pushes it under a reference.
-func (s *sample) pusher(ctx context.Context, registry *oci.Client) (func(reference.Reference) (oci.Descriptor, error), v1.Hash, error) {
+func (s *sample) pusher(ctx context.Context, registry *oci.Client) (func(reference.Reference) (oci.Descriptor, error), string, error) {
 	if len(s.platforms) > 0 {
 		index, err := build.Index(s.platforms...)
 		if err != nil {
-			return nil, v1.Hash{}, err
+			return nil, "", err
 		}
 		digest, err := index.Digest()
-		return func(ref reference.Reference) (oci.Descriptor, error) { return registry.PushIndex(ctx, ref, index) }, digest, err
+		return func(ref reference.Reference) (oci.Descriptor, error) { return registry.PushIndex(ctx, ref, index) }, digest.String(), err
 	}
 	image := s.image
 	if s.copyOf != "" {
@@ -184,10 +182,10 @@ func (s *sample) pusher(ctx context.Context, registry *oci.Client) (func(referen
 	}
 	img, err := image.Build()
 	if err != nil {
-		return nil, v1.Hash{}, err
+		return nil, "", err
 	}
 	digest, err := img.Digest()
-	return func(ref reference.Reference) (oci.Descriptor, error) { return registry.PushImage(ctx, ref, img) }, digest, err
+	return func(ref reference.Reference) (oci.Descriptor, error) { return registry.PushImage(ctx, ref, img) }, digest.String(), err
 }
 
 func original(repository string) sample {

@@ -13,8 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/fact"
@@ -34,7 +32,7 @@ type EngineOptions struct {
 	Role string
 	// AllowPrivate and PlainHTTP are the registry client's, see [oci.Options].
 	AllowPrivate, PlainHTTP []string
-	Keychain                authn.Keychain
+	Keychain                oci.Keychain
 	// Reports are vulnerability reports that a person hands in.
 	Reports  []fact.Report
 	Deadline time.Duration
@@ -42,8 +40,8 @@ type EngineOptions struct {
 	// [verify.Options]. A door that is asked again right after something was
 	// signed needs it short.
 	Recheck time.Duration
-	Clock    clock.Clock
-	Logger   *slog.Logger
+	Clock   clock.Clock
+	Logger  *slog.Logger
 }
 
 // Engine is a verifier with its ledger, meter and registry client.

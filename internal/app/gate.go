@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/apexlogic/apex/internal/registry"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -28,10 +26,4 @@ func (e *Engine) Gate(host string, labels map[string]string) registry.Gate {
 		}
 		return v.Decision, reason, nil
 	}
-}
-
-// LocalKeychain gives the local token of the registry on host, and asks next
-// for any other.
-func LocalKeychain(host, token string, next authn.Keychain) authn.Keychain {
-	return localKeychain{host: host, token: token, next: next}
 }

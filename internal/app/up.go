@@ -16,10 +16,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/meter"
+	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/registry"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -123,7 +122,7 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	engine, err := OpenEngine(ctx, EngineOptions{
 		State: state, Role: roleUp,
 		AllowPrivate: []string{registryHost}, PlainHTTP: []string{registryHost},
-		Keychain: w.Keychain(authn.DefaultKeychain), Clock: o.Clock, Logger: o.Logger,
+		Keychain: w.Keychain(oci.DockerKeychain()), Clock: o.Clock, Logger: o.Logger,
 	})
 	if err != nil {
 		return err

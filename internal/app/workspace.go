@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/config"
+	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/registry"
 	"github.com/apexlogic/apex/internal/repo"
 )
@@ -176,24 +176,18 @@ func (w Workspace) RegistryHost() string {
 
 // Keychain finds the local token for the workspace's own registry, and asks
 // next for any other.
-func (w Workspace) Keychain(next authn.Keychain) authn.Keychain {
+func (w Workspace) Keychain(next oci.Keychain) oci.Keychain {
 	local, err := registry.OpenLocal(filepath.Join(w.State(), "registry"))
 	if err != nil {
 		return next
 	}
-	return localKeychain{host: w.RegistryHost(), token: local.Token(), next: next}
+	return LocalKeychain(w.RegistryHost(), local.Token(), next)
 }
 
-type localKeychain struct {
-	host, token string
-	next        authn.Keychain
-}
-
-func (k localKeychain) Resolve(r authn.Resource) (authn.Authenticator, error) {
-	if k.host != "" && r.RegistryStr() == k.host {
-		return &authn.Basic{Username: registry.LocalUser, Password: k.token}, nil
-	}
-	return k.next.Resolve(r)
+// LocalKeychain gives the local token of the registry on host, and asks next
+// for any other.
+func LocalKeychain(host, token string, next oci.Keychain) oci.Keychain {
+	return oci.HostKeychain(host, registry.LocalUser, token, next)
 }
 
 // makeWorkspace makes the repository with the example's files the first time.

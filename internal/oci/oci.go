@@ -26,8 +26,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/oci/reference"
@@ -50,7 +48,7 @@ type Options struct {
 	PlainHTTP []string
 	// Keychain finds credentials; nil asks anonymously. [DockerKeychain] reads
 	// the usual Docker and Podman configuration.
-	Keychain authn.Keychain
+	Keychain Keychain
 	// TLS holds trusted certificate authorities and client certificates; nil
 	// trusts the system's. It is cloned.
 	TLS *tls.Config
@@ -64,10 +62,6 @@ type Options struct {
 	UserAgent string
 }
 
-// DockerKeychain reads credentials from the Docker configuration (credential
-// helpers included) or, where there is none, from Podman's.
-func DockerKeychain() authn.Keychain { return authn.DefaultKeychain }
-
 // Client talks to registries. It is safe for concurrent use; concurrent equal
 // reads are one fetch. Close it to drop idle connections.
 type Client struct {
@@ -76,7 +70,7 @@ type Client struct {
 	open     *http.Transport // obeys AllowPrivate
 	public   *http.Transport // public addresses only: for hops that a public registry asks for
 	plain    map[string]bool
-	keychain authn.Keychain
+	keychain Keychain
 	clock    clock.Clock
 	meter    func(requests, bytes int64)
 	agent    string
@@ -131,7 +125,7 @@ func New(o Options) (*Client, error) {
 // one workload's pull secrets. It shares connections and limits with c, but
 // neither tokens nor cached manifests nor fetches: what one may read is not
 // shown to the other. Closing either drops the idle connections of both.
-func (c *Client) WithKeychain(k authn.Keychain) *Client {
+func (c *Client) WithKeychain(k Keychain) *Client {
 	return &Client{
 		limits: c.limits, guard: c.guard, open: c.open, public: c.public, plain: c.plain,
 		keychain: k, clock: c.clock, meter: c.meter, agent: c.agent, cache: newCache(c.limits.CacheBytes),
