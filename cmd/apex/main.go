@@ -95,7 +95,7 @@ Exit codes: 0 allow, 1 deny or findings, 2 usage, 3 environment, 4 partial.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exit{exitUsage, err} })
 	root.PersistentFlags().String("state", "", "directory for ledger and caches (default: the workspace's .apex, else the user's state directory)")
 	for _, c := range []func() *cobra.Command{
-		newUpCommand, newVerifyCommand, newWhyCommand, newVersionCommand,
+		newUpCommand, newVerifyCommand, newWhyCommand, newVersionCommand, newPolicyCommand,
 		newKeysCommand, newSignCommand, newAttestCommand, newBaseCommand, newVerifyBundleCommand, newRevokeCommand, newExceptionCommand,
 		newLedgerCommand, newDoctorCommand, newRegistryCommand, newCompletionCommand,
 	} {

@@ -30,7 +30,7 @@ func compileAttestation(p *v1alpha1.ImageRuleParameters, env *environment) (Rule
 		w := wantedAttestation{predicateType: a.PredicateType, from: a.From}
 		missing = append(missing, env.missing("attestations: from", a.From, v1alpha1.UseImages)...)
 		if a.Condition != "" {
-			w.condition = &expression{text: a.Condition, variables: []string{"predicate"}}
+			w.condition = &expression{text: a.Condition, variables: predicateOnly}
 			if err := w.condition.compile(); err != nil {
 				missing = append(missing, fmt.Sprintf("attestations: condition: %v", err))
 			}

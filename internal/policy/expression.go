@@ -39,6 +39,17 @@ var expressionVariables = []struct {
 	{"now", 0},
 }
 
+// predicateOnly is what the condition of an attestation may look at.
+var predicateOnly = []string{"predicate"}
+
+func variableNames() []string {
+	names := make([]string, len(expressionVariables))
+	for i, v := range expressionVariables {
+		names[i] = v.name
+	}
+	return names
+}
+
 // expressionRule is Expression: CEL over verified facts, without any I/O.
 type expressionRule struct {
 	expressions []namedExpression
@@ -53,10 +64,7 @@ type namedExpression struct {
 func compileExpression(p *v1alpha1.ImageRuleParameters, _ *environment) (Rule, string, []string) {
 	r := &expressionRule{}
 	var missing, about []string
-	var variables []string
-	for _, v := range expressionVariables {
-		variables = append(variables, v.name)
-	}
+	variables := variableNames()
 	for _, e := range p.Expressions {
 		n := namedExpression{expression{text: e.Expression, variables: variables}, e.Name, e.Message}
 		if err := n.compile(); err != nil {
@@ -203,8 +211,9 @@ func (e *expression) compile() error {
 		return err
 	}
 	ast, issues := env.Compile(e.text)
-	if issues.Err() != nil {
-		return issues.Err()
+	if errs := issues.Errors(); len(errs) > 0 {
+		// One sentence without CEL's drawing of the place: it is shown in lists.
+		return fmt.Errorf("line %d, column %d: %s", errs[0].Location.Line(), errs[0].Location.Column()+1, errs[0].Message)
 	}
 	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
 		return fmt.Errorf("its result is %s, not bool", out)
@@ -234,3 +243,32 @@ func (e *expression) eval(input map[string]any) (bool, error) {
 }
 
 var _ Rule = (*expressionRule)(nil)
+
+// ExpressionProblem is a CEL expression that does not compile.
+type ExpressionProblem struct {
+	Path string // of the expression, for example "spec.rules[0].parameters.expressions[1].expression"
+	Err  error
+}
+
+// ExpressionProblems compiles every expression of the policy and returns those
+// that do not compile: each of them leaves the policy not ready.
+func ExpressionProblems(doc *v1alpha1.ImageSecurityPolicy) []ExpressionProblem {
+	var problems []ExpressionProblem
+	try := func(e expression, path string, args ...any) {
+		if err := e.compile(); err != nil {
+			problems = append(problems, ExpressionProblem{fmt.Sprintf(path, args...), err})
+		}
+	}
+	for i := range doc.Spec.Rules {
+		p := &doc.Spec.Rules[i].Parameters
+		for j := range p.Expressions {
+			try(expression{text: p.Expressions[j].Expression, variables: variableNames()}, "spec.rules[%d].parameters.expressions[%d].expression", i, j)
+		}
+		for j := range p.Attestations {
+			if p.Attestations[j].Condition != "" {
+				try(expression{text: p.Attestations[j].Condition, variables: predicateOnly}, "spec.rules[%d].parameters.attestations[%d].condition", i, j)
+			}
+		}
+	}
+	return problems
+}

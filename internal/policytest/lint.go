@@ -1,0 +1,87 @@
+package policytest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/apexlogic/apex/internal/config"
+	"github.com/apexlogic/apex/internal/policy"
+	"github.com/apexlogic/apex/internal/verify"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// Lint returns everything that is wrong or questionable with a set: what
+// [config.Lint] knows from the documents, and what only compiling them shows
+// (CEL expressions, keys, the signatures of exceptions and revocations). What
+// is only worth compiling when the documents are valid comes after them.
+func Lint(set *config.Set, now time.Time) []config.Problem {
+	problems := config.Lint(set, now)
+	if set.Err() != nil {
+		return problems
+	}
+	told := map[string]bool{}
+	for _, p := range problems {
+		told[p.Object] = true
+	}
+	broken := map[string]bool{}
+	for _, p := range set.ImageSecurityPolicies {
+		for _, e := range policy.ExpressionProblems(p.Value) {
+			broken[p.Value.Name] = true
+			problems = append(problems, p.Problem(verdict.PolicyNotReady, e.Path, e.Err.Error()))
+		}
+	}
+	g, err := verify.Compile(set.Hash(), documents(set), now)
+	if err != nil {
+		return append(problems, trustProblem(set, err))
+	}
+	compiled := map[string]policy.Policy{}
+	for _, p := range g.Policies() {
+		compiled[p.Name] = p
+	}
+	for _, p := range set.ImageSecurityPolicies {
+		name := p.Value.Name
+		missing := compiled[name].NotReady
+		if len(missing) > 0 && set.Readiness(name).Ready && !broken[name] {
+			problems = append(problems, p.Problem(verdict.PolicyNotReady, "spec", fmt.Sprintf("the policy is not ready and denies all that it selects: %s", strings.Join(missing, "; "))))
+		}
+	}
+	for _, found := range g.Problems() {
+		if !told[found.Kind+"/"+found.Name] { // the documents say it better, and where
+			problems = append(problems, locate(set, found))
+		}
+	}
+	return problems
+}
+
+// trustProblem stands at the entry that the error names.
+func trustProblem(set *config.Set, err error) config.Problem {
+	p := config.Problem{Code: verdict.PolicyInvalid}
+	for _, root := range set.TrustRoots {
+		for i := range root.Value.Spec.Entries {
+			if strings.Contains(err.Error(), strconv.Quote(root.Value.Spec.Entries[i].Name)) {
+				p = root.Problem(verdict.PolicyInvalid, fmt.Sprintf("spec.entries[%d]", i), "")
+			}
+		}
+	}
+	p.Message = err.Error()
+	return p
+}
+
+// locate is a warning where the document stands.
+func locate(set *config.Set, found policy.Problem) config.Problem {
+	p := config.Problem{Object: found.Kind + "/" + found.Name, Code: found.Code}
+	for _, e := range set.PolicyExceptions {
+		if found.Kind == "PolicyException" && e.Value.Name == found.Name {
+			p = e.Problem(found.Code, "spec.signature", "")
+		}
+	}
+	for _, r := range set.Revocations {
+		if found.Kind == "Revocation" && r.Value.Name == found.Name {
+			p = r.Problem(found.Code, "spec.signature", "")
+		}
+	}
+	p.Severity, p.Message = config.Warning, found.Detail
+	return p
+}
