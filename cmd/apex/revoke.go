@@ -46,6 +46,9 @@ To take a revocation back, delete its file in a commit of your own.`,
 			if err != nil {
 				return usage("--since %q is not a time like 2026-11-20T00:00:00Z", since)
 			}
+			if t.After(time.Now()) {
+				return usage("--since %s is in the future, and until then the revocation would stop nothing", since)
+			}
 			r.Since = t
 		}
 		w, inside := app.FindWorkspace(".")
