@@ -61,15 +61,19 @@ func (c *call) manifest(ctx context.Context, d verdict.Digest) (Manifest, error)
 	if m, ok := c.cache.get(key); ok {
 		return m, nil
 	}
-	m, err := c.manifests.do(ctx, key, func(ctx context.Context) (Manifest, error) {
+	return c.manifests.do(ctx, key, func(ctx context.Context) (Manifest, error) {
+		// The flight before this one may have landed since the look above.
+		if m, ok := c.cache.get(key); ok {
+			return m, nil
+		}
 		ctx, cancel := c.within(ctx)
 		defer cancel()
-		return c.fetchManifest(ctx, string(d), d)
+		m, err := c.fetchManifest(ctx, string(d), d)
+		if err == nil {
+			c.cache.put(key, m)
+		}
+		return m, err
 	})
-	if err == nil {
-		c.cache.put(key, m)
-	}
-	return m, err
 }
 
 // fetchManifest asks for a tag or digest. want is the digest that must come,

@@ -239,6 +239,10 @@ func (v *Verifier) image(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Im
 		return stored
 	}
 	f, err := v.images.once(ctx, key, v.o.Deadline, func(ctx context.Context) fact.Fact[fact.Image] {
+		// Whoever computed it before may have ended since the look above.
+		if f, ok := v.images.get(key); ok {
+			return f
+		}
 		f := v.o.Inspector.Image(ctx, ref)
 		if !f.Incomplete() {
 			v.images.put(key, f, forever)
@@ -261,13 +265,15 @@ func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, nee
 		at, deferred = all, false
 	}
 	key := fmt.Sprintf("evidence|%s|%s|%s|%v", image.Version, g.factHash, ref, at)
-	if e, ok := v.evidence.get(key); ok {
-		fresh := v.o.Clock.Now().Sub(e.Signatures.At()) < v.o.Recheck
-		if fresh || !how.fresh {
-			return e, deferred || !fresh
-		}
+	fresh := func(e *image.Evidence) bool { return v.o.Clock.Now().Sub(e.Signatures.At()) < v.o.Recheck }
+	if e, ok := v.evidence.get(key); ok && (fresh(&e) || !how.fresh) {
+		return e, deferred || !fresh(&e)
 	}
 	e, err := v.evidence.once(ctx, key, v.o.Deadline, func(ctx context.Context) image.Evidence {
+		// Whoever computed it before may have ended since the look above.
+		if e, ok := v.evidence.get(key); ok && fresh(&e) {
+			return e
+		}
 		started := threadCPU()
 		e := v.o.Inspector.Evidence(ctx, ref, g.root, at, deferred)
 		v.units.inspected(e.Checked, threadCPU()-started)
