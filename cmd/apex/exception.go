@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -180,7 +183,7 @@ from --policy.`,
 		}
 		out := cmd.OutOrStdout()
 		fmt.Fprintf(out, "signed %s\n  digest  %s\n  from    %s/%s\n  reason  %s\n  author  %s\n  until   %s\n", args[0],
-			doc.Spec.Digest, doc.Spec.Policy, doc.Spec.Rule, doc.Spec.Reason, doc.Spec.Author, doc.Spec.ExpiresAt.UTC().Format(time.RFC3339))
+			doc.Spec.Digest, doc.Spec.Policy, doc.Spec.Rule, visible(doc.Spec.Reason), visible(doc.Spec.Author), doc.Spec.ExpiresAt.UTC().Format(time.RFC3339))
 		if trusted == nil {
 			fmt.Fprintln(cmd.ErrOrStderr(), "apex: warning: there are no trust roots here, so nobody has checked that this approval counts; name them with --policy")
 		} else {
@@ -198,6 +201,15 @@ from --policy.`,
 		return err
 	}
 	return c
+}
+
+// visible shows text that others wrote, on one line and without what a terminal
+// would obey.
+func visible(text string) string {
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.QuoteToGraphic(text)
+	}
+	return text
 }
 
 // documents are those of --policy, else the workspace's; nil where there are none.
@@ -291,7 +303,7 @@ conflict       another live one covers the same check, so neither has an effect`
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "NAME\tSTATE\tFROM\tDIGEST\tAUTHOR\tAPPROVER\tUNTIL")
 		for _, s := range states {
-			fmt.Fprintf(t, "%s\t%s\t%s/%s\t%s\t%s\t%s\t%s\n", s.Name, s.State, s.Policy, s.Rule, s.Digest.Short(), s.Author, s.Approver, s.ExpiresAt.UTC().Format(time.RFC3339))
+			fmt.Fprintf(t, "%s\t%s\t%s/%s\t%s\t%s\t%s\t%s\n", s.Name, s.State, s.Policy, s.Rule, s.Digest.Short(), visible(s.Author), visible(s.Approver), s.ExpiresAt.UTC().Format(time.RFC3339))
 		}
 		return t.Flush()
 	}

@@ -15,10 +15,13 @@ import (
 func newRevokeCommand() *cobra.Command {
 	var reason, since, key, name, file string
 	c := &cobra.Command{
-		Use:   "revoke DIGEST | KEY.pub | key:KEYID | ISSUER,SUBJECT --reason TEXT",
+		Use:   "revoke DIGEST | KEY.pub | KEYID | ENTRY | ISSUER,SUBJECT --reason TEXT",
 		Short: "Stop an image, a key or an identity everywhere",
 		Long: `Revoke signs a Revocation and commits it to the workspace; a running apex up has
 it in force within a second. Outside of a workspace, --output writes it to a file.
+
+ENTRY is the name of a TrustRoot entry. Outside of a workspace, where no trust
+root tells a key's id from an image's digest, write key:sha256:… for a key.
 
 A digest stops that image, whatever policies and exceptions say. A key or an
 identity stops all that it signed; with --since, what a log or a timestamp

@@ -99,7 +99,10 @@ apart. cosign verifies what apex signs, and apex what cosign signs.`,
 		if dryRun {
 			verb = "would sign"
 		}
-		if err := errors.Join(err, printSigned(cmd, *output, verb, signed)); err != nil {
+		if err == nil || len(signed) > 0 { // what was signed before a failure is signed
+			err = errors.Join(err, printSigned(cmd, *output, verb, signed))
+		}
+		if err != nil {
 			return err
 		}
 		return writeBundle(bundleFile, signed)

@@ -92,7 +92,8 @@ func (l *BaseLock) Names() []string {
 	return out
 }
 
-// Write replaces the file in one step.
+// Write replaces the file in one step. Comments above the document are kept,
+// those within it are not.
 func (l *BaseLock) Write(ctx context.Context) error {
 	text, err := DocumentYAML(ctx, &l.doc)
 	if err != nil {

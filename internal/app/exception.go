@@ -207,25 +207,32 @@ func entryWithID(set *config.Set, id string) *v1alpha1.TrustEntry {
 	for _, root := range set.TrustRoots {
 		for i := range root.Value.Spec.Entries {
 			e := &root.Value.Spec.Entries[i]
-			text := ""
-			switch {
-			case e.Key != nil:
-				text = e.Key.PEM
-			case e.KMS != nil:
-				text = e.KMS.PEM
-			}
-			block, _ := pem.Decode([]byte(text))
-			if block == nil {
+			pub, err := entryKey(e)
+			if err != nil {
 				continue
 			}
-			if pub, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil {
-				if have, err := trust.KeyID(pub); err == nil && have == id {
-					return e
-				}
+			if have, err := trust.KeyID(pub); err == nil && have == id {
+				return e
 			}
 		}
 	}
 	return nil
+}
+
+// entryKey returns the public key of an entry that is one.
+func entryKey(e *v1alpha1.TrustEntry) (crypto.PublicKey, error) {
+	text := ""
+	switch {
+	case e.Key != nil:
+		text = e.Key.PEM
+	case e.KMS != nil:
+		text = e.KMS.PEM
+	}
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		return nil, errors.New("it holds no key")
+	}
+	return x509.ParsePKIXPublicKey(block.Bytes)
 }
 
 // signSpec signs a spec that has no signature in it. A signature of before that

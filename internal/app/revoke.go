@@ -59,8 +59,9 @@ func (t RevocationTarget) name() string {
 // IMAGE@sha256:<hex> is an image's digest, "key:sha256:<hex>" a key's id, a
 // file that is there a key, and "ISSUER,SUBJECT" a keyless identity.
 //
-// A digest that is the id of a key of the trust roots means that key. set may
-// be nil; then nothing is known about keys.
+// set holds the trust roots; it may be nil, then nothing is known about keys. A
+// digest that is the id of one of their keys means that key, and the name of an
+// entry means its key or identity.
 func ParseRevocationTarget(text string, set *config.Set, password func() ([]byte, error)) (RevocationTarget, error) {
 	if id, ok := strings.CutPrefix(text, "key:"); ok {
 		d, err := verdict.ParseDigest(id)
@@ -82,6 +83,11 @@ func ParseRevocationTarget(text string, set *config.Set, password func() ([]byte
 		}
 		return RevocationTarget{Identity: &v1alpha1.RevokedIdentity{Issuer: issuer, Subject: subject}}, nil
 	}
+	if set != nil {
+		if e, _, ok := set.TrustEntry(text); ok {
+			return entryTarget(e)
+		}
+	}
 	if ext := path.Ext(text); ext == ".pub" || ext == ".key" {
 		return RevocationTarget{}, fmt.Errorf("there is no key file %s", text)
 	}
@@ -93,6 +99,18 @@ func ParseRevocationTarget(text string, set *config.Set, password func() ([]byte
 		return RevocationTarget{}, fmt.Errorf("%s is a tag, which may name something else tomorrow; write the digest that must stop, as in %s@sha256:…", text, ref.Name())
 	}
 	return RevocationTarget{Digest: ref.Digest}, nil
+}
+
+func entryTarget(e *v1alpha1.TrustEntry) (RevocationTarget, error) {
+	if k := e.Keyless; k != nil && k.Issuer != "" && k.Subject != "" {
+		return RevocationTarget{Identity: &v1alpha1.RevokedIdentity{Issuer: k.Issuer, Subject: k.Subject}}, nil
+	}
+	pub, err := entryKey(e)
+	if err != nil {
+		return RevocationTarget{}, fmt.Errorf("the TrustRoot entry %s has neither one key nor one identity to revoke: %w", e.Name, err)
+	}
+	k, err := Public(pub)
+	return RevocationTarget{KeyID: k.ID}, err
 }
 
 // RevocationRequest is what a person orders with [NewRevocation].

@@ -349,8 +349,10 @@ func TestRevocationTargets(t *testing.T) {
 		{"a key's id in so many words", "key:" + digest, "the key " + digest, ""},
 		{"a public key's file", filepath.Join(w.State(), "keys", signingKey+".pub"), "the key " + key.ID, ""},
 		{"an encrypted private key's file", file, "the key " + ofFile.ID, ""},
+		{"the name of an entry", signingKey, "the key " + key.ID, ""},
 		{"an identity", "https://issuer.example,https://git.example/a/b,c", "the identity https://git.example/a/b,c of https://issuer.example", ""},
 
+		{"the name of a scanner's entry", "Trivy", "", "neither one key nor one identity"},
 		{"a tag", "ghcr.io/team/app:1.0", "", "is a tag"},
 		{"an image without a tag", "ghcr.io/team/app", "", "is a tag"},
 		{"a key file that is not there", "nobody.pub", "", "no key file nobody.pub"},
