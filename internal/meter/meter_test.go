@@ -45,7 +45,8 @@ var vision = Key{Control: "verify.image", Unit: "bytes", Team: "vision"}
 
 func TestTheSameKeyHasTheSameHandle(t *testing.T) {
 	m := New(testClock())
-	if m.Handle(vision) != m.Handle(vision) {
+	first, second := m.Handle(vision), m.Handle(vision)
+	if first != second {
 		t.Fatal("two handles for one key")
 	}
 	other := vision
