@@ -2,6 +2,8 @@ package verdict
 
 import "sort"
 
+//go:generate go run ./gen -to ../docs/codes.md
+
 // Code is the stable machine-readable reason of a check or a decision. A code
 // is never renamed or reused; docs/codes.md is generated from the table below.
 type Code string
@@ -228,7 +230,7 @@ var table = []CodeInfo{
 	{BaseForged, "The image names an approved base in its annotations, but its layers are others.", "Build FROM the base that is named."},
 
 	{ExceptionExpired, "The exception has expired.", "Mend the cause, or have a new exception approved."},
-	{ExceptionUnsigned, "The exception is not signed by an approver whom the trust root names.", "Have an approver sign it: apex sign --exception FILE --key KEY."},
+	{ExceptionUnsigned, "The exception is not signed by an approver whom the trust root names.", "Have an approver sign it: apex exception approve FILE --key KEY."},
 	{ExceptionSelfApproved, "The exception's author approved it.", "Have another person approve it."},
 	{ExceptionSubject, "The exception names no digest.", "Name the digest, not a tag."},
 	{ExceptionNoExpiry, "The exception has no expiry.", "Give it an expiry."},

@@ -23,7 +23,8 @@ func Lint(set *config.Set, now time.Time) []config.Problem {
 	}
 	told := map[string]bool{}
 	for _, p := range problems {
-		told[p.Object] = true
+		told[p.Object+" "+string(p.Code)] = true
+		told[p.Object+" "+p.Path] = true
 	}
 	broken := map[string]bool{}
 	for _, p := range set.ImageSecurityPolicies {
@@ -48,7 +49,8 @@ func Lint(set *config.Set, now time.Time) []config.Problem {
 		}
 	}
 	for _, found := range g.Problems() {
-		if !told[found.Kind+"/"+found.Name] { // the documents say it better, and where
+		object := found.Kind + "/" + found.Name + " "
+		if !told[object+string(found.Code)] && !told[object+"spec.signature"] { // the documents say it better
 			problems = append(problems, locate(set, found))
 		}
 	}
