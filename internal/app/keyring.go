@@ -53,13 +53,13 @@ func (k *keyring) signer(name string) (crypto.Signer, error) {
 
 // public returns the public key with the name as PEM.
 func (k *keyring) public(name string) (string, error) {
-	path := filepath.Join(k.dir, name+".pub")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	// The private key is the last of the pair to be written.
+	if _, err := os.Stat(filepath.Join(k.dir, name+".key")); errors.Is(err, os.ErrNotExist) {
 		if _, err := k.signer(name); err != nil {
 			return "", err
 		}
 	}
-	data, err := bounded.ReadFile(path, maxKeyFile)
+	data, err := bounded.ReadFile(filepath.Join(k.dir, name+".pub"), maxKeyFile)
 	return string(data), err
 }
 

@@ -192,25 +192,52 @@ func LocalKeychain(host, token string, next oci.Keychain) oci.Keychain {
 
 // makeWorkspace makes the repository with the example's files the first time.
 // Later it leaves all that is committed as it is.
+//
+// The file "making" is there from before the repository is until after its
+// first commit. A process that was killed in between leaves a repository that
+// nobody has committed to; it is made anew.
 func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring) (Workspace, error) {
 	w := Workspace{dir}
+	making := filepath.Join(w.State(), "making")
+	head, err := w.Head()
+	if _, failed := os.Lstat(making); failed == nil {
+		if head == "" {
+			if err := os.RemoveAll(filepath.Join(dir, ".git")); err != nil {
+				return w, err
+			}
+			_, err = w.Head()
+		} else if err := os.Remove(making); err != nil {
+			return w, err
+		}
+	}
+	switch {
+	case err == nil:
+		return w, nil
+	case !errors.Is(err, repo.ErrNotRepository) && !errors.Is(err, repo.ErrNoCommit):
+		return w, err
+	}
+	files, err := captionerFiles(registryHost, keys)
+	if err != nil {
+		return w, err
+	}
 	r, err := repo.Open(dir)
 	if errors.Is(err, repo.ErrNotRepository) {
+		if err := writeFile(making, []byte("a repository is being made\n")); err != nil {
+			return w, err
+		}
 		r, err = repo.Init(dir, author)
 	}
 	if err != nil {
 		return w, err
 	}
 	defer r.Close()
-	if _, err := r.Head(); err == nil {
-		return w, nil
-	}
-	files, err := captionerFiles(registryHost, keys)
-	if err != nil {
+	if _, err := r.Commit(ctx, repo.Change{Files: files, Message: "Begin with the captioner example", At: clock.System{}.Now()}); err != nil {
 		return w, err
 	}
-	_, err = r.Commit(ctx, repo.Change{Files: files, Message: "Begin with the captioner example", At: clock.System{}.Now()})
-	return w, err
+	if err := os.Remove(making); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return w, err
+	}
+	return w, nil
 }
 
 // captionerFiles are the example's files with this workspace's keys and registry in them.
