@@ -226,6 +226,8 @@ func TestTheRulesOfTheHouseCanBeBroken(t *testing.T) {
 		{"labels may not be matched by a command", pkg{path: "cmd/apex", foreign: []string{"k8s.io/apimachinery/pkg/labels"}}, "belongs to"},
 		{"a light dependency is anybody's", pkg{path: "internal/image", foreign: []string{"golang.org/x/sync/errgroup"}}, ""},
 		{"the vocabulary has no dependency, however light", pkg{path: "verdict", foreign: []string{"golang.org/x/sync/errgroup"}}, "standard library only"},
+		{"the vocabulary has nothing of ours either", pkg{path: "verdict", ours: []string{"internal/clock"}}, "neighbour"},
+		{"the generator of the vocabulary's page may import it", pkg{path: "verdict/gen", ours: []string{"verdict"}}, ""},
 		{"a test kit may import what tests do", pkg{path: "internal/verify/verifytest", foreign: []string{"github.com/google/go-containerregistry/pkg/v1"}, ours: []string{"internal/oci/ocitest"}}, ""},
 		{"a test kit is for tests", pkg{path: "internal/verify", ours: []string{"internal/oci/ocitest"}}, "test kit"},
 		{"a test kit goes down too", pkg{path: "internal/oci/ocitest", ours: []string{"internal/verify"}}, "imports go down"},

@@ -59,7 +59,8 @@ func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // Resolve asks the registry once what the reference names. From then on only
-// digests are used.
+// digests are used. A single image is checked by [oci.CheckImage]; the platforms
+// of an index are not, because not all of them need be judged: see [Inspector.Check].
 func (i *Inspector) Resolve(ctx context.Context, ref reference.Reference) (Resolved, error) {
 	m, err := i.registry.Resolve(ctx, ref)
 	if err != nil {
@@ -67,6 +68,9 @@ func (i *Inspector) Resolve(ctx context.Context, ref reference.Reference) (Resol
 	}
 	r := Resolved{Ref: verdict.Ref{Kind: verdict.KindImage, Repo: ref.Name(), Digest: m.Digest}}
 	if !m.IsIndex() {
+		if err := oci.CheckImage(&m); err != nil {
+			return Resolved{}, &Error{oci.CodeOf(err), err}
+		}
 		r.Subjects = []verdict.Subject{{Ref: r.Ref}}
 		return r, nil
 	}
@@ -86,6 +90,26 @@ func (i *Inspector) Resolve(ctx context.Context, ref reference.Reference) (Resol
 		return Resolved{}, &Error{verdict.ImageIndexEmpty, fmt.Errorf("index %s lists no image that could run", r.Ref)}
 	}
 	return r, nil
+}
+
+// Check looks at the manifest of one platform of an index, and says why it is
+// nothing that can run from this registry alone: an artifact, or an image with
+// layers that are fetched from elsewhere. It costs one request, and none when
+// [Inspector.Image] has asked before. [Inspector.Resolve] has checked a single
+// image already.
+func (i *Inspector) Check(ctx context.Context, ref verdict.Ref) error {
+	named, err := reference.Parse(ref.String())
+	if err != nil {
+		return &Error{verdict.ReferenceInvalid, err}
+	}
+	m, err := i.registry.Resolve(ctx, named)
+	if err == nil {
+		err = oci.CheckImage(&m)
+	}
+	if err != nil {
+		return &Error{code(ctx, err), err}
+	}
+	return nil
 }
 
 // Image establishes what one platform's image consists of.

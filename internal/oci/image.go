@@ -234,6 +234,17 @@ func (c *call) image(ctx context.Context, d verdict.Digest) (fact.Image, error) 
 	return imageFact(m.MediaType, doc, raw)
 }
 
+// CheckImage checks by its manifest alone that m is an image which can run and
+// is wholly in its registry: a configuration that is one, no layer that is
+// fetched from elsewhere, sizes that can be. It fetches nothing; [Client.Image]
+// checks the same and the configuration. A runtime pulls foreign layers from
+// wherever their URL leads, so they are outside of all that a digest proves.
+func CheckImage(m *Manifest) error {
+	_, err := imageManifest(m)
+	c := &call{op: "check image", ref: string(m.Digest)}
+	return c.wrap(err)
+}
+
 // imageManifest reads m as the manifest of something that can run.
 func imageManifest(m *Manifest) (*manifestJSON, error) {
 	if m.IsIndex() {

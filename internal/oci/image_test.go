@@ -88,6 +88,29 @@ func TestImagesThatDoNotFitTogetherAreRefused(t *testing.T) {
 	}
 }
 
+func TestAManifestAloneSaysWhetherItIsASoundImage(t *testing.T) {
+	img := ocitest.RawImage(t, "linux/amd64", "base", "app")
+	layer := func(m object) object { return m["layers"].([]any)[1].(object) }
+	index := fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":1}]}`, oci.MediaTypeManifest, img.Digest)
+	for _, tc := range []struct {
+		name string
+		m    oci.Manifest
+		code verdict.Code
+	}{
+		{"an image", oci.Manifest{Raw: img.Manifest}, verdict.OK},
+		{"a Docker image", oci.Manifest{Raw: edited(t, img.Manifest, func(m object) { m["config"].(object)["mediaType"] = oci.MediaTypeDockerConfig })}, verdict.OK},
+		{"an image without layers", oci.Manifest{Raw: edited(t, img.Manifest, func(m object) { m["layers"] = []any{} })}, verdict.OK},
+		{"a layer with a URL", oci.Manifest{Raw: edited(t, img.Manifest, func(m object) { layer(m)["urls"] = []string{"https://example.com/l"} })}, verdict.ImageForeignLayer},
+		{"a foreign layer", oci.Manifest{Raw: edited(t, img.Manifest, func(m object) { layer(m)["mediaType"] = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip" })}, verdict.ImageForeignLayer},
+		{"an artifact", oci.Manifest{Raw: edited(t, img.Manifest, func(m object) { m["config"].(object)["mediaType"] = oci.MediaTypeEmpty })}, verdict.ImageConfigInvalid},
+		{"a layer of negative size", oci.Manifest{Raw: edited(t, img.Manifest, func(m object) { layer(m)["size"] = -1 })}, verdict.RegistryAnswer},
+		{"an index", oci.Manifest{Descriptor: oci.Descriptor{MediaType: oci.MediaTypeIndex}, Raw: index}, verdict.ImageMediaType},
+		{"nothing", oci.Manifest{}, verdict.RegistryAnswer},
+	} {
+		t.Run(tc.name, func(t *testing.T) { wantCode(t, oci.CheckImage(&tc.m), tc.code) })
+	}
+}
+
 func entry(os, arch, variant string, change ...func(object)) object {
 	e := object{
 		"mediaType": oci.MediaTypeManifest, "size": 7,

@@ -54,10 +54,9 @@ type Options struct {
 	TLS *tls.Config
 	// Clock tells when tokens expire; nil is the system's clock.
 	Clock clock.Clock
-	// Meter is told of each HTTP exchange when its body has been read: how many
-	// requests it was (redirects and tokens are exchanges of their own) and how
-	// many body bytes came. It must be safe for concurrent use; nil meters nothing.
-	Meter func(requests, bytes int64)
+	// Meter is told of each HTTP exchange that is charged to nobody, see
+	// [ChargeTo]; nil meters nothing.
+	Meter Charge
 	// UserAgent is sent with every request; "" sends "apex".
 	UserAgent string
 }
@@ -72,7 +71,7 @@ type Client struct {
 	plain    map[string]bool
 	keychain Keychain
 	clock    clock.Clock
-	meter    func(requests, bytes int64)
+	meter    Charge
 	agent    string
 
 	hosts hostTable

@@ -351,7 +351,7 @@ func (c *call) exchange(parent context.Context, transport *http.Transport, u *ur
 		}
 	}
 	var got atomic.Int64
-	defer func() { c.meter(1, got.Load()) }()
+	defer func() { c.charge(parent, got.Load()) }()
 
 	httpRes, err := transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -54,18 +55,28 @@ func (c *cache[T]) put(key string, value T, until time.Time) {
 
 // once returns the value for the key, computing it at most once for all who
 // ask at the same time. A caller that gives up does not take the others' value
-// away: compute runs under its own deadline.
+// away: compute runs under its own deadline. A panic of compute is an error of
+// all who wait.
 func (c *cache[T]) once(ctx context.Context, key string, limit time.Duration, compute func(context.Context) T) (T, error) {
-	done := c.flight.DoChan(key, func() (any, error) {
+	var zero T
+	done := c.flight.DoChan(key, func() (_ any, err error) {
+		// A panic here is on a goroutine of its own, where it would end the process.
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+		}()
 		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 		defer cancel()
 		return compute(detached), nil
 	})
 	select {
 	case r := <-done:
+		if r.Err != nil {
+			return zero, r.Err
+		}
 		return r.Val.(T), nil
 	case <-ctx.Done():
-		var zero T
 		return zero, context.Cause(ctx)
 	}
 }

@@ -146,9 +146,12 @@ func (v *Verifier) checks(ctx context.Context, g *Generation, q *verdict.Questio
 			needs |= fact.NeedImage
 		}
 	}
+	sound := v.soundness(ctx, q, needs)
+	var img fact.Fact[fact.Image]
 	var checks []verdict.Check
 	for _, look := range []look{{}, {everywhere: true}, {everywhere: true, fresh: true}} {
 		facts, more := v.gather(ctx, g, q, needs, look)
+		img = facts.Image
 		checks = checks[:0]
 		for _, p := range policies {
 			checks = append(checks, p.Check(q, facts, now)...)
@@ -168,7 +171,51 @@ func (v *Verifier) checks(ctx context.Context, g *Generation, q *verdict.Questio
 			v.o.Logger.Warn("a break-glass exception is used", "exception", e.Name, "subject", q.Ref.String(), "approver", e.Approver)
 		}
 	}
-	return append(checks, notes...)
+	return append(append(checks, notes...), sound(&img)...)
+}
+
+// soundness begins to look whether a platform of an index is an image that can
+// run from its registry alone, whatever the rules need to know. The function
+// that it returns waits for the answer: nothing, or a check that denies. Like
+// what cannot be resolved it is no rule's, so neither an exception nor a policy
+// that only observes covers it. A single image was checked when it was resolved.
+func (v *Verifier) soundness(ctx context.Context, q *verdict.Question, needs fact.Need) func(*fact.Fact[fact.Image]) []verdict.Check {
+	if q.Index == "" {
+		return func(*fact.Fact[fact.Image]) []verdict.Check { return nil }
+	}
+	if needs.Has(fact.NeedImage) {
+		return func(known *fact.Fact[fact.Image]) []verdict.Check {
+			if !known.Incomplete() {
+				return nil // it was established by way of the same check
+			}
+			return unsound(v.o.Inspector.Check(ctx, q.Ref))
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("the look at the manifest panicked: %v", p)
+			}
+		}()
+		done <- v.o.Inspector.Check(ctx, q.Ref)
+	}()
+	return func(*fact.Fact[fact.Image]) []verdict.Check { return unsound(<-done) }
+}
+
+// unsound is the check that denies what is no sound image.
+func unsound(err error) []verdict.Check {
+	if err == nil {
+		return nil
+	}
+	c := verdict.Check{Rule: "Image", Code: verdict.Internal, Action: verdict.ActionDeny, Detail: err.Error()}
+	if e, ok := errors.AsType[*image.Error](err); ok {
+		c.Code = e.Code
+	}
+	if strings.HasPrefix(string(c.Code), "image.") {
+		c.Outcome = verdict.Fail // any other reason is one for not knowing
+	}
+	return []verdict.Check{c}
 }
 
 func allPass(checks []verdict.Check) bool {
@@ -226,10 +273,12 @@ func (v *Verifier) withHandedIn(found fact.Fact[[]fact.Report]) fact.Fact[[]fact
 	return fact.Complete(all, found.Source()+" and the reports handed in", found.At())
 }
 
+func imageKey(ref verdict.Ref) string { return "image|" + image.Version + "|" + ref.String() }
+
 // image returns the fact about what the image consists of. The bytes behind a
 // digest do not change, so it is kept for good.
 func (v *Verifier) image(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Image] {
-	key := "image|" + image.Version + "|" + ref.String()
+	key := imageKey(ref)
 	if f, ok := v.images.get(key); ok {
 		return f
 	}
@@ -251,7 +300,7 @@ func (v *Verifier) image(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Im
 		return f
 	})
 	if err != nil {
-		return fact.Problem[fact.Image](waitCode(err), "gave up waiting: "+err.Error(), ref.String(), v.o.Clock.Now())
+		return fact.Problem[fact.Image](waitCode(err), "nobody could tell: "+err.Error(), ref.String(), v.o.Clock.Now())
 	}
 	return f
 }
@@ -283,7 +332,7 @@ func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, nee
 		return e
 	})
 	if err != nil {
-		why, now := "gave up waiting: "+err.Error(), v.o.Clock.Now()
+		why, now := "nobody could tell: "+err.Error(), v.o.Clock.Now()
 		return image.Evidence{
 			Signatures:   fact.Problem[[]fact.Signature](waitCode(err), why, ref.String(), now),
 			Attestations: fact.Problem[[]fact.Attestation](waitCode(err), why, ref.String(), now),

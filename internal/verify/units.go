@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/internal/meter"
+	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -13,7 +14,9 @@ const Control = "verify.image"
 // LabelTeam is the workload label that units are charged to.
 const LabelTeam = "security.apexlogic.com/team"
 
-// units counts the engine's work.
+// units counts the engine's work. Requests to registries and the bytes that came
+// are charged to the team that asked, and when several ask for the same at once,
+// to the one that asked first.
 type units struct {
 	meter      *meter.Meter
 	signatures *meter.Handle
@@ -31,6 +34,17 @@ func newUnits(m *meter.Meter) *units {
 func (u *units) inspected(checked uint64, cpu time.Duration) {
 	u.signatures.Add(checked)
 	u.cpu.Add(uint64(max(0, cpu)))
+}
+
+// traffic returns what the exchanges for a question are charged to.
+func (u *units) traffic(q *verdict.Question) oci.Charge {
+	team := q.Labels[LabelTeam]
+	requests := u.meter.Handle(meter.Key{Control: Control, Unit: "requests", Team: team})
+	bytes := u.meter.Handle(meter.Key{Control: Control, Unit: "bytes", Team: team})
+	return func(n, b int64) {
+		requests.Add(uint64(max(0, n)))
+		bytes.Add(uint64(max(0, b)))
+	}
 }
 
 func (u *units) decided(d *verdict.Verdict) {

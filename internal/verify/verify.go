@@ -33,6 +33,7 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/image"
 	"github.com/apexlogic/apex/internal/meter"
+	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/reference"
 	"github.com/apexlogic/apex/internal/policy"
 	"github.com/apexlogic/apex/verdict"
@@ -149,7 +150,7 @@ func (v *Verifier) Verify(ctx context.Context, questions []verdict.Question) ver
 // answer decides one question and records the decision.
 func (v *Verifier) answer(ctx context.Context, g *Generation, q verdict.Question) verdict.Verdict {
 	started := v.o.Clock.Now()
-	d := v.decideSafely(ctx, g, q)
+	d := v.decideSafely(oci.ChargeTo(ctx, v.units.traffic(&q)), g, q)
 	d.At = started
 	if g != nil {
 		d.Generation = g.Name
@@ -210,8 +211,14 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 		return deny(q, code, err.Error())
 	}
 	q.Ref = resolved.Ref
-	if r, revoked := g.policy.Revoked(&q); revoked {
-		return revokedVerdict(q, r)
+	// An index is stopped with any of its platforms: which one runs is not
+	// decided here.
+	for _, subject := range resolved.Subjects {
+		platform := q
+		platform.Subject = subject
+		if r, revoked := g.policy.Revoked(&platform); revoked {
+			return revokedVerdict(q, r)
+		}
 	}
 	if d, ok := v.remembered(ctx, g, &q); ok {
 		return d
