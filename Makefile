@@ -10,7 +10,7 @@ BIN  := $(CURDIR)/bin
 TOOL := $(BIN)/tools
 FUZZTIME ?= 30s
 
-.PHONY: up build test race lint generate check-generated bench bench-peers fuzz kills conformance interop startup clean
+.PHONY: up build test race lint generate check-generated bench bench-peers fuzz kills interop startup clean
 
 up:
 	$(GO) run ./cmd/apex up
@@ -56,6 +56,10 @@ bench:
 
 bench-peers:
 	cd bench/peers && $(GO) test -run '^$$' -bench . -timeout 60m ./...
+
+# Regenerates the fixtures of real cosign; builds it the first time.
+interop:
+	sh tools/interop.sh
 
 fuzz:
 	sh tools/fuzz.sh $(FUZZTIME)

@@ -76,9 +76,11 @@ func approver(signers []string, author string, env *environment) (string, error)
 	return "", fmt.Errorf("it is approved by its author %s only", clean(author))
 }
 
-// covers reports whether the exception is about this failed check.
+// covers reports whether the exception is about this failed check. Only rules
+// can be excepted: what the engine itself finds, such as a policy that is not
+// ready, has no person who could answer for it.
 func (e *Exception) covers(q *verdict.Question, c *verdict.Check) bool {
-	return e.Policy == c.Policy && e.Rule == c.Rule &&
+	return e.Policy == c.Policy && e.Rule == c.Rule && isRule(c.Rule) &&
 		(e.Repository == "" || e.Repository == q.Repo) &&
 		e.Digest != "" && (e.Digest == q.Digest || e.Digest == q.Index)
 }

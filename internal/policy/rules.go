@@ -26,6 +26,16 @@ var rules = []struct {
 	{v1alpha1.Expression, compileExpression},
 }
 
+// isRule reports whether a check's name is that of a rule in the table.
+func isRule(name string) bool {
+	for _, r := range rules {
+		if string(r.name) == name {
+			return true
+		}
+	}
+	return false
+}
+
 // environment is what rules refer to by name.
 type environment struct {
 	signers  map[string]*v1alpha1.TrustEntry // entries that sign
