@@ -9,7 +9,8 @@ import (
 
 // BenchmarkColdBundle verifies 100 images with one signature each, a sigstore
 // bundle by referrers. Every pass begins without connections and caches.
-// "apex" establishes facts as cosign does, "engine" judges them by a policy too.
+// "apex" establishes facts as cosign does, "engine" judges them by a policy too,
+// "floor" makes Apex's requests and nothing else.
 //
 // The registry speaks HTTPS, as registries do. Over plain HTTP, on the loopback
 // interface only, cosign tries a TLS handshake for every repository, which makes
@@ -33,6 +34,7 @@ func cold(b *testing.B, s *stock, bundles bool, at image.Places, format fact.For
 			compare(b, s.house, images,
 				contender{name: "cosign", pass: t.withCosign(bundles)},
 				contender{name: "apex", pass: t.inspect(root, at)},
+				contender{name: "floor", pass: t.floor(bundles)},
 				contender{name: "engine", pass: t.decide(g)},
 			)
 		})
