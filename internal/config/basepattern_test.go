@@ -34,6 +34,8 @@ func TestBasePatternsMatchWholeTags(t *testing.T) {
 		{"linux:x.x", "linux", "6", false},
 		{"linux:x.x", "linux", "6.1.2", true},
 		{"linux:*", "linux", "anything", true},
+		{"linux:*", "linux", "", false},
+		{"ghcr.io:443/a/b:1", "ghcr.io/a/b", "1", true},
 		{"linux:a*b*c", "linux", "axxbyyc", true},
 		{"linux:a*b*c", "linux", "axxbyy", false},
 		{"localhost:5000/a:1", "localhost:5000/a", "1", true},

@@ -180,6 +180,9 @@ func TestEveryKindOfFactCanBeGiven(t *testing.T) {
 			}
 		})
 	}
+	if r := w.run("{labels: {app: other}}", "{decision: deny, code: policy.unselected}"); !r.OK {
+		t.Errorf("another workload: %v", r.Wrong)
+	}
 	for _, tt := range []struct{ name, given string }{
 		{"a report that is handed in", `{reports: [{scanner: Trivy, finished: 2026-11-20T11:00:00Z}]}`},
 		{"a report in a file", `{image: "registry.example/vision/captioner@` + digit("9") + `", reports: [{file: report.json}]}`},
