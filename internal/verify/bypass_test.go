@@ -306,6 +306,26 @@ func TestRow18ARevokedDigestIsStoppedAtOnceEvenByAnUnsignedRevocation(t *testing
 	k.Allowed(p.Image())
 }
 
+func TestRow18ARevokedPlatformStopsTheIndexThatListsIt(t *testing.T) {
+	k := verifytest.New(t)
+	k.Only(v1alpha1.RequireImageSignature)
+	k.Publish()
+	other := verifytest.App("multi")
+	other.Platform = "linux/arm64"
+	p := k.PushIndex("vision/multi", verifytest.App("multi"), other)
+	k.Sign("release", p)
+	k.Allowed(p.Image()) // and cached
+	for _, stopped := range []verdict.Digest{p.Digest, p.Platforms[0].Digest, p.Platforms[1].Digest} {
+		k.Docs.Revocations = []v1alpha1.Revocation{{ObjectMeta: metav1.ObjectMeta{Name: "stop"}, Spec: v1alpha1.RevocationSpec{Digest: string(stopped), Reason: "it phones home"}}}
+		k.Publish()
+		k.Denied(p.Image(), verdict.Revoked)
+		k.Denied(p.Pinned(), verdict.Revoked)
+	}
+	k.Docs.Revocations = nil
+	k.Publish()
+	k.Allowed(p.Image())
+}
+
 // Row 19: vulnerability reports.
 func TestRow19OnlyAFreshReportOfTheNamedScannerAboutThisDigestCounts(t *testing.T) {
 	hour := time.Hour
@@ -734,6 +754,28 @@ func TestAPolicyThatNamesNothingKnownDeniesAllThatItSelects(t *testing.T) {
 		k.Rule(v1alpha1.RequireImageSignature).RequireSignatureFrom = []string{"release"}
 		return p.Image()
 	})
+}
+
+func TestNoExceptionCoversAPolicyThatIsNotReady(t *testing.T) {
+	k := verifytest.New(t)
+	p := k.Good("vision/app")
+	for _, rule := range []string{"Ready", "Platforms"} {
+		spec := v1alpha1.PolicyExceptionSpec{
+			Digest: string(p.Digest), Policy: "reference", Rule: rule, Reason: "a rule that is none",
+			Author: "author@example.com", ExpiresAt: metav1.NewTime(verifytest.Now.Add(time.Hour)),
+		}
+		spec.Signature = signDocument(t, k, "approver", policy.DocumentException, spec)
+		k.Docs.Exceptions = append(k.Docs.Exceptions, v1alpha1.PolicyException{ObjectMeta: metav1.ObjectMeta{Name: strings.ToLower(rule)}, Spec: spec})
+	}
+	k.Rule(v1alpha1.RequireImageSignature).RequireSignatureFrom = []string{"releese"}
+	k.Restart()
+	k.Twin(p.Image(), verdict.PolicyNotReady, func() string {
+		k.Rule(v1alpha1.RequireImageSignature).RequireSignatureFrom = []string{"release"}
+		return p.Image()
+	})
+	k.Docs.Policies[0].Spec.Platforms = []string{"linux/arm64"}
+	k.Publish()
+	k.Denied(p.Image(), verdict.ImagePlatformMissing)
 }
 
 func TestObserveAndWarnDoNotBite(t *testing.T) {
