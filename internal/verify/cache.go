@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -81,20 +82,20 @@ func (c *cache[T]) once(ctx context.Context, key string, limit time.Duration, co
 	}
 }
 
-// group runs functions on a bounded number of goroutines.
-type group struct {
-	wg    sync.WaitGroup
-	slots chan struct{}
+// each calls do for 0 to n-1 on at most workers goroutines, the caller's own
+// among them. Few goroutines that live long are cheaper than many that each
+// grow a stack for the cryptography.
+func each(n, workers int, do func(i int)) {
+	var next atomic.Int64
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			do(i)
+		}
+	}
+	var others sync.WaitGroup
+	for range min(n, workers) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
 }
-
-func newGroup(n int) *group { return &group{slots: make(chan struct{}, n)} }
-
-func (g *group) run(f func()) {
-	g.slots <- struct{}{}
-	g.wg.Go(func() {
-		defer func() { <-g.slots }()
-		f()
-	})
-}
-
-func (g *group) wait() { g.wg.Wait() }

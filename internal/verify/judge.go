@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/apexlogic/apex/internal/fact"
@@ -232,20 +233,21 @@ type look struct {
 // could find more.
 func (v *Verifier) gather(ctx context.Context, g *Generation, q *verdict.Question, needs fact.Need, how look) (*fact.Set, bool) {
 	facts := &fact.Set{}
-	more := false
-	work := newGroup(2)
+	readImage := func() { facts.Image = v.image(ctx, q.Ref) }
+	if needs&^fact.NeedImage == 0 {
+		if needs.Has(fact.NeedImage) {
+			readImage()
+		}
+		return facts, false
+	}
+	var reading sync.WaitGroup
 	if needs.Has(fact.NeedImage) {
-		work.run(func() { facts.Image = v.image(ctx, q.Ref) })
+		reading.Go(readImage)
 	}
-	if needs&^fact.NeedImage != 0 {
-		work.run(func() {
-			e, deeper := v.evidenceOf(ctx, g, q, needs, how)
-			facts.Signatures, facts.Attestations = e.Signatures, e.Attestations
-			facts.Reports, facts.Provenance = v.withHandedIn(e.Reports), e.Provenance
-			more = deeper
-		})
-	}
-	work.wait()
+	e, more := v.evidenceOf(ctx, g, q, needs, how)
+	facts.Signatures, facts.Attestations = e.Signatures, e.Attestations
+	facts.Reports, facts.Provenance = v.withHandedIn(e.Reports), e.Provenance
+	reading.Wait()
 	return facts, more
 }
 

@@ -139,11 +139,7 @@ func (v *Verifier) Verify(ctx context.Context, questions []verdict.Question) ver
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.o.Deadline)
 	defer cancel()
-	work := newGroup(v.o.Parallel)
-	for i := range questions {
-		work.run(func() { report.Verdicts[i] = v.answer(ctx, g, questions[i]) })
-	}
-	work.wait()
+	each(len(questions), v.o.Parallel, func(i int) { report.Verdicts[i] = v.answer(ctx, g, questions[i]) })
 	return report
 }
 
