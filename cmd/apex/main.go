@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -102,20 +103,24 @@ Exit codes: 0 allow, 1 deny or findings, 2 usage, 3 environment, 4 partial.`,
 		root.AddCommand(c())
 	}
 	completeLive(root)
-	for _, c := range root.Commands() {
-		strictArgs(c)
-	}
+	root.Args = cobra.ArbitraryArgs // strictArgs says what is wrong with them
+	strictArgs(root)
 	return root
 }
 
 // strictArgs makes wrong arguments and unknown subcommands usage errors.
 func strictArgs(c *cobra.Command) {
 	if c.HasSubCommands() && c.RunE == nil {
+		c.SuggestionsMinimumDistance = 2 // cobra's own default, which it sets elsewhere
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return cmd.Help()
 			}
-			return usage("%s has no command %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+			meant := ""
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				meant = "; did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return usage("%s has no command %q%s; see %s --help", cmd.CommandPath(), args[0], meant, cmd.CommandPath())
 		}
 	}
 	if check := c.Args; check != nil {

@@ -89,7 +89,7 @@ func (f *registryFlags) check(cmd *cobra.Command) error {
 	case (f.cert == "") != (f.key == ""):
 		return usage("--tls-cert and --tls-key go together")
 	case f.cert == "" && (ip == nil || !ip.IsLoopback()):
-		return usage("%s is not a loopback address, so that passwords would cross the network in the clear: add --tls-cert and --tls-key, or listen on 127.0.0.1", f.address)
+		return usage("%s is not a loopback address, and passwords must not cross a network in the clear: add TLS with --tls-cert and --tls-key, or listen on 127.0.0.1", f.address)
 	case f.gate && f.cert != "":
 		return usage("--gate with TLS is not possible yet: put a proxy that ends TLS before a registry on loopback")
 	}
