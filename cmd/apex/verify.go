@@ -30,6 +30,7 @@ type engineFlags struct {
 	plainHTTP    []string
 	reports      []string
 	deadline     time.Duration
+	noCache      bool
 }
 
 func (f *engineFlags) add(c *cobra.Command) {
@@ -37,6 +38,7 @@ func (f *engineFlags) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.allowPrivate, "allow-private-registry", nil, "registry host, host:port or CIDR that may be called although its address is private")
 	c.Flags().StringSliceVar(&f.plainHTTP, "plain-http", nil, "registry host:port that is called without TLS")
 	c.Flags().StringSliceVar(&f.reports, "report", nil, "vulnerability report that counts as handed in by you")
+	c.Flags().BoolVar(&f.noCache, "no-cache", false, "neither use nor keep facts and verdicts of other runs")
 	c.Flags().DurationVar(&f.deadline, "timeout", 30*time.Second, "what is not found out by then is denied")
 }
 
@@ -54,7 +56,7 @@ func (f *engineFlags) open(cmd *cobra.Command) (*app.Engine, error) {
 	}
 	o := app.EngineOptions{
 		State: state, Role: "cli", AllowPrivate: f.allowPrivate, PlainHTTP: f.plainHTTP,
-		Keychain: oci.DockerKeychain(), Deadline: f.deadline,
+		Keychain: oci.DockerKeychain(), Deadline: f.deadline, WithoutCache: f.noCache,
 		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if inside {

@@ -42,24 +42,43 @@ const (
 )
 
 // apiToken reads the local token, made the first time.
-func apiToken(state string) (string, error) {
-	path := filepath.Join(state, "token")
+func apiToken(state string) (string, error) { return secret(filepath.Join(state, "token")) }
+
+// secret reads a random secret of 64 hex digits, readable by its owner only,
+// made the first time.
+func secret(path string) (string, error) {
 	data, err := bounded.ReadFile(path, maxStateFile)
 	if errors.Is(err, os.ErrNotExist) {
 		var raw [32]byte
 		if _, err := rand.Read(raw[:]); err != nil {
 			return "", err
 		}
-		token := hex.EncodeToString(raw[:])
-		return token, writeFile(path, []byte(token))
+		if err := writeOnce(path, []byte(hex.EncodeToString(raw[:]))); err != nil {
+			return "", err
+		}
+		// Another process may have been first; what is in the file counts.
+		data, err = bounded.ReadFile(path, maxStateFile)
 	}
 	if err != nil {
 		return "", err
 	}
-	if len(data) < 32 {
-		return "", fmt.Errorf("%s holds no token; delete it to have a new one made", path)
+	if len(data) < 64 {
+		return "", fmt.Errorf("%s holds no secret; delete it to have a new one made", path)
 	}
 	return string(data), nil
+}
+
+// writeOnce makes a file with its whole content, unless it exists.
+func writeOnce(path string, data []byte) error {
+	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	defer os.Remove(tmp)
+	if err := os.Link(tmp, path); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 func apiServer(h http.Handler) *http.Server {

@@ -21,6 +21,7 @@ import (
 	"github.com/apexlogic/apex/internal/meter"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/policy"
+	"github.com/apexlogic/apex/internal/store"
 	"github.com/apexlogic/apex/internal/verify"
 )
 
@@ -40,8 +41,10 @@ type EngineOptions struct {
 	// [verify.Options]. A door that is asked again right after something was
 	// signed needs it short.
 	Recheck time.Duration
-	Clock   clock.Clock
-	Logger  *slog.Logger
+	// WithoutCache keeps facts and verdicts in memory only.
+	WithoutCache bool
+	Clock        clock.Clock
+	Logger       *slog.Logger
 }
 
 // Engine is a verifier with its ledger, meter and registry client.
@@ -51,6 +54,7 @@ type Engine struct {
 	Ledger   *ledger.Ledger
 	Meter    *meter.Meter
 
+	cache     *store.DB
 	publisher *config.Publisher
 	part      config.Part[*verify.Generation]
 	log       *slog.Logger
@@ -98,7 +102,12 @@ func OpenEngine(ctx context.Context, o EngineOptions) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
+	disk, err := e.openCache(ctx, o)
+	if err != nil {
+		return nil, err
+	}
 	e.Verifier, err = verify.New(verify.Options{
+		Store:     disk,
 		Inspector: image.New(e.Registry, o.Clock),
 		Recorder:  recorder{e.Ledger},
 		Clock:     o.Clock, Logger: o.Logger, Meter: e.Meter,
@@ -112,6 +121,22 @@ func OpenEngine(ctx context.Context, o EngineOptions) (_ *Engine, err error) {
 		return verify.Compile(s.Hash(), Documents(s), o.Clock.Now())
 	})
 	return e, nil
+}
+
+// openCache opens what is kept between processes. The key beside the database
+// is what its entries are believed by; nil means that nothing is kept.
+func (e *Engine) openCache(ctx context.Context, o EngineOptions) (verify.Store, error) {
+	if o.WithoutCache {
+		return nil, nil
+	}
+	key, err := secret(filepath.Join(o.State, "cache.key"))
+	if err != nil {
+		return nil, err
+	}
+	if e.cache, err = store.Open(ctx, "sqlite:"+filepath.Join(o.State, "cache.db")); err != nil {
+		return nil, err
+	}
+	return verify.OpenDisk(ctx, e.cache, []byte(key), o.Clock, o.Logger)
 }
 
 // Publish puts the documents in force, or says why they cannot be; what was in
@@ -143,6 +168,9 @@ func (e *Engine) Close(ctx context.Context) error {
 	}
 	if e.Ledger != nil {
 		errs = append(errs, e.Ledger.Close())
+	}
+	if e.cache != nil {
+		errs = append(errs, e.cache.Close())
 	}
 	return errors.Join(errs...)
 }
