@@ -76,7 +76,16 @@ func (c *crashFS) mine(dir, path string) bool {
 	return path != filepath.Join(dir, lockName) && !strings.HasPrefix(path, filepath.Join(dir, logName)+"/")
 }
 
-// crash writes to dir what a disk would hold.
+// restart lets the next process have the files as the kernel holds them: the
+// last process has ended, and the power has not gone yet.
+func (c *crashFS) restart(left int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dead, c.left = false, left
+}
+
+// crash writes to dir what a disk would hold; without r nothing that was not
+// synced has made it.
 func (c *crashFS) crash(t testing.TB, dir string, r *rand.Rand) {
 	t.Helper()
 	c.mu.Lock()
@@ -85,7 +94,7 @@ func (c *crashFS) crash(t testing.TB, dir string, r *rand.Rand) {
 	left := map[string]*node{}
 	for _, path := range paths(c.names, c.durable) {
 		n := c.durable[path]
-		if r.IntN(2) == 0 {
+		if r != nil && r.IntN(2) == 0 {
 			n = c.names[path] // an unsynced name may have made it
 		}
 		if n != nil {
@@ -123,6 +132,9 @@ func paths(a, b map[string]*node) []string {
 
 func (n *node) afterCrash(r *rand.Rand) []byte {
 	b := slices.Clone(n.durable)
+	if r == nil {
+		return b
+	}
 	keep := r.IntN(4) // 0: none, 1: all, else some
 	for _, c := range n.unsynced {
 		if keep == 0 || (keep > 1 && r.IntN(2) == 0) {

@@ -3,8 +3,6 @@ package ledger
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/transparency-dev/tessera/api/layout"
@@ -13,8 +11,7 @@ import (
 
 const (
 	checkpointFile = logName + "/" + layout.CheckpointPath
-	// Tessera's own state: what is integrated, and the version of its layout.
-	treeStateFile    = logName + "/.state/treeState"
+	// The version of Tessera's layout.
 	stateVersionFile = logName + "/.state/version"
 	stateVersion     = "1"
 )
@@ -89,27 +86,17 @@ func (c *checker) checkState() uint64 {
 		c.problem(treeStateFile, 0, "the file is missing")
 		return 0
 	}
-	data, ok := c.read(treeStateFile, 1<<10)
+	data, ok := c.read(treeStateFile, maxTreeState)
 	if !ok {
 		return 0
 	}
-	var state struct {
-		Size uint64 `json:"size"`
-		Root []byte `json:"root"`
-	}
-	err := json.Unmarshal(data, &state)
-	if err == nil {
-		// Only the spelling that is written: everything else was changed.
-		if again, _ := json.Marshal(state); !bytes.Equal(again, data) || len(state.Root) != hashSize {
-			err = fmt.Errorf("it is not written as the log writes it")
-		}
-	}
+	size, root, err := decodeTreeState(data)
 	if err != nil {
 		c.problem(treeStateFile, 0, "%v", err)
 		return 0
 	}
-	c.checkRoot(treeStateFile, state.Size, tlog.Hash(state.Root))
-	return state.Size
+	c.checkRoot(treeStateFile, size, root)
+	return size
 }
 
 // levels returns the hashes of all tile levels over all leaves; level n+1 has

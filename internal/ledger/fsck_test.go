@@ -104,6 +104,7 @@ func flip(t testing.TB, name string, bit int64) {
 }
 
 func TestEveryFlippedBitOfASmallLedgerIsFound(t *testing.T) {
+	t.Parallel()
 	dir, vkey := makeLedger(t, 2, 1, 1)
 	wantClean(t, dir, vkey)
 	type bit struct {
@@ -158,7 +159,7 @@ func namesFile(r Report, name string) bool {
 	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.File == filepath.ToSlash(name) })
 }
 
-// flips is how many random bits are tried on a large ledger: APEX_FLIPS, or 2,000.
+// flips is how many random bits are tried on a large ledger: APEX_FLIPS, or 800.
 func flips(t *testing.T) int {
 	if text := os.Getenv("APEX_FLIPS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -170,12 +171,13 @@ func flips(t *testing.T) int {
 	if testing.Short() {
 		return 200
 	}
-	return 2000
+	return 800
 }
 
 // A check of the large ledger finds many flipped bits at once, each in another
 // file, and names every one of these files.
 func TestRandomFlippedBitsOfALargeLedgerAreFound(t *testing.T) {
+	t.Parallel()
 	dir, vkey := makeLedger(t, 4, 80, 5) // the log has more than one full tile
 	if r := wantClean(t, dir, vkey); r.LogSize < 300 {
 		t.Fatalf("the log has %d leaves", r.LogSize)
@@ -226,6 +228,7 @@ func TestRandomFlippedBitsOfALargeLedgerAreFound(t *testing.T) {
 }
 
 func TestWhatIsMissingOrTooMuchIsFound(t *testing.T) {
+	t.Parallel()
 	orig, vkey := makeLedger(t, 3, 1, 2)
 	var sealed = sealPath("", 1)
 	cases := []struct {

@@ -50,9 +50,9 @@ func killedChild(dir string) int {
 	select {}
 }
 
-// kills is how often a process is killed: APEX_KILLS times, or 25.
+// kills is how often a process is killed: APEX_KILLS times, or 10.
 func kills(t *testing.T) int {
-	n := 25
+	n := 10
 	if testing.Short() {
 		n = 5
 	}

@@ -185,11 +185,11 @@ func (l *Ledger) openWriter(ctx context.Context, o *Options) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			unlockDir(l.lock)
+			unlockDir(l.lock, false)
 		}
 	}()
 	if unclean {
-		if err := sweep(l.files, l.dir); err != nil {
+		if err := settle(l.files, l.dir); err != nil {
 			return err
 		}
 	}
@@ -234,11 +234,12 @@ func (l *Ledger) openTail(pos position) (File, error) {
 		mark = tail{segment: pos.next - 1, synced: pos.size}
 	}
 	if !ok {
-		// A ledger that is made: the file's directory, too, must be durable.
-		if err := writeFile(l.files, l.dir, tailName, mark.encode(), 0o600); err != nil {
+		// A ledger that is made: the directory's own name, too, must be durable,
+		// and before the mark, since who finds that takes the ledger for made.
+		if err := l.files.SyncDir(filepath.Dir(l.dir)); err != nil {
 			return nil, err
 		}
-		if err := l.files.SyncDir(filepath.Dir(l.dir)); err != nil {
+		if err := writeFile(l.files, l.dir, tailName, mark.encode(), 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -302,8 +303,8 @@ func (l *Ledger) Close() error {
 	defer l.sealing.Unlock()
 	err := l.w.close()
 	if l.tlog != nil {
-		err = errors.Join(err, l.tlog.close())
+		err = errors.Join(err, l.tlog.close(l.dir, l.vkey))
 		l.tlog = nil
 	}
-	return errors.Join(err, unlockDir(l.lock))
+	return errors.Join(err, unlockDir(l.lock, err == nil))
 }

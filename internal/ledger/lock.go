@@ -20,8 +20,8 @@ var ErrLocked = errors.New("the ledger is open elsewhere")
 const lockPoll = 20 * time.Millisecond
 
 // lockDir takes the directory's lock, waiting at most wait. The lock goes with
-// the process, however it ends; unclean says that the last holder did not close
-// the ledger.
+// the process, however it ends; unclean says that the last holder was killed, or
+// had failed: of what it wrote, not all may be on the disk.
 func lockDir(ctx context.Context, dir string, wait time.Duration) (f *os.File, unclean bool, err error) {
 	name := filepath.Join(dir, lockName)
 	f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
@@ -76,8 +76,11 @@ func lockHolder(f *os.File) string {
 	return text
 }
 
-// unlockDir empties the lock file, so that what it says is never stale, and
-// lets go.
-func unlockDir(f *os.File) error {
-	return errors.Join(f.Truncate(0), f.Close())
+// unlockDir lets go. Only a holder that left nothing half done empties the file.
+func unlockDir(f *os.File, clean bool) error {
+	var err error
+	if clean {
+		err = f.Truncate(0)
+	}
+	return errors.Join(err, f.Close())
 }

@@ -52,11 +52,29 @@ func recoverDir(ctx context.Context, files FS, dir, origin string, segmentBytes 
 	if sealed { // whole on the disk before it was sealed; checked when it is read
 		return position{next: last + 1}, nil
 	}
+	// So it was when the log has it, though its seal was lost: not one record
+	// more may go into it, and none of it is a torn end.
+	integrated, err := integratedSize(dir)
+	if err != nil {
+		return position{}, err
+	}
+	inLog := last < integrated
+	if inLog {
+		info, err := files.Stat(segmentPath(dir, last))
+		if err != nil {
+			return position{}, err
+		}
+		mark, known = tail{last, max(info.Size(), segmentHead)}, true
+	}
 	p, err := recoverSegment(ctx, files, dir, origin, mark, known, log)
 	if err != nil || p.file == nil {
 		return p, err
 	}
-	if p.size >= segmentBytes {
+	if inLog && p.count == 0 {
+		p.file.Close()
+		return position{}, &DamageError{File: segmentPath(dir, last), Offset: segmentHead, Err: errors.New("it holds no record, but the log has its seal")}
+	}
+	if inLog || p.size >= segmentBytes {
 		return position{next: last + 1}, p.file.Close()
 	}
 	return p, nil

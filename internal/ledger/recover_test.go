@@ -37,6 +37,7 @@ func markAt(t *testing.T, dir string, synced int64) {
 }
 
 func TestOnlyATornUnacknowledgedEndIsCutOff(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		name   string
 		change func(t *testing.T, dir string, at []int64)
@@ -96,6 +97,7 @@ func TestOnlyATornUnacknowledgedEndIsCutOff(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			dir, at := unsealed(t)
 			tc.change(t, dir, at)
 			before, _ := os.ReadFile(segmentPath(dir, 0))

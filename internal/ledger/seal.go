@@ -1,12 +1,14 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"sort"
 	"sync"
 	"time"
@@ -174,7 +176,8 @@ func (t *segmentTree) seal(n uint64, previous []byte) seal {
 }
 
 // writeSeal computes segment n's seal from what is on the disk and stores it
-// beside the segment. From then on the segment does not grow.
+// beside the segment. From then on the segment does not grow. A seal that was
+// lost, but is in the log, is stored again only if it is that leaf.
 func (l *Ledger) writeSeal(ctx context.Context, n uint64) error {
 	t, err := l.readTree(ctx, n, nil)
 	if err != nil {
@@ -192,6 +195,15 @@ func (l *Ledger) writeSeal(ctx context.Context, n uint64) error {
 		previous = p.encode()
 	}
 	s := t.seal(n, previous)
+	if l.tlog != nil && n < l.tlog.size {
+		leaf, _, err := l.tlog.leaf(l.dir, n)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(leaf, s.encode()) {
+			return &DamageError{File: segmentPath(l.dir, n), Offset: segmentHead, Err: fmt.Errorf("its seal is lost, and leaf %d of the log is not the seal of the records that are here", n)}
+		}
+	}
 	return writeFile(l.files, l.dir, sealPath("", n), s.encode(), 0o600)
 }
 
@@ -217,6 +229,12 @@ func (l *Ledger) Seal(ctx context.Context) error {
 // does what is missing, so that it finishes what a crash interrupted. The caller
 // holds sealing.
 func (l *Ledger) sealClosed(ctx context.Context) (err error) {
+	l.stateMu.Lock()
+	ended := l.closed
+	l.stateMu.Unlock()
+	if ended { // the segment that is open looks closed now, and the lock is gone
+		return ErrClosed
+	}
 	defer func() {
 		l.stateMu.Lock()
 		defer l.stateMu.Unlock()
@@ -233,21 +251,35 @@ func (l *Ledger) sealClosed(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for n := sealed; n < closed; n++ {
-		if err := l.writeSeal(ctx, n); err != nil {
-			return fmt.Errorf("seal segment %d: %w", n, err)
-		}
-	}
 	// The log is opened only when it lacks something.
-	if l.tlog == nil && sealed == closed {
+	if sealed == closed {
 		if c, err := readCheckpoint(l.dir, l.vkey); err == nil && c.size >= closed {
 			return nil
 		}
 	}
 	if l.tlog == nil {
-		if l.tlog, err = l.openLog(ctx, closed); err != nil {
+		if l.tlog, err = l.openLog(ctx); err != nil {
 			return fmt.Errorf("open the log of segments: %w", err)
 		}
+	}
+	if err := l.tlog.look(ctx, closed); err != nil {
+		return err
+	}
+	// Seals that the log lacks are those of a sealing that did not end: their
+	// names may not be on the disk. They must be before the log has them, and
+	// before the next seal is, since seals are taken to be there in order.
+	if sealed > l.tlog.size {
+		if err := l.files.SyncDir(filepath.Join(l.dir, segmentsName)); err != nil {
+			return err
+		}
+	}
+	for n := sealed; n < closed; n++ {
+		if err := l.writeSeal(ctx, n); err != nil {
+			return fmt.Errorf("seal segment %d: %w", n, err)
+		}
+	}
+	if err := l.tlog.compare(l); err != nil {
+		return err
 	}
 	return l.tlog.integrate(ctx, l, closed)
 }

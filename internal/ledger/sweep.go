@@ -6,6 +6,21 @@ import (
 	"strings"
 )
 
+// settle makes a directory whose last holder was killed, or failed, fit to be
+// built on. A name that is there need not be on the disk: the holder may have
+// ended between making it and syncing the directory. Whoever goes by such a name
+// (a segment to append to, a key to sign with) would lose it, and what came
+// after it, when the power goes.
+func settle(files FS, dir string) error {
+	if err := sweep(files, dir); err != nil {
+		return err
+	}
+	if err := files.SyncDir(filepath.Join(dir, segmentsName)); err != nil {
+		return err
+	}
+	return files.SyncDir(dir)
+}
+
 // sweep removes what a crash left half written.
 func sweep(files FS, dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -16,7 +31,10 @@ func sweep(files FS, dir string) error {
 		if err != nil || !isLeftover(filepath.ToSlash(rel)) {
 			return err
 		}
-		return files.Remove(path)
+		if err := files.Remove(path); err != nil && !isNotExist(err) {
+			return err
+		}
+		return nil
 	})
 }
 

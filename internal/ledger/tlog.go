@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -20,10 +21,10 @@ import (
 )
 
 const (
-	// logBatch and logBatchAge are Tessera's batching: seals come one by one or,
-	// after a backlog, many at once.
-	logBatch    = 256
-	logBatchAge = 5 * time.Millisecond
+	// logBatch and logBatchAge are Tessera's batching: none, since a seal is
+	// added once the one before it is in the log. The age never comes to be.
+	logBatch    = 1
+	logBatchAge = time.Second
 	// checkpointEvery is the shortest interval that Tessera allows.
 	checkpointEvery = 100 * time.Millisecond
 	// checkpointPoll is how often a sealing looks for its checkpoint.
@@ -35,14 +36,15 @@ const (
 // tileLog is the running Tessera log.
 type tileLog struct {
 	appender *tessera.Appender
+	reader   tessera.LogReader
 	shutdown func(context.Context) error
 	cancel   context.CancelFunc
-	size     uint64 // leaves that the log has
+	size     uint64 // leaves that the log had when it was last looked at
 }
 
-// openLog starts Tessera and compares the log with the seals: it must hold a
-// prefix of them.
-func (l *Ledger) openLog(ctx context.Context, sealed uint64) (*tileLog, error) {
+// openLog starts Tessera. What was started is ended by close only: it may be
+// writing at any time until then.
+func (l *Ledger) openLog(ctx context.Context) (*tileLog, error) {
 	signer := l.signer
 	if signer == nil {
 		var err error
@@ -52,9 +54,6 @@ func (l *Ledger) openLog(ctx context.Context, sealed uint64) (*tileLog, error) {
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t, err := startLog(run, cancel, filepath.Join(l.dir, logName), signer)
-	if err == nil {
-		err = t.compare(ctx, l, sealed)
-	}
 	if err != nil {
 		cancel()
 		return nil, err
@@ -78,42 +77,62 @@ func startLog(ctx context.Context, cancel context.CancelFunc, dir string, signer
 	if err != nil {
 		return nil, err
 	}
-	size, err := reader.IntegratedSize(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &tileLog{appender: appender, shutdown: shutdown, cancel: cancel, size: size}, nil
+	return &tileLog{appender: appender, reader: reader, shutdown: shutdown, cancel: cancel}, nil
 }
 
-func (t *tileLog) compare(ctx context.Context, l *Ledger, sealed uint64) error {
-	if t.size > sealed {
-		return fmt.Errorf("the log has %d leaves, but %d segments are sealed: segments or seals are missing; run a check of the whole ledger", t.size, sealed)
-	}
-	if t.size == 0 {
-		return nil
-	}
-	name := filepath.Join(l.dir, logName, layout.EntriesPathForLogIndex(t.size-1, t.size))
-	raw, err := readFile(OSFiles{}, name, maxBundle)
-	if isNotExist(err) { // a full bundle replaces the partial one
-		name = filepath.Join(l.dir, logName, layout.EntriesPath((t.size-1)/layout.EntryBundleWidth, 0))
-		raw, err = readFile(OSFiles{}, name, maxBundle)
-	}
-	if err != nil {
+// look finds out how many leaves the log has; there are no more than segments
+// that are closed. It is asked before every sealing: an Add that failed may have
+// reached the log all the same.
+func (t *tileLog) look(ctx context.Context, closed uint64) (err error) {
+	if t.size, err = t.reader.IntegratedSize(ctx); err != nil {
 		return err
 	}
-	var bundle api.EntryBundle
-	if err := bundle.UnmarshalText(raw); err != nil {
-		return &DamageError{File: name, Err: err}
+	if t.size > closed {
+		return fmt.Errorf("the log has %d leaves, but %d segments are sealed: segments or seals are missing; run a check of the whole ledger", t.size, closed)
+	}
+	return nil
+}
+
+// compare says whether the log's newest leaf is the seal of its segment. The
+// seals are chained, and so the earlier ones are those that the log has, too.
+func (t *tileLog) compare(l *Ledger) error {
+	if t.size == 0 {
+		return nil
 	}
 	s, err := l.readSeal(t.size - 1)
 	if err != nil {
 		return err
 	}
-	at := int((t.size - 1) % layout.EntryBundleWidth)
-	if at >= len(bundle.Entries) || !bytes.Equal(bundle.Entries[at], s.encode()) {
+	leaf, name, err := t.leaf(l.dir, t.size-1)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(leaf, s.encode()) {
 		return &DamageError{File: name, Err: fmt.Errorf("leaf %d of the log is not the seal of that segment", t.size-1)}
 	}
-	return ctx.Err()
+	return nil
+}
+
+// leaf returns leaf n, which the log has, and the file that holds it.
+func (t *tileLog) leaf(dir string, n uint64) (leaf []byte, name string, err error) {
+	name = filepath.Join(dir, logName, layout.EntriesPathForLogIndex(n, t.size))
+	raw, err := readFile(OSFiles{}, name, maxBundle)
+	if isNotExist(err) { // a full bundle replaces the partial one
+		name = filepath.Join(dir, logName, layout.EntriesPath(n/layout.EntryBundleWidth, 0))
+		raw, err = readFile(OSFiles{}, name, maxBundle)
+	}
+	if err != nil {
+		return nil, name, err
+	}
+	var bundle api.EntryBundle
+	if err := bundle.UnmarshalText(raw); err != nil {
+		return nil, name, &DamageError{File: name, Err: err}
+	}
+	at := int(n % layout.EntryBundleWidth)
+	if at >= len(bundle.Entries) {
+		return nil, name, &DamageError{File: name, Offset: int64(len(raw)), Err: fmt.Errorf("it ends before leaf %d", n)}
+	}
+	return bundle.Entries[at], name, nil
 }
 
 // maxBundle bounds an entry bundle of the log.
@@ -121,27 +140,35 @@ const maxBundle = layout.EntryBundleWidth * (2 + sealSize)
 
 // integrate adds the seals that the log lacks, and waits for a checkpoint that
 // covers size leaves.
+//
+// Each Add is waited for before the next one is made, and before anything else
+// may fail. One that was left behind would reach the log later, beside those of
+// the sealing that tries again, and a segment would have two leaves. And of two
+// that are under way the first may fail and the second become its leaf.
 func (t *tileLog) integrate(ctx context.Context, l *Ledger, size uint64) error {
-	var futures []tessera.IndexFuture
 	for n := t.size; n < size; n++ {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("add segment %d to the log: %w", n, err)
+		}
 		s, err := l.readSeal(n)
 		if err != nil {
 			return err
 		}
-		futures = append(futures, t.appender.Add(ctx, tessera.NewEntry(s.encode())))
-	}
-	for _, future := range futures {
-		index, err := future()
+		index, err := t.appender.Add(ctx, tessera.NewEntry(s.encode()))()
 		if err != nil {
-			return fmt.Errorf("add segment %d to the log: %w", t.size, err)
+			return fmt.Errorf("add segment %d to the log: %w", n, err)
 		}
-		if index.Index != t.size {
-			return fmt.Errorf("segment %d became leaf %d of the log: something else writes to it", t.size, index.Index)
+		if index.Index != n {
+			return fmt.Errorf("segment %d became leaf %d of the log: something else writes to it", n, index.Index)
 		}
 		t.size++
 	}
+	return awaitCheckpoint(ctx, l.dir, l.vkey, size)
+}
+
+func awaitCheckpoint(ctx context.Context, dir, vkey string, size uint64) error {
 	for {
-		c, err := readCheckpoint(l.dir, l.vkey)
+		c, err := readCheckpoint(dir, vkey)
 		if err == nil && c.size >= size {
 			return nil
 		}
@@ -156,14 +183,58 @@ func (t *tileLog) integrate(ctx context.Context, l *Ledger, size uint64) error {
 	}
 }
 
-// close waits until all that was added is published; only then do Tessera's
-// goroutines have nothing left to write when they are told to end.
-func (t *tileLog) close() error {
+// close waits until all that the log has is published, whoever added it; only
+// then do Tessera's goroutines, which nobody can wait for, have nothing left to
+// write when they are told to end and the directory's next holder comes.
+func (t *tileLog) close(dir, vkey string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	err := t.shutdown(ctx)
+	size, err := t.reader.IntegratedSize(ctx)
+	if err == nil {
+		err = awaitCheckpoint(ctx, dir, vkey, size)
+	}
+	err = errors.Join(err, t.shutdown(ctx))
 	t.cancel()
 	return err
+}
+
+// treeStateFile is Tessera's own state: what is integrated, published or not.
+const (
+	treeStateFile = logName + "/.state/treeState"
+	maxTreeState  = 1 << 10
+)
+
+// integratedSize returns how many leaves the log has, without starting it.
+func integratedSize(dir string) (uint64, error) {
+	name := filepath.Join(dir, treeStateFile)
+	data, err := readFile(OSFiles{}, name, maxTreeState)
+	if isNotExist(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	size, _, err := decodeTreeState(data)
+	if err != nil {
+		return 0, &DamageError{File: name, Err: err}
+	}
+	return size, nil
+}
+
+// decodeTreeState takes only the spelling that is written: everything else was
+// changed.
+func decodeTreeState(data []byte) (size uint64, root tlog.Hash, err error) {
+	var state struct {
+		Size uint64 `json:"size"`
+		Root []byte `json:"root"`
+	}
+	if err := json.Unmarshal(data, &state); err != nil {
+		return 0, tlog.Hash{}, err
+	}
+	if again, _ := json.Marshal(state); !bytes.Equal(again, data) || len(state.Root) != hashSize {
+		return 0, tlog.Hash{}, errors.New("it is not written as the log writes it")
+	}
+	return state.Size, tlog.Hash(state.Root), nil
 }
 
 // checkpoint is a verified checkpoint (C2SP tlog-checkpoint).
