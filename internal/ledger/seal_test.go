@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +28,22 @@ func (u *unreadable) OpenFile(name string, flag int, perm fs.FileMode) (File, er
 		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EIO}
 	}
 	return u.OSFiles.OpenFile(name, flag, perm)
+}
+
+// watched is the operating system's files; read is called before one of them is
+// opened to read for the first time.
+type watched struct {
+	OSFiles
+	name string
+	read func()
+}
+
+func (w *watched) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	if w.read != nil && name == w.name && flag == os.O_RDONLY {
+		w.read()
+		w.read = nil
+	}
+	return w.OSFiles.OpenFile(name, flag, perm)
 }
 
 // closeSegment ends the open segment without sealing it.
@@ -151,6 +168,31 @@ func TestANameThatAKilledProcessDidNotSyncIsNotBuiltOn(t *testing.T) {
 	if cuts < 7 { // key, verifier, parent, mark, segment, seal, segment
 		t.Errorf("names are synced %d times: %v", cuts, operations)
 	}
+}
+
+func TestTheLogHasACheckpointBeforeItHasALeaf(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	disk := &watched{name: sealPath(dir, 0)}
+	l := open(t, dir, Options{Files: disk})
+	mustAppend(t, l, Durable, "0")
+	// What a process leaves that is killed while it makes the log.
+	must(t, os.MkdirAll(filepath.Join(dir, logName, ".state"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, stateVersionFile), []byte(stateVersion), 0o600))
+	state := fmt.Sprintf(`{"size":0,"root":%q}`, base64.StdEncoding.EncodeToString(emptyRoot[:]))
+	must(t, os.WriteFile(filepath.Join(dir, treeStateFile), []byte(state), 0o600))
+	wantClean(t, dir, l.VerifierKey())
+	disk.read = func() { // to add it
+		if _, err := readCheckpoint(dir, l.VerifierKey()); err != nil {
+			t.Error(err)
+		}
+	}
+	mustSeal(t, l)
+	if disk.read != nil {
+		t.Error("the seal was not read")
+	}
+	closeLedger(t, l)
+	wantClean(t, dir, l.VerifierKey())
 }
 
 func TestASealWhoseNameWasNotSyncedIsSyncedBeforeTheLogHasIt(t *testing.T) {

@@ -146,6 +146,12 @@ const maxBundle = layout.EntryBundleWidth * (2 + sealSize)
 // the sealing that tries again, and a segment would have two leaves. And of two
 // that are under way the first may fail and the second become its leaf.
 func (t *tileLog) integrate(ctx context.Context, l *Ledger, size uint64) error {
+	// A process that was killed while it made the log may have left it without
+	// the checkpoint over nothing. It comes before the first leaf, so that a log
+	// with leaves and no checkpoint is one that somebody took it from.
+	if err := awaitCheckpoint(ctx, l.dir, l.vkey, 0); err != nil {
+		return err
+	}
 	for n := t.size; n < size; n++ {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("add segment %d to the log: %w", n, err)
@@ -166,6 +172,7 @@ func (t *tileLog) integrate(ctx context.Context, l *Ledger, size uint64) error {
 	return awaitCheckpoint(ctx, l.dir, l.vkey, size)
 }
 
+// awaitCheckpoint returns when there is a checkpoint that covers size leaves.
 func awaitCheckpoint(ctx context.Context, dir, vkey string, size uint64) error {
 	for {
 		c, err := readCheckpoint(dir, vkey)
