@@ -66,7 +66,7 @@ fuzz:
 
 # The long forms of what the tests do shortly.
 kills:
-	APEX_CRASHES=150 APEX_KILLS=200 APEX_FLIPS=10000 $(GO) test -count 1 -timeout 60m ./internal/ledger/...
+	APEX_CRASHES=150 APEX_KILLS=200 APEX_FLIPS=10000 $(GO) test -count 1 -timeout 60m ./internal/ledger/... ./internal/app/...
 
 clean:
 	rm -rf $(BIN)

@@ -254,11 +254,12 @@ func (v *Verifier) gather(ctx context.Context, g *Generation, q *verdict.Questio
 // evidenceOf joins what is signed about the platform with what is signed about
 // the index through which it was asked for.
 func (v *Verifier) evidenceOf(ctx context.Context, g *Generation, q *verdict.Question, needs fact.Need, how look) (image.Evidence, bool) {
-	own, more := v.look(ctx, g, q.Ref, needs, how)
+	team := q.Labels[LabelTeam]
+	own, more := v.look(ctx, g, q.Ref, team, needs, how)
 	if q.Index == "" || q.Index == q.Digest {
 		return own, more
 	}
-	index, moreOfIndex := v.look(ctx, g, verdict.Ref{Kind: q.Kind, Repo: q.Repo, Digest: q.Index}, needs, how)
+	index, moreOfIndex := v.look(ctx, g, verdict.Ref{Kind: q.Kind, Repo: q.Repo, Digest: q.Index}, team, needs, how)
 	return image.Merge(&index, &own), more || moreOfIndex
 }
 
@@ -309,7 +310,7 @@ func (v *Verifier) image(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Im
 
 // look returns the evidence about one digest, and whether looking harder could
 // find more.
-func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, needs fact.Need, how look) (image.Evidence, bool) {
+func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, team string, needs fact.Need, how look) (image.Evidence, bool) {
 	first, all := g.where(needs)
 	at, deferred := first, first != all
 	if how.everywhere {
@@ -327,7 +328,7 @@ func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, nee
 		}
 		started := threadCPU()
 		e := v.o.Inspector.Evidence(ctx, ref, g.root, at, deferred)
-		v.units.inspected(e.Checked, threadCPU()-started)
+		v.units.inspected(team, e.Checked, threadCPU()-started)
 		if e.Signatures.Code() == verdict.OK || e.Signatures.Code() == image.Deferred {
 			v.evidence.put(key, e, verdict.Earliest(e.Until, v.o.Clock.Now().Add(v.o.Keep)))
 		}

@@ -17,23 +17,15 @@ const LabelTeam = "security.apexlogic.com/team"
 // units counts the engine's work. Requests to registries and the bytes that came
 // are charged to the team that asked, and when several ask for the same at once,
 // to the one that asked first.
-type units struct {
-	meter      *meter.Meter
-	signatures *meter.Handle
-	cpu        *meter.Handle
-}
+type units struct{ meter *meter.Meter }
 
-func newUnits(m *meter.Meter) *units {
-	return &units{
-		meter:      m,
-		signatures: m.Handle(meter.Key{Control: Control, Unit: "signatures"}),
-		cpu:        m.Handle(meter.Key{Control: Control, Unit: "cpu_ns"}),
-	}
-}
+func newUnits(m *meter.Meter) *units { return &units{m} }
 
-func (u *units) inspected(checked uint64, cpu time.Duration) {
-	u.signatures.Add(checked)
-	u.cpu.Add(uint64(max(0, cpu)))
+// inspected counts a look at evidence, which the first team that asks pays for:
+// the others find it in the cache.
+func (u *units) inspected(team string, checked uint64, cpu time.Duration) {
+	u.meter.Handle(meter.Key{Control: Control, Unit: "signatures", Team: team}).Add(checked)
+	u.meter.Handle(meter.Key{Control: Control, Unit: "cpu_ns", Team: team}).Add(uint64(max(0, cpu)))
 }
 
 // traffic returns what the exchanges for a question are charged to.
