@@ -159,7 +159,7 @@ func namesFile(r Report, name string) bool {
 	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.File == filepath.ToSlash(name) })
 }
 
-// flips is how many random bits are tried on a large ledger: APEX_FLIPS, or 800.
+// flips is how many random bits are tried on a large ledger: APEX_FLIPS, or 400.
 func flips(t *testing.T) int {
 	if text := os.Getenv("APEX_FLIPS"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -171,7 +171,7 @@ func flips(t *testing.T) int {
 	if testing.Short() {
 		return 200
 	}
-	return 800
+	return 400
 }
 
 // A check of the large ledger finds many flipped bits at once, each in another

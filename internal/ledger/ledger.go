@@ -306,5 +306,8 @@ func (l *Ledger) Close() error {
 		err = errors.Join(err, l.tlog.close(l.dir, l.vkey))
 		l.tlog = nil
 	}
-	return errors.Join(err, unlockDir(l.lock, err == nil))
+	l.stateMu.Lock()
+	clean := err == nil && l.sealErr == nil
+	l.stateMu.Unlock()
+	return errors.Join(err, unlockDir(l.lock, clean))
 }

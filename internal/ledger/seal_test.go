@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -145,12 +146,17 @@ func TestANameThatAKilledProcessDidNotSyncIsNotBuiltOn(t *testing.T) {
 				if !errors.Is(err, errPower) {
 					t.Fatalf("the first process: %v", err)
 				}
+				disk.restart(0)
+				if _, err := Open(t.Context(), dir, Options{Origin: testOrigin, Files: disk}); !errors.Is(err, errPower) {
+					t.Fatalf("a process that is killed as it opens: %v", err)
+				}
 				disk.restart(-1)
 				second, vkey, err := live(t, dir, disk, do)
 				if err != nil {
 					t.Fatalf("the second process: %v", err)
 				}
 				disk.crash(t, dir, nil)
+				wantClean(t, dir, vkey)
 				l := open(t, dir, Options{})
 				if l.VerifierKey() != vkey {
 					t.Error("the key is another one")
@@ -340,6 +346,49 @@ func readAll(t testing.TB, dir, suffix string) string {
 		}
 	}
 	return all.String()
+}
+
+func TestClosingWaitsUntilTheLogIsPublished(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, Options{})
+	mustAppend(t, l, Durable, "0")
+	mustSeal(t, l)
+	older, err := os.ReadFile(filepath.Join(dir, checkpointFile))
+	must(t, err)
+	mustAppend(t, l, Durable, "1")
+	mustSeal(t, l)
+	closeLedger(t, l)
+	// A process that is killed before it publishes what it has added.
+	must(t, os.WriteFile(filepath.Join(dir, checkpointFile), older, 0o600))
+	l = open(t, dir, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Seal(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("seal: %v", err)
+	}
+	closeLedger(t, l)
+	if c, err := readCheckpoint(dir, l.VerifierKey()); c.size != 2 || err != nil {
+		t.Fatalf("closed with a checkpoint over %d leaves, %v", c.size, err)
+	}
+}
+
+// The log may have taken in a leaf and failed right after.
+func TestALeafThatTheLogHasAfterAllIsNotAddedAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, Options{})
+	for i := range 2 {
+		mustAppend(t, l, Durable, fmt.Sprint(i))
+		mustSeal(t, l)
+	}
+	l.tlog.size-- // as it is when the second Add has returned an error
+	mustAppend(t, l, Durable, "2")
+	mustSeal(t, l)
+	closeLedger(t, l)
+	if r := wantClean(t, dir, l.VerifierKey()); r.LogSize != 3 {
+		t.Fatalf("%+v", r)
+	}
 }
 
 func TestALedgerThatIsClosedDoesNotSealAnyMore(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // The directory of a ledger.
 const (
-	lockName     = "LOCK"     // flock; names its holder until that one closes
+	lockName     = "LOCK"     // flock; names its holder until that one closes without an error
 	keyName      = "key"      // the signer's secret, where the ledger made it
 	verifierName = "verifier" // the verifier key, one line
 	tailName     = "tail"     // how much is known to be on the disk
