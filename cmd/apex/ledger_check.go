@@ -117,19 +117,20 @@ func printProven(w io.Writer, format string, p *proven) error {
 	return p.Record.Print(w)
 }
 
-// verifierKeys reads the argument of --key: a key, or a file with one a line.
+// verifierKeys reads the argument of --key: keys, as "apex ledger key" prints
+// them, or a file with one a line.
 func verifierKeys(text string) ([]string, error) {
-	if _, err := note.NewVerifier(text); err == nil {
-		return []string{text}, nil
-	}
-	data, err := bounded.ReadFile(text, maxKeysFile)
-	if err != nil {
+	keys := strings.Fields(text)
+	if len(keys) == 0 || !isVerifierKey(keys[0]) {
+		data, err := bounded.ReadFile(text, maxKeysFile)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, usage("--key %q is neither a verifier key nor a file that exists", text)
 		}
-		return nil, err
+		if err != nil {
+			return nil, err
+		}
+		keys = strings.Fields(string(data))
 	}
-	keys := strings.Fields(string(data))
 	if len(keys) == 0 || len(keys) > maxKeys {
 		return nil, usage("--key %s holds %d keys, want 1 to %d", text, len(keys), maxKeys)
 	}
@@ -139,6 +140,11 @@ func verifierKeys(text string) ([]string, error) {
 		}
 	}
 	return keys, nil
+}
+
+func isVerifierKey(text string) bool {
+	_, err := note.NewVerifier(text)
+	return err == nil
 }
 
 func newLedgerFsckCommand() *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,6 +107,8 @@ func ProveRecord(ctx context.Context, state string, l LedgerDir, id ledger.ID, d
 	if !errors.Is(err, ledger.ErrUnsealed) {
 		return proof, err
 	}
+	// From here on a log is written; what it tells of its work goes nowhere.
+	routeKlog(slog.New(slog.DiscardHandler))
 	proof, err = l.prove(ctx, id, d, ledger.Options{})
 	if !errors.Is(err, ledger.ErrLocked) {
 		return proof, err
