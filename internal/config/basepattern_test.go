@@ -81,6 +81,7 @@ func TestOfferedPatternsMatch(t *testing.T) {
 func FuzzBasePattern(f *testing.F) {
 	f.Add("pytorch/pytorch:2.x-cuda*", "2.6.0-cuda12.4")
 	f.Add("a:x", "1.2.3")
+	f.Add("0:0", "")
 	f.Add("a:"+strings.Repeat("*x", 60), strings.Repeat("1", 128))
 	f.Fuzz(func(t *testing.T, pattern, tag string) {
 		p, err := ParseBasePattern(pattern)
@@ -94,8 +95,9 @@ func FuzzBasePattern(f *testing.F) {
 			t.Errorf("%s is printed as %s", pattern, p)
 		}
 		star := BasePattern{text: p.text, repository: p.repository, tag: "*"}
-		if len(tag) <= 128 && !star.Match(p.Repository(), tag) {
-			t.Errorf("* does not match %q", tag)
+		// An image without a tag is none that a pattern is about.
+		if want := tag != "" && len(tag) <= 128; star.Match(p.Repository(), tag) != want {
+			t.Errorf("* matches %q: %v, want %v", tag, !want, want)
 		}
 	})
 }
