@@ -13,8 +13,9 @@ import (
 )
 
 // kubectlImages returns every text that stands as the image of a container when
-// the file is decoded as kubectl does, field names in any case. ok is false
-// when kubectl cannot read the file to its end.
+// the file is decoded as kubectl does: field names in any case where the object
+// has a kind. What has none is no object, and is refused by whoever would apply
+// it. ok is false when kubectl cannot read the file to its end.
 func kubectlImages(data []byte) (images []string, ok bool) {
 	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
 	for {
@@ -22,30 +23,34 @@ func kubectlImages(data []byte) (images []string, ok bool) {
 		if err := dec.Decode(&object); err != nil {
 			return images, errors.Is(err, io.EOF)
 		}
-		images = append(images, containerImages(object)...)
+		same := func(a, b string) bool { return a == b }
+		if kind, ok := object["kind"].(string); ok && kind != "" {
+			same = strings.EqualFold
+		}
+		images = append(images, containerImages(object, same)...)
 	}
 }
 
-func containerImages(value any) (images []string) {
+func containerImages(value any, same func(a, b string) bool) (images []string) {
 	switch v := value.(type) {
 	case map[string]any:
 		for key, field := range v {
 			list, isList := field.([]any)
-			if isList && (strings.EqualFold(key, "containers") || strings.EqualFold(key, "initContainers")) {
+			if isList && (same(key, "containers") || same(key, "initContainers")) {
 				for _, element := range list {
 					container, _ := element.(map[string]any)
 					for name, image := range container {
-						if text, ok := image.(string); ok && strings.EqualFold(name, "image") && text != "" {
+						if text, ok := image.(string); ok && same(name, "image") && text != "" {
 							images = append(images, text)
 						}
 					}
 				}
 			}
-			images = append(images, containerImages(field)...)
+			images = append(images, containerImages(field, same)...)
 		}
 	case []any:
 		for _, element := range v {
-			images = append(images, containerImages(element)...)
+			images = append(images, containerImages(element, same)...)
 		}
 	}
 	return images
