@@ -72,9 +72,16 @@ func (d Dialect) Rebind(query string) string {
 	for i := 0; i < len(query); {
 		if query[i] == '?' {
 			n++
+			// What stands before and behind must not become part of its name.
+			if out.Len() > 0 && nameByte(out.String()[out.Len()-1]) {
+				out.WriteByte(' ')
+			}
 			out.WriteByte('$')
 			out.WriteString(strconv.Itoa(n))
 			i++
+			if i < len(query) && nameByte(query[i]) {
+				out.WriteByte(' ')
+			}
 			continue
 		}
 		end := tokenEnd(query, i)
@@ -83,6 +90,8 @@ func (d Dialect) Rebind(query string) string {
 	}
 	return out.String()
 }
+
+func nameByte(c byte) bool { return wordByte(c) || c == '$' }
 
 // tokenEnd returns the end of the quoted text or comment that starts at i, or
 // i+1 when none does (PostgreSQL, "Lexical Structure").

@@ -37,7 +37,7 @@ func TestRebind(t *testing.T) {
 
 // Whatever the text, only question marks are touched, and rebinding twice changes nothing more.
 func FuzzRebind(f *testing.F) {
-	for _, seed := range []string{"?", "a = '?' ? -- ?\n?", "$a$ ? $a$?", "/* ? /* */ ?", "E'\\'?'?", "\"?", "$1?", "$", "'"} {
+	for _, seed := range []string{"?", "a = '?' ? -- ?\n?", "$a$ ? $a$?", "/* ? /* */ ?", "E'\\'?'?", "\"?", "$1?", "$", "'", "?$$?", "?1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
