@@ -47,6 +47,7 @@ const (
 	DeadlineExceeded Code = "verify.deadline"
 	Internal         Code = "verify.internal"
 	LedgerClosed     Code = "ledger.unavailable"
+	EvidenceDeferred Code = "evidence.deferred"
 
 	// References.
 	ReferenceInvalid    Code = "reference.invalid"
@@ -157,6 +158,7 @@ var table = []CodeInfo{
 	{Revoked, "A Revocation stops this subject everywhere.", "Use another digest, key or identity; the Revocation's reason says why this one is stopped."},
 	{DeadlineExceeded, "The verdict was not reached before the deadline.", "Ask again: what was fetched is kept, so the next answer is faster; otherwise raise --timeout."},
 	{Internal, "Apex failed while it was verifying.", "This is a defect of Apex: please report the record's id."},
+	{EvidenceDeferred, "Not all places where evidence can be had been looked at when the time was over.", "Ask again: what was fetched is kept, so the next answer is faster; otherwise raise --timeout."},
 	{LedgerClosed, "The verdict could not be recorded, so it is not given.", "Run apex doctor; the ledger's disk is full, read-only or too slow."},
 
 	{ReferenceInvalid, "The text is not an acceptable image reference.", "Write host/path:tag or host/path@sha256:digest in lower case ASCII."},

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -34,10 +33,6 @@ type Places struct {
 	// LegacySignatures and LegacyAttestations are cosign's tags.
 	LegacySignatures, LegacyAttestations bool
 }
-
-// Deferred is the reason of evidence of which some places were not asked,
-// because what was found first may be enough.
-const Deferred verdict.Code = "evidence.deferred"
 
 // Evidence looks at the places and verifies all that it finds there against
 // the root. deferred says that other places exist that were not asked: then
@@ -71,7 +66,7 @@ func (i *Inspector) Evidence(ctx context.Context, ref verdict.Ref, root *trust.R
 	case err != nil:
 		e.fill(found, source, now, code(ctx, err), err.Error())
 	case deferred:
-		e.fill(found, source, now, Deferred, "not all places were looked at")
+		e.fill(found, source, now, verdict.EvidenceDeferred, "not all places were looked at")
 	default:
 		e.fill(found, source, now, verdict.OK, "")
 	}
@@ -205,7 +200,7 @@ func HandedIn(data []byte, name string) (fact.Report, error) {
 	}
 	r.Signing = fact.Signing{Format: fact.FormatFile, Source: name, Code: verdict.OK}
 	if r.Subject == "" && r.Config == "" {
-		return r, errors.Join(fmt.Errorf("report %s: it does not name the digest that was scanned", name))
+		return fact.Report{}, fmt.Errorf("report %s: it does not name the digest that was scanned", name)
 	}
 	return r, nil
 }

@@ -329,7 +329,7 @@ func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, tea
 		started := threadCPU()
 		e := v.o.Inspector.Evidence(ctx, ref, g.root, at, deferred)
 		v.units.inspected(team, e.Checked, threadCPU()-started)
-		if e.Signatures.Code() == verdict.OK || e.Signatures.Code() == image.Deferred {
+		if e.Signatures.Code() == verdict.OK || e.Signatures.Code() == verdict.EvidenceDeferred {
 			v.evidence.put(key, e, verdict.Earliest(e.Until, v.o.Clock.Now().Add(v.o.Keep)))
 		}
 		return e

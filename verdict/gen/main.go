@@ -1,4 +1,4 @@
-// Gen writes docs/codes.md from the table of codes in package verdict. Run it with
+// Command gen writes docs/codes.md from the table of codes in package verdict. Run it with
 //
 //	go generate ./verdict
 package main

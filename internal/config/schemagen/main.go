@@ -1,4 +1,4 @@
-// Schemagen writes the compact schemas that package config validates with,
+// Command schemagen writes the compact schemas that package config validates with,
 // from the custom resource definitions in config/crd. Run it with
 //
 //	go generate ./internal/config
