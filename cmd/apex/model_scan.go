@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/apexlogic/apex/internal/model"
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+func newModelScanCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "scan PATH...",
+		Short: "Find what in model files would run or escape",
+		Long: `Scan reads every file by its content, under every format whose loader would accept
+it, and says one of five things about each: malicious, suspicious, unscannable
+(it could not be read to its end), unknown (no format that loaders of models
+read), clean. Names of files and folders make no difference. Nothing is loaded.
+
+Back doors inside of weights are not found: they are numbers like all others.
+
+The exit code is 1 when a file is malicious, suspicious or unscannable; with
+-o jsonl the lines say so, and the exit code is 0.`,
+		Example: `  apex model scan ./model
+  apex model scan -o jsonl a.bin b.bin`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	output := outputFlag(c, "table", "json", "yaml", "jsonl")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		w := bufio.NewWriter(cmd.OutOrStdout())
+		var files []model.File
+		blocked := false
+		scanner := model.New(scan.Limits{})
+		for _, arg := range args {
+			err := scanner.Tree(cmd.Context(), arg, model.Options{}, func(f *model.File) error {
+				blocked = blocked || f.Verdict.Blocked()
+				switch *output {
+				case "jsonl":
+					return writeScanLine(w, f)
+				case "table":
+					return writeScanned(w, f)
+				}
+				files = append(files, *f)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		switch *output {
+		case "json":
+			if err := printJSON(w, model.Summarize(files)); err != nil {
+				return err
+			}
+		case "yaml":
+			if err := printYAML(w, model.Summarize(files)); err != nil {
+				return err
+			}
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		if blocked && *output != "jsonl" {
+			return &exit{code: exitDeny}
+		}
+		return nil
+	}
+	return c
+}
+
+// scanLine is the stable line of "model scan -o jsonl".
+type scanLine struct {
+	Path     string        `json:"path"`
+	Verdict  scan.Verdict  `json:"verdict"`
+	Format   string        `json:"format"`
+	Findings []findingLine `json:"findings"`
+	MS       float64       `json:"ms"`
+}
+
+type findingLine struct {
+	Rule     string        `json:"rule"`
+	Severity scan.Severity `json:"severity"`
+	Where    string        `json:"where"`
+	Detail   string        `json:"detail"`
+}
+
+func writeScanLine(w io.Writer, f *model.File) error {
+	line := scanLine{Path: f.Path, Verdict: f.Verdict, Format: f.Format(), MS: float64(f.Took.Microseconds()) / 1000,
+		Findings: make([]findingLine, len(f.Findings))}
+	for i := range f.Findings {
+		found := &f.Findings[i]
+		line.Findings[i] = findingLine{found.Rule, found.Severity, found.Where.String(), found.Detail}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(line)
+}
+
+// writeScanned writes a file and, indented, what was found in it.
+func writeScanned(w io.Writer, f *model.File) error {
+	format := f.Format()
+	if format == "" {
+		format = "-"
+	}
+	if _, err := fmt.Fprintf(w, "%-12s %-14s %s\n", f.Verdict, format, oneLine(f.Path)); err != nil {
+		return err
+	}
+	const shown = 20
+	for i := range f.Findings {
+		found := &f.Findings[i]
+		if i == shown {
+			fmt.Fprintf(w, "    … and %d more (-o json lists all)\n", len(f.Findings)-shown+f.Dropped)
+			break
+		}
+		where := found.Where.String()
+		if where != "" {
+			where = " at " + where
+		}
+		fmt.Fprintf(w, "  - %s %s%s: %s\n", found.Severity, found.Rule, oneLine(where), oneLine(found.Detail))
+		if found.Severity > scan.Note {
+			fmt.Fprintf(w, "    %s %s", found.Why, found.Mend)
+			if len(found.References) > 0 {
+				fmt.Fprintf(w, " (%s)", strings.Join(found.References, ", "))
+			}
+			fmt.Fprintln(w)
+		}
+	}
+	return nil
+}

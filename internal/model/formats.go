@@ -1,0 +1,17 @@
+package model
+
+import (
+	"slices"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+// Formats returns every format that files are examined for, in the order in
+// which reports name them. Adding a format is one file in the package of its
+// family and one line in that package's table.
+func Formats(limits scan.Limits) *scan.Formats {
+	return scan.NewFormats(limits, slices.Concat[[]scan.Format]()...)
+}
+
+// ListVersion is the version of the lists of names that scans judge by.
+func ListVersion() string { return "" }

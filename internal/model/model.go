@@ -1,0 +1,76 @@
+// Package model finds out what model files hold that would run, escape or
+// break whoever loads them.
+//
+// [New] returns a [Scanner]; [Scanner.Tree] scans files and folders on disk,
+// [Scanner.File] anything that can be read at offsets. The formats are in the
+// table of formats.go; package scan is the vocabulary that they share. Each
+// format reads every file whose content some loader of it would accept, so
+// neither a file's name nor the first format that fits hides what another
+// loader would run. Nothing is ever loaded.
+//
+// Back doors inside of weights are numbers like any others: they are not found
+// here. They show only as differences from a base model that was declared.
+package model
+
+import (
+	"context"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+// Version of the scanner. It is raised whenever the same bytes may get another
+// verdict, and stands in every scan attestation.
+const Version = "1"
+
+// Schema names the report's shape.
+const Schema = "apex.model-scan/v1"
+
+// Scanner scans files. It is safe for concurrent use.
+type Scanner struct{ formats *scan.Formats }
+
+// New returns a scanner with the limits for each file; zero: the default ones.
+func New(limits scan.Limits) *Scanner { return &Scanner{formats: Formats(limits)} }
+
+// File scans one file.
+func (s *Scanner) File(ctx context.Context, f *scan.File, o scan.Options) scan.Result {
+	return s.formats.Scan(ctx, f, o)
+}
+
+// By says what scanned: an attestation is worth as much as the lists behind it.
+type By struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Lists   string `json:"lists"` // version of the lists of names
+}
+
+// Identity is what scans here.
+func Identity() By { return By{Name: "apex", Version: Version, Lists: ListVersion()} }
+
+// Report is what was found in all files of a model.
+type Report struct {
+	Schema  string       `json:"schema"`
+	Scanner By           `json:"scanner"`
+	Verdict scan.Verdict `json:"verdict"`
+	Files   []File       `json:"files"`
+}
+
+// Summarize makes the report of files, in their order.
+func Summarize(files []File) Report {
+	r := Report{Schema: Schema, Scanner: Identity(), Files: files}
+	for i := range files {
+		r.Verdict = worse(r.Verdict, files[i].Verdict, i == 0)
+	}
+	return r
+}
+
+// worse folds verdicts: what is blocked wins by its degree, and among the rest
+// unknown wins over clean, because a model is clean only when all of it is.
+func worse(a, b scan.Verdict, first bool) scan.Verdict {
+	switch {
+	case first:
+		return b
+	case a.Blocked() || b.Blocked():
+		return max(a, b)
+	}
+	return min(a, b)
+}
