@@ -110,6 +110,38 @@ const (
 	SBOMFormat  Code = "image.sbom.format"
 	SBOMInvalid Code = "image.sbom.invalid"
 
+	// Models.
+	ModelReference           Code = "model.reference.unbound"
+	ModelMediaType           Code = "model.media-type.refused"
+	ModelManifest            Code = "model.manifest.invalid"
+	ModelSignatureMissing    Code = "model.signature.missing"
+	ModelSignatureUntrusted  Code = "model.signature.untrusted"
+	ModelSignatureInvalid    Code = "model.signature.invalid"
+	ModelSignatureFiles      Code = "model.signature.files"
+	ModelSignatureThreshold  Code = "model.signature.threshold"
+	ModelScanMissing         Code = "model.scan.missing"
+	ModelScanUntrusted       Code = "model.scan.untrusted"
+	ModelScanInvalid         Code = "model.scan.invalid"
+	ModelScanSubject         Code = "model.scan.subject"
+	ModelScanStale           Code = "model.scan.stale"
+	ModelScanLists           Code = "model.scan.lists"
+	ModelScanPartial         Code = "model.scan.partial"
+	ModelScanBlocked         Code = "model.scan.blocked"
+	ModelScanUnknown         Code = "model.scan.unknown"
+	ModelFormatDenied        Code = "model.format.denied"
+	ModelRemoteCode          Code = "model.code.remote"
+	ModelProvenanceMissing   Code = "model.provenance.missing"
+	ModelProvenanceUntrusted Code = "model.provenance.untrusted"
+	ModelProvenanceInvalid   Code = "model.provenance.invalid"
+	ModelProvenanceRefused   Code = "model.provenance.refused"
+	ModelProvenanceBase      Code = "model.provenance.base"
+	ModelLicenseDenied       Code = "model.license.denied"
+	ModelLicenseUnknown      Code = "model.license.unknown"
+	ModelDatasetMissing      Code = "model.dataset.missing"
+	ModelDatasetUntrusted    Code = "model.dataset.untrusted"
+	ModelDatasetInvalid      Code = "model.dataset.invalid"
+	ModelDatasetDenied       Code = "model.dataset.denied"
+
 	// Vulnerability reports.
 	ReportMissing     Code = "image.vulnerability.report.missing"
 	ReportUnsigned    Code = "image.vulnerability.report.unsigned"
@@ -214,6 +246,37 @@ var table = []CodeInfo{
 	{SBOMMissing, "The image has no signed SBOM.", "Attest one: apex attest --type cyclonedx --predicate SBOM --key KEY IMAGE@DIGEST."},
 	{SBOMFormat, "The SBOM's format is not one that the policy accepts.", "Attest an SBOM in an accepted format."},
 	{SBOMInvalid, "The SBOM cannot be read or lists nothing.", "Produce the SBOM again."},
+
+	{ModelReference, "The model is named by something that can change, or that no evidence can be attached to.", "Pack it into a registry and name its digest: apex model pack PATH oci://REPOSITORY:TAG."},
+	{ModelMediaType, "The artifact is no model that can be verified.", "Pack the model again: apex model pack."},
+	{ModelManifest, "The model's manifest or configuration cannot be read, or lists files that no folder could hold.", "Pack the model again: apex model pack."},
+	{ModelSignatureMissing, "The model has no signature.", "Sign it: apex model sign --key KEY PATH, or apex sign --key KEY oci://REPOSITORY@DIGEST."},
+	{ModelSignatureUntrusted, "The model is signed, but by nobody whom the policy trusts.", "Sign it with an approved key, or add the signer to the TrustRoot (uses: Models) and to requireSignatureFrom."},
+	{ModelSignatureInvalid, "A signature of the model is there and does not verify, or cannot be read.", "Sign the model again."},
+	{ModelSignatureFiles, "The signature covers other files than the artifact holds.", "Pack exactly what was signed, or sign what is packed."},
+	{ModelSignatureThreshold, "Fewer trusted signers have signed the model than the policy asks for.", "Have the missing signers sign; they are listed under expected."},
+	{ModelScanMissing, "Nobody has attested a scan of the model.", "Pack it with a scan: apex model pack --key KEY PATH oci://REPOSITORY:TAG."},
+	{ModelScanUntrusted, "A scan is attested, but by nobody whom the policy trusts for scans.", "Scan and attest again with an approved key, or add the signer to scanFrom."},
+	{ModelScanInvalid, "The scan attestation cannot be read.", "Scan and attest the model again."},
+	{ModelScanSubject, "The scan is about other files.", "Scan and attest exactly the model that is packed."},
+	{ModelScanStale, "The scan is older than the policy allows.", "Scan and attest the model again."},
+	{ModelScanLists, "The scan was made with older lists than the policy asks for.", "Scan again with a newer Apex."},
+	{ModelScanPartial, "The scan did not read all bytes, and nothing binds the rest.", "Scan a local copy, or pack the model with apex model pack."},
+	{ModelScanBlocked, "The scan found what the policy blocks.", "Look at what was found; convert the model to safetensors, or have its author remove it."},
+	{ModelScanUnknown, "The model holds files of no format that the scanner knows.", "Remove the files that are named, or set unknownFiles: Allow."},
+	{ModelFormatDenied, "The model holds a format that the policy does not list.", "Convert the file to an allowed format, or add the format to allowedFormats."},
+	{ModelRemoteCode, "The model asks its loader to run code that comes with it or from elsewhere.", "Use a model whose architecture the library knows, or remove auto_map and the code beside it."},
+	{ModelProvenanceMissing, "The model has no signed provenance.", "Write it with apex model provenance and attest it: apex attest --type slsaprovenance1 --predicate FILE --key KEY MODEL@DIGEST."},
+	{ModelProvenanceUntrusted, "The model's provenance is not signed by anyone whom the policy trusts.", "Attest it again with an approved key."},
+	{ModelProvenanceInvalid, "The model's provenance cannot be read.", "Produce SLSA provenance v1 again."},
+	{ModelProvenanceRefused, "The model was made by a builder, from a source or at a time that the policy does not accept.", "Look at expected and found; train or convert it in an approved way."},
+	{ModelProvenanceBase, "The model was made from a base model that the policy does not list.", "Start from an approved base model, or add its digest to baseModels."},
+	{ModelLicenseDenied, "The model's licence is not one that the policy allows.", "Use a model with an allowed licence, or add the licence to the policy."},
+	{ModelLicenseUnknown, "The model states no licence.", "Pack it with --license SPDX-ID, or set unknownLicense: Allow."},
+	{ModelDatasetMissing, "Nobody has attested which data the model was trained on.", "Write it with apex data manifest and attest it: apex attest --type datasetmanifest --predicate FILE --key KEY MODEL@DIGEST."},
+	{ModelDatasetUntrusted, "A dataset manifest is there, but signed by nobody whom the policy trusts for it.", "Attest it again with an approved key."},
+	{ModelDatasetInvalid, "The dataset manifest cannot be read or names no dataset.", "Produce the dataset manifest again."},
+	{ModelDatasetDenied, "The model was trained on a dataset that the policy does not list.", "Train it on approved data, or add the dataset's root to the policy."},
 
 	{ReportMissing, "There is no vulnerability report about this digest.", "Scan and attest: apex attest --type vuln --predicate REPORT --key KEY IMAGE@DIGEST, or hand it in with --report FILE."},
 	{ReportUnsigned, "A vulnerability report is there, but nobody trusted signed it.", "Attest the report with the scanner's key."},

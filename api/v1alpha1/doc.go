@@ -24,6 +24,7 @@ var GroupVersion = schema.GroupVersion{Group: "security.apexlogic.com", Version:
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&ImageSecurityPolicy{}, &ImageSecurityPolicyList{},
+		&ModelSecurityPolicy{}, &ModelSecurityPolicyList{},
 		&TrustRoot{}, &TrustRootList{},
 		&PolicyException{}, &PolicyExceptionList{},
 		&Revocation{}, &RevocationList{},

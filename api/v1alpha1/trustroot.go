@@ -39,12 +39,13 @@ type TrustRootSpec struct {
 }
 
 // TrustUse is what an entry's signature is believed for.
-// +kubebuilder:validation:Enum=Images;Exceptions;Revocations
+// +kubebuilder:validation:Enum=Images;Models;Exceptions;Revocations
 type TrustUse string
 
 // The uses.
 const (
 	UseImages      TrustUse = "Images"
+	UseModels      TrustUse = "Models" // signatures, scans, provenance and dataset manifests of models
 	UseExceptions  TrustUse = "Exceptions"
 	UseRevocations TrustUse = "Revocations"
 )
@@ -65,7 +66,7 @@ type TrustEntry struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:MaxItems=4
 	Uses []TrustUse `json:"uses,omitempty"`
 
 	// Owner is the person or team who holds the key, for example an e-mail address.

@@ -179,6 +179,7 @@ func (e *Engine) Close(ctx context.Context) error {
 func Documents(s *config.Set) policy.Documents {
 	return policy.Documents{
 		Policies:    specs(s.ImageSecurityPolicies),
+		Models:      specs(s.ModelSecurityPolicies),
 		TrustRoots:  specs(s.TrustRoots),
 		Exceptions:  specs(s.PolicyExceptions),
 		Revocations: specs(s.Revocations),

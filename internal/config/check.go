@@ -65,8 +65,8 @@ func check(s *Set, now time.Time, blocking bool) []Problem {
 func Lint(s *Set, now time.Time) []Problem {
 	problems := append([]Problem(nil), s.Problems...)
 	seen := map[Problem]bool{} // two policies may wait for the same scanner's signer
-	for _, p := range s.ImageSecurityPolicies {
-		for _, reason := range s.readiness[p.Value.Name].Reasons {
+	for _, d := range s.docs {
+		for _, reason := range s.readiness[d.kind+"/"+d.name].Reasons {
 			if !seen[reason] {
 				seen[reason] = true
 				problems = append(problems, reason)
@@ -112,25 +112,31 @@ func uniqueTrustEntries(s *Set, _ time.Time, report func(Problem)) {
 
 // selectors refuses label selectors that Kubernetes would refuse.
 func selectors(s *Set, _ time.Time, report func(Problem)) {
-	operators := []string{"In", "NotIn", "Exists", "DoesNotExist"}
 	for _, p := range s.ImageSecurityPolicies {
-		selector := p.Value.Spec.ImageSelector
-		wrong := false
-		for i, e := range selector.MatchExpressions {
-			switch e.Operator {
-			case metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist:
-				continue
-			}
-			wrong = true
-			report(p.doc.problem(Error, verdict.PolicyInvalid, fmt.Sprintf("spec.imageSelector.matchExpressions[%d].operator", i),
-				quote(string(e.Operator))+" is not one of "+strings.Join(operators, ", "), closest(string(e.Operator), operators)))
-		}
-		if wrong {
+		soundSelector(p.doc, "spec.imageSelector", p.Value.Spec.ImageSelector, report)
+	}
+	for _, p := range s.ModelSecurityPolicies {
+		soundSelector(p.doc, "spec.modelSelector", p.Value.Spec.ModelSelector, report)
+	}
+}
+
+func soundSelector(d *document, path string, selector *metav1.LabelSelector, report func(Problem)) {
+	operators := []string{"In", "NotIn", "Exists", "DoesNotExist"}
+	wrong := false
+	for i, e := range selector.MatchExpressions {
+		switch e.Operator {
+		case metav1.LabelSelectorOpIn, metav1.LabelSelectorOpNotIn, metav1.LabelSelectorOpExists, metav1.LabelSelectorOpDoesNotExist:
 			continue
 		}
-		if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
-			report(p.doc.problem(Error, verdict.PolicyInvalid, "spec.imageSelector", "is not a label selector: "+err.Error(), ""))
-		}
+		wrong = true
+		report(d.problem(Error, verdict.PolicyInvalid, fmt.Sprintf("%s.matchExpressions[%d].operator", path, i),
+			quote(string(e.Operator))+" is not one of "+strings.Join(operators, ", "), closest(string(e.Operator), operators)))
+	}
+	if wrong {
+		return
+	}
+	if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+		report(d.problem(Error, verdict.PolicyInvalid, path, "is not a label selector: "+err.Error(), ""))
 	}
 }
 
@@ -143,8 +149,23 @@ func eachRule(s *Set, f func(p Object[v1alpha1.ImageSecurityPolicy], rule *v1alp
 	}
 }
 
-// reachableThresholds refuses a threshold that no image can reach.
+// eachModelRule is eachRule for models.
+func eachModelRule(s *Set, f func(p Object[v1alpha1.ModelSecurityPolicy], rule *v1alpha1.ModelRule, parameters string)) {
+	for _, p := range s.ModelSecurityPolicies {
+		for i := range p.Value.Spec.Rules {
+			f(p, &p.Value.Spec.Rules[i], fmt.Sprintf("spec.rules[%d].parameters", i))
+		}
+	}
+}
+
+// reachableThresholds refuses a threshold that nothing can reach.
 func reachableThresholds(s *Set, _ time.Time, report func(Problem)) {
+	eachModelRule(s, func(p Object[v1alpha1.ModelSecurityPolicy], rule *v1alpha1.ModelRule, path string) {
+		if n := len(rule.Parameters.RequireSignatureFrom); int(rule.Parameters.Threshold) > n {
+			report(p.doc.problem(Error, verdict.PolicyInvalid, path+".threshold",
+				fmt.Sprintf("is %d, and requireSignatureFrom names %d; no model can have that many signatures", rule.Parameters.Threshold, n), ""))
+		}
+	})
 	eachRule(s, func(p Object[v1alpha1.ImageSecurityPolicy], rule *v1alpha1.ImageRule, path string) {
 		if n := len(rule.Parameters.RequireSignatureFrom); int(rule.Parameters.Threshold) > n {
 			report(p.doc.problem(Error, verdict.PolicyInvalid, path+".threshold",
@@ -155,15 +176,17 @@ func reachableThresholds(s *Set, _ time.Time, report func(Problem)) {
 
 // positiveDurations refuses ages of zero and below, which nothing can satisfy.
 func positiveDurations(s *Set, _ time.Time, report func(Problem)) {
-	eachRule(s, func(p Object[v1alpha1.ImageSecurityPolicy], rule *v1alpha1.ImageRule, path string) {
-		for _, d := range []struct {
-			name  string
-			value *metav1.Duration
-		}{{"maxReportAge", rule.Parameters.MaxReportAge}, {"maxBuildAge", rule.Parameters.MaxBuildAge}} {
-			if d.value != nil && d.value.Duration <= 0 {
-				report(p.doc.problem(Error, verdict.PolicyInvalid, path+"."+d.name,
-					"is "+d.value.Duration.String()+"; a duration above zero is needed", ""))
-			}
+	positive := func(d *document, path string, age *metav1.Duration) {
+		if age != nil && age.Duration <= 0 {
+			report(d.problem(Error, verdict.PolicyInvalid, path, "is "+age.Duration.String()+"; a duration above zero is needed", ""))
 		}
+	}
+	eachRule(s, func(p Object[v1alpha1.ImageSecurityPolicy], rule *v1alpha1.ImageRule, path string) {
+		positive(p.doc, path+".maxReportAge", rule.Parameters.MaxReportAge)
+		positive(p.doc, path+".maxBuildAge", rule.Parameters.MaxBuildAge)
+	})
+	eachModelRule(s, func(p Object[v1alpha1.ModelSecurityPolicy], rule *v1alpha1.ModelRule, path string) {
+		positive(p.doc, path+".maxScanAge", rule.Parameters.MaxScanAge)
+		positive(p.doc, path+".maxBuildAge", rule.Parameters.MaxBuildAge)
 	})
 }

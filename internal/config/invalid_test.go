@@ -97,7 +97,7 @@ func TestEveryMistakeIsRefusedWhereItIs(t *testing.T) {
 		{"an unknown severity", "maxSeverity: High", "maxSeverity: Negligible", "25:22", "spec.rules[1].parameters.maxSeverity", "Low, Medium, High, Critical", ""},
 		{"an unknown SBOM format", "[CycloneDX]", "[cyclonedx]", "47:23", "spec.rules[5].parameters.sbomFormats[0]", "CycloneDX, SPDX", "CycloneDX"},
 		{"an unknown signature format", "[bundle]", "[bundel]", "68:17", "spec.entries[1].formats[0]", "bundle, legacy, notation", "bundle"},
-		{"an unknown use", "[Images, Exceptions]", "[Images, Exception]", "66:22", "spec.entries[1].uses[1]", "Images, Exceptions, Revocations", "Exceptions"},
+		{"an unknown use", "[Images, Exceptions]", "[Images, Exception]", "66:22", "spec.entries[1].uses[1]", "Images, Models, Exceptions, Revocations", "Exceptions"},
 
 		// Types, sizes, patterns, formats.
 		{"text where a list is needed", "sbomFrom: [ci]", "sbomFrom: ci", "46:19", "spec.rules[5].parameters.sbomFrom", "a list is expected", `["ci"]`},

@@ -26,12 +26,19 @@ var knownScanners = [...]string{"Trivy", "Grype", "OSV-Scanner"}
 // Readiness returns whether the ImageSecurityPolicy of that name is ready. A
 // policy that is not in the set is not ready.
 func (s *Set) Readiness(policy string) Readiness {
-	if r, ok := s.readiness[policy]; ok {
+	return s.readinessOf("ImageSecurityPolicy/" + policy)
+}
+
+// ModelReadiness is [Set.Readiness] of a ModelSecurityPolicy.
+func (s *Set) ModelReadiness(policy string) Readiness {
+	return s.readinessOf("ModelSecurityPolicy/" + policy)
+}
+
+func (s *Set) readinessOf(object string) Readiness {
+	if r, ok := s.readiness[object]; ok {
 		return r
 	}
-	return Readiness{Reasons: []Problem{{
-		Code: verdict.PolicyNotReady, Object: "ImageSecurityPolicy/" + policy, Message: "no policy has this name",
-	}}}
+	return Readiness{Reasons: []Problem{{Code: verdict.PolicyNotReady, Object: object, Message: "no policy has this name"}}}
 }
 
 // TrustEntry returns the entry of that name and the trust root that defines it.
@@ -56,81 +63,111 @@ type trustName struct {
 // names is what policies may refer to.
 type names struct {
 	entries  map[string]trustName
-	signers  []string // entries that sign images
+	signers  map[v1alpha1.TrustUse][]string // entries that are believed for the use
 	scanners []string
 }
 
 func (s *Set) names() names {
-	n := names{entries: map[string]trustName{}, scanners: slices.Clone(knownScanners[:])}
+	n := names{entries: map[string]trustName{}, signers: map[v1alpha1.TrustUse][]string{}, scanners: slices.Clone(knownScanners[:])}
 	eachEntry(s, func(root Object[v1alpha1.TrustRoot], e *v1alpha1.TrustEntry, path string) {
 		if _, twice := n.entries[e.Name]; twice {
 			return // uniqueTrustEntries has reported it
 		}
 		n.entries[e.Name] = trustName{e, root, path}
-		switch {
-		case e.Scanner != nil:
+		if e.Scanner != nil {
 			n.scanners = append(n.scanners, e.Name)
-		case believedForImages(e):
-			n.signers = append(n.signers, e.Name)
+			return
+		}
+		for _, use := range usesOf(e) {
+			n.signers[use] = append(n.signers[use], e.Name)
 		}
 	})
 	return n
 }
 
-func believedForImages(e *v1alpha1.TrustEntry) bool {
-	return len(e.Uses) == 0 || slices.Contains(e.Uses, v1alpha1.UseImages)
+func usesOf(e *v1alpha1.TrustEntry) []v1alpha1.TrustUse {
+	if len(e.Uses) == 0 {
+		return []v1alpha1.TrustUse{v1alpha1.UseImages}
+	}
+	return e.Uses
 }
 
 func (s *Set) judgeReadiness() {
 	n := s.names()
 	for _, p := range s.ImageSecurityPolicies {
-		if _, twice := s.readiness[p.Value.Name]; twice {
-			continue // uniqueNames has reported it
-		}
-		var reasons []Problem
-		report := func(d *document, path, message, suggestion string) {
-			if len(reasons) < maxProblems {
-				reasons = append(reasons, d.problem(Error, verdict.PolicyNotReady, path, message, suggestion))
+		s.judgeOne(p.doc, func(report reporter) {
+			for i := range p.Value.Spec.Rules {
+				n.imageRule(p.doc, fmt.Sprintf("spec.rules[%d].parameters", i), &p.Value.Spec.Rules[i].Parameters, report)
 			}
-		}
-		for i := range p.Value.Spec.Rules {
-			parameters := &p.Value.Spec.Rules[i].Parameters
-			path := fmt.Sprintf("spec.rules[%d].parameters", i)
-			n.needSigners(p.doc, path+".requireSignatureFrom", parameters.RequireSignatureFrom, report)
-			n.needSigners(p.doc, path+".provenanceFrom", parameters.ProvenanceFrom, report)
-			n.needSigners(p.doc, path+".sbomFrom", parameters.SBOMFrom, report)
-			for j := range parameters.Attestations {
-				n.needSigners(p.doc, fmt.Sprintf("%s.attestations[%d].from", path, j), parameters.Attestations[j].From, report)
+		})
+	}
+	for _, p := range s.ModelSecurityPolicies {
+		s.judgeOne(p.doc, func(report reporter) {
+			for i := range p.Value.Spec.Rules {
+				n.modelRule(p.doc, fmt.Sprintf("spec.rules[%d].parameters", i), &p.Value.Spec.Rules[i].Parameters, report)
 			}
-			if parameters.VulnerabilityScanner != "" {
-				n.needScanner(p.doc, path+".vulnerabilityScanner", parameters.VulnerabilityScanner, report)
-			}
-		}
-		s.readiness[p.Value.Name] = Readiness{Ready: len(reasons) == 0, Reasons: reasons}
+		})
 	}
 }
 
-// needSigners reports the names of a list that no entry defines which signs images.
-func (n names) needSigners(d *document, path string, list []string, report func(d *document, path, message, suggestion string)) {
+// reporter takes why a policy is not ready.
+type reporter func(d *document, path, message, suggestion string)
+
+func (s *Set) judgeOne(d *document, judge func(reporter)) {
+	object := d.kind + "/" + d.name
+	if _, twice := s.readiness[object]; twice {
+		return // uniqueNames has reported it
+	}
+	var reasons []Problem
+	judge(func(d *document, path, message, suggestion string) {
+		if len(reasons) < maxProblems {
+			reasons = append(reasons, d.problem(Error, verdict.PolicyNotReady, path, message, suggestion))
+		}
+	})
+	s.readiness[object] = Readiness{Ready: len(reasons) == 0, Reasons: reasons}
+}
+
+func (n names) imageRule(d *document, path string, parameters *v1alpha1.ImageRuleParameters, report reporter) {
+	n.needSigners(d, path+".requireSignatureFrom", v1alpha1.UseImages, parameters.RequireSignatureFrom, report)
+	n.needSigners(d, path+".provenanceFrom", v1alpha1.UseImages, parameters.ProvenanceFrom, report)
+	n.needSigners(d, path+".sbomFrom", v1alpha1.UseImages, parameters.SBOMFrom, report)
+	for j := range parameters.Attestations {
+		n.needSigners(d, fmt.Sprintf("%s.attestations[%d].from", path, j), v1alpha1.UseImages, parameters.Attestations[j].From, report)
+	}
+	if parameters.VulnerabilityScanner != "" {
+		n.needScanner(d, path+".vulnerabilityScanner", parameters.VulnerabilityScanner, report)
+	}
+}
+
+func (n names) modelRule(d *document, path string, parameters *v1alpha1.ModelRuleParameters, report reporter) {
+	n.needSigners(d, path+".requireSignatureFrom", v1alpha1.UseModels, parameters.RequireSignatureFrom, report)
+	n.needSigners(d, path+".scanFrom", v1alpha1.UseModels, parameters.ScanFrom, report)
+	n.needSigners(d, path+".provenanceFrom", v1alpha1.UseModels, parameters.ProvenanceFrom, report)
+	n.needSigners(d, path+".datasetFrom", v1alpha1.UseModels, parameters.DatasetFrom, report)
+}
+
+// needSigners reports the names of a list that no entry defines whose signature
+// is believed for the use.
+func (n names) needSigners(d *document, path string, use v1alpha1.TrustUse, list []string, report reporter) {
 	for i, name := range list {
 		found, defined := n.entries[name]
 		switch at := element(path, i); {
 		case !defined:
-			report(d, at, "no trust root defines "+quote(name)+", so the policy is not ready and denies all that it selects", closest(name, n.signers))
+			report(d, at, "no trust root defines "+quote(name)+", so the policy is not ready and denies all that it selects", closest(name, n.signers[use]))
 		case found.entry.Scanner != nil:
 			report(d, at, quote(name)+" is a scanner, which signs nothing; name the entry that signs, so that the policy becomes ready", "")
-		case !believedForImages(found.entry):
-			report(d, at, "the entry "+quote(name)+" is not believed for images; add Images to its uses, so that the policy becomes ready", "")
+		case !slices.Contains(usesOf(found.entry), use):
+			report(d, at, fmt.Sprintf("the entry %s is not believed for %s; add %s to its uses, so that the policy becomes ready", quote(name), strings.ToLower(string(use)), use), "")
 		}
 	}
 }
 
 // needScanner reports a scanner that is neither known nor defined, or whose signers are not.
-func (n names) needScanner(d *document, path, name string, report func(d *document, path, message, suggestion string)) {
+func (n names) needScanner(d *document, path, name string, report reporter) {
 	found, defined := n.entries[name]
 	switch {
 	case defined && found.entry.Scanner != nil:
-		n.needSigners(found.root.doc, found.path+".scanner.signedBy", found.entry.Scanner.SignedBy, report)
+		n.needSigners(found.root.doc, found.path+".scanner.signedBy", v1alpha1.UseImages, found.entry.Scanner.SignedBy, report)
 	case defined:
 		report(d, path, "the entry "+quote(name)+" is not a scanner; name a scanner, so that the policy becomes ready", "")
 	case slices.Contains(knownScanners[:], name):

@@ -20,6 +20,7 @@ import (
 type Set struct {
 	// The documents of each kind, sorted by name. Fields with a default are filled in.
 	ImageSecurityPolicies []Object[v1alpha1.ImageSecurityPolicy]
+	ModelSecurityPolicies []Object[v1alpha1.ModelSecurityPolicy]
 	TrustRoots            []Object[v1alpha1.TrustRoot]
 	PolicyExceptions      []Object[v1alpha1.PolicyException]
 	Revocations           []Object[v1alpha1.Revocation]
@@ -31,7 +32,7 @@ type Set struct {
 
 	docs      []*document
 	hash      string
-	readiness map[string]Readiness
+	readiness map[string]Readiness // by "kind/name"
 	cut       bool
 }
 
@@ -107,6 +108,8 @@ func (s *Set) decode(d *document) error {
 	switch d.kind {
 	case "ImageSecurityPolicy":
 		err = decodeTo(&s.ImageSecurityPolicies, d, b.Bytes())
+	case "ModelSecurityPolicy":
+		err = decodeTo(&s.ModelSecurityPolicies, d, b.Bytes())
 	case "TrustRoot":
 		err = decodeTo(&s.TrustRoots, d, b.Bytes())
 	case "PolicyException":
@@ -138,6 +141,7 @@ func decodeTo[T any](list *[]Object[T], d *document, data []byte) error {
 // finish sorts, names and judges what was read.
 func (s *Set) finish() {
 	sortObjects(s.ImageSecurityPolicies)
+	sortObjects(s.ModelSecurityPolicies)
 	sortObjects(s.TrustRoots)
 	sortObjects(s.PolicyExceptions)
 	sortObjects(s.Revocations)

@@ -30,10 +30,11 @@ const (
 	NeedAttestations
 	NeedReports
 	NeedProvenance
+	NeedModel
 	needEnd
 )
 
-var needNames = []string{"image", "signatures", "attestations", "reports", "provenance"}
+var needNames = []string{"image", "signatures", "attestations", "reports", "provenance", "model"}
 
 // Has reports whether n holds all of want.
 func (n Need) Has(want Need) bool { return n&want == want }
@@ -195,4 +196,5 @@ type Set struct {
 	Attestations Fact[[]Attestation]
 	Reports      Fact[[]Report]
 	Provenance   Fact[[]Provenance]
+	Model        Fact[Model]
 }

@@ -29,6 +29,7 @@ type Provenance struct {
 
 // Dependency is one resolved dependency (v1) or material (v0.2).
 type Dependency struct {
+	Name   string         `json:"name,omitempty"` // what it was for, where the producer says (v1)
 	URI    string         `json:"uri"`
 	Digest verdict.Digest `json:"digest,omitempty"`
 	// Repository and Tag are set when the dependency is a container image:

@@ -31,6 +31,7 @@ var expressionVariables = []struct {
 	{"attestations", fact.NeedAttestations},
 	{"reports", fact.NeedReports},
 	{"provenance", fact.NeedProvenance},
+	{"model", fact.NeedModel},
 	{"repository", 0},
 	{"digest", 0},
 	{"platform", 0},
@@ -42,10 +43,14 @@ var expressionVariables = []struct {
 // predicateOnly is what the condition of an attestation may look at.
 var predicateOnly = []string{"predicate"}
 
-func variableNames() []string {
-	names := make([]string, len(expressionVariables))
-	for i, v := range expressionVariables {
-		names[i] = v.name
+// variableNames are those of all variables but one: an image has no fact about
+// a model, and a model none about an image.
+func variableNames(without string) []string {
+	var names []string
+	for _, v := range expressionVariables {
+		if v.name != without {
+			names = append(names, v.name)
+		}
 	}
 	return names
 }
@@ -62,9 +67,12 @@ type namedExpression struct {
 }
 
 func compileExpression(p *v1alpha1.ImageRuleParameters, _ *environment) (Rule, string, []string) {
+	return compileExpressions(&p.ExpressionParameters, variableNames("model"))
+}
+
+func compileExpressions(p *v1alpha1.ExpressionParameters, variables []string) (Rule, string, []string) {
 	r := &expressionRule{}
 	var missing, about []string
-	variables := variableNames()
 	for _, e := range p.Expressions {
 		n := namedExpression{expression{text: e.Expression, variables: variables}, e.Name, e.Message}
 		if err := n.compile(); err != nil {
@@ -148,6 +156,10 @@ func (r *expressionRule) input(q *verdict.Question, facts *fact.Set, now time.Ti
 	if r.needs.Has(fact.NeedProvenance) {
 		v, c := whole(fact.NeedProvenance, &facts.Provenance, "the provenance")
 		bind("provenance", c, v)
+	}
+	if r.needs.Has(fact.NeedModel) {
+		v, c := whole(fact.NeedModel, &facts.Model, "the model")
+		bind("model", c, v)
 	}
 	return in, problem
 }
@@ -262,11 +274,25 @@ func ExpressionProblems(doc *v1alpha1.ImageSecurityPolicy) []ExpressionProblem {
 	for i := range doc.Spec.Rules {
 		p := &doc.Spec.Rules[i].Parameters
 		for j := range p.Expressions {
-			try(expression{text: p.Expressions[j].Expression, variables: variableNames()}, "spec.rules[%d].parameters.expressions[%d].expression", i, j)
+			try(expression{text: p.Expressions[j].Expression, variables: variableNames("model")}, "spec.rules[%d].parameters.expressions[%d].expression", i, j)
 		}
 		for j := range p.Attestations {
 			if p.Attestations[j].Condition != "" {
 				try(expression{text: p.Attestations[j].Condition, variables: predicateOnly}, "spec.rules[%d].parameters.attestations[%d].condition", i, j)
+			}
+		}
+	}
+	return problems
+}
+
+// ModelExpressionProblems is [ExpressionProblems] of a policy about models.
+func ModelExpressionProblems(doc *v1alpha1.ModelSecurityPolicy) []ExpressionProblem {
+	var problems []ExpressionProblem
+	for i := range doc.Spec.Rules {
+		for j, named := range doc.Spec.Rules[i].Parameters.Expressions {
+			e := expression{text: named.Expression, variables: variableNames("image")}
+			if err := e.compile(); err != nil {
+				problems = append(problems, ExpressionProblem{fmt.Sprintf("spec.rules[%d].parameters.expressions[%d].expression", i, j), err})
 			}
 		}
 	}

@@ -59,6 +59,7 @@ type Policy struct {
 // Documents are what a generation is compiled from.
 type Documents struct {
 	Policies    []v1alpha1.ImageSecurityPolicy
+	Models      []v1alpha1.ModelSecurityPolicy
 	TrustRoots  []v1alpha1.TrustRoot
 	Exceptions  []v1alpha1.PolicyException
 	Revocations []v1alpha1.Revocation
@@ -67,7 +68,8 @@ type Documents struct {
 
 // Set is all compiled policies of one generation. It is immutable.
 type Set struct {
-	Policies    []Policy
+	Policies    []Policy // about images
+	Models      []Policy // about models
 	Exceptions  []Exception
 	Revocations []Revocation
 	// Problems are documents that have no effect, or more effect than meant,
@@ -90,7 +92,12 @@ func Compile(docs Documents, verify DocumentVerifier) *Set {
 	for i := range docs.Policies {
 		set.Policies = append(set.Policies, compilePolicy(&docs.Policies[i], env))
 	}
-	slices.SortFunc(set.Policies, func(a, b Policy) int { return strings.Compare(a.Name, b.Name) })
+	for i := range docs.Models {
+		set.Models = append(set.Models, compileModelPolicy(&docs.Models[i], env))
+	}
+	byName := func(a, b Policy) int { return strings.Compare(a.Name, b.Name) }
+	slices.SortFunc(set.Policies, byName)
+	slices.SortFunc(set.Models, byName)
 	set.Exceptions, set.Problems = compileExceptions(docs, env, verify)
 	revocations, problems := compileRevocations(docs, env, verify)
 	set.Revocations = revocations
@@ -99,37 +106,52 @@ func Compile(docs Documents, verify DocumentVerifier) *Set {
 }
 
 func compilePolicy(doc *v1alpha1.ImageSecurityPolicy, env *environment) Policy {
-	p := Policy{Name: doc.Name, Enforcement: doc.Spec.Enforcement, Platforms: doc.Spec.Platforms}
-	if p.Enforcement == "" {
-		p.Enforcement = v1alpha1.Enforce
-	}
-	selector, err := metav1.LabelSelectorAsSelector(doc.Spec.ImageSelector)
-	if err != nil || doc.Spec.ImageSelector == nil {
-		// A selector that cannot be read selects everything: the policy then denies it all.
-		selector = labels.Everything()
-		p.NotReady = append(p.NotReady, fmt.Sprintf("imageSelector: %v", err))
-	}
-	p.Selector = selector
-	var summary []string
+	p := newPolicy(doc.Name, doc.Spec.Enforcement, "imageSelector", doc.Spec.ImageSelector)
+	p.Platforms = doc.Spec.Platforms
 	for i := range doc.Spec.Rules {
 		r := &doc.Spec.Rules[i]
 		rule, about, missing := compileRule(r, env)
-		p.NotReady = append(p.NotReady, missing...)
-		if rule == nil {
-			continue
-		}
-		action, err := parseAction(r.Action)
-		if err != nil {
-			p.NotReady = append(p.NotReady, err.Error())
-		}
-		p.Rules = append(p.Rules, Bound{rule, string(r.Name), r.Description, action})
-		summary = append(summary, about)
+		p.add(rule, about, missing, string(r.Name), r.Description, r.Action)
 	}
+	return p.finish()
+}
+
+func newPolicy(name string, enforcement v1alpha1.Enforcement, field string, by *metav1.LabelSelector) *Policy {
+	p := &Policy{Name: name, Enforcement: enforcement}
+	if p.Enforcement == "" {
+		p.Enforcement = v1alpha1.Enforce
+	}
+	selector, err := metav1.LabelSelectorAsSelector(by)
+	if err != nil || by == nil {
+		// A selector that cannot be read selects everything: the policy then denies it all.
+		selector = labels.Everything()
+		p.NotReady = append(p.NotReady, fmt.Sprintf("%s: %v", field, err))
+	}
+	p.Selector = selector
+	return p
+}
+
+func (p *Policy) add(rule Rule, about string, missing []string, name, description string, a v1alpha1.Action) {
+	p.NotReady = append(p.NotReady, missing...)
+	if rule == nil {
+		return
+	}
+	action, err := parseAction(a)
+	if err != nil {
+		p.NotReady = append(p.NotReady, err.Error())
+	}
+	p.Rules = append(p.Rules, Bound{rule, name, description, action})
+	if p.Summary != "" {
+		p.Summary += "; "
+	}
+	p.Summary += about
+}
+
+func (p *Policy) finish() Policy {
 	if len(p.Rules) == 0 && len(p.NotReady) == 0 {
 		p.NotReady = append(p.NotReady, "the policy has no rules")
 	}
-	p.Summary = strings.Join(summary, "; ")
-	return p
+	return *p
 }
 
 func compileRule(r *v1alpha1.ImageRule, env *environment) (Rule, string, []string) {

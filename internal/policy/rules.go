@@ -33,6 +33,11 @@ func isRule(name string) bool {
 			return true
 		}
 	}
+	for _, r := range modelRules {
+		if string(r.name) == name {
+			return true
+		}
+	}
 	return false
 }
 

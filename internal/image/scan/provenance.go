@@ -92,6 +92,7 @@ func (d digestSet) commit() string {
 }
 
 type resource struct {
+	Name   string    `json:"name"`
 	URI    string    `json:"uri"`
 	Digest digestSet `json:"digest"`
 }
@@ -257,7 +258,7 @@ func settleCommit(p *fact.Provenance, all []resource) {
 func dependencies(all []resource) []fact.Dependency {
 	out := make([]fact.Dependency, 0, len(all))
 	for i := range all {
-		d := fact.Dependency{URI: clip(all[i].URI, maxURI)}
+		d := fact.Dependency{Name: clip(all[i].Name, maxURI), URI: clip(all[i].URI, maxURI)}
 		if hex := all[i].Digest["sha256"]; hex != "" {
 			d.Digest, _ = verdict.ParseDigest("sha256:" + hex)
 		}
