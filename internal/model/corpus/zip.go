@@ -52,7 +52,8 @@ type archive struct {
 	prefix   string // before the first member
 	adjusted bool   // offsets count from the file's beginning, as a self-extracting zip's should
 	members  []member
-	gap      string // between the last member and the central directory
+	gap      string              // between the last member and the central directory
+	tail     func(at int) string // between the central directory and the end record
 	zip64    bool
 	comment  string
 	trailing string
@@ -140,6 +141,9 @@ func (a archive) bytes() []byte {
 		out.WriteString("PK\x06\x06" + le64(44) + le16(0x031e) + le16(45) + le32(0) + le32(0) +
 			le64(end.entries) + le64(end.entries) + le64(end.size) + le64(end.offset))
 		out.WriteString("PK\x06\x07" + le32(0) + le64(record) + le32(1))
+	}
+	if a.tail != nil {
+		out.WriteString(a.tail(at()))
 	}
 	if a.edit != nil {
 		a.edit(&end)
