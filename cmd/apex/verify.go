@@ -129,10 +129,11 @@ func newVerifyCommand() *cobra.Command {
 	var labels []string
 	var verbose bool
 	c := &cobra.Command{
-		Use:   "verify IMAGE | MANIFEST.yaml | DIR | -",
-		Short: "May this image, or every image in these manifests, be deployed?",
-		Long: `Verify judges one image, or every image that manifests name, by the policies in
-force, and lists what was checked and what could not be.
+		Use:   "verify IMAGE | oci://MODEL | MANIFEST.yaml | DIR | -",
+		Short: "May this image or model, or all that these manifests name, be deployed?",
+		Long: `Verify judges one image, one model (oci://…), or all that manifests name, by the
+policies in force, and lists what was checked and what could not be. Models in
+manifests are judged once a ModelSecurityPolicy is in force.
 
 An image that no policy selects is not allowed: the answer is "unselected".
 Policies select by the labels of the workload; for a bare image, give them with
@@ -191,7 +192,7 @@ func ask(cmd *cobra.Command, args []string, labels map[string]string) (app.Asked
 	var all app.Asked
 	for _, arg := range args {
 		if !isManifest(arg) {
-			all.Questions = append(all.Questions, verdict.Question{Asked: arg, Labels: labels})
+			all.Questions = append(all.Questions, app.QuestionAbout(arg, labels))
 			continue
 		}
 		a, err := app.AskManifests(cmd.Context(), cmd.InOrStdin(), []string{arg}, labels)
@@ -200,7 +201,6 @@ func ask(cmd *cobra.Command, args []string, labels map[string]string) (app.Asked
 		}
 		all.Questions = append(all.Questions, a.Questions...)
 		all.Unresolved = append(all.Unresolved, a.Unresolved...)
-		all.NotJudged = append(all.NotJudged, a.NotJudged...)
 	}
 	if len(all.Questions)+len(all.Unresolved) == 0 {
 		return all, fmt.Errorf("%s: no image is named there, so there is nothing to verify", strings.Join(args, " "))

@@ -19,6 +19,7 @@ import (
 	"github.com/apexlogic/apex/internal/image"
 	"github.com/apexlogic/apex/internal/ledger"
 	"github.com/apexlogic/apex/internal/meter"
+	"github.com/apexlogic/apex/internal/model/artifact"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/policy"
 	"github.com/apexlogic/apex/internal/store"
@@ -109,6 +110,7 @@ func OpenEngine(ctx context.Context, o EngineOptions) (_ *Engine, err error) {
 	e.Verifier, err = verify.New(verify.Options{
 		Store:     disk,
 		Inspector: image.New(e.Registry, o.Clock),
+		Models:    artifact.New(e.Registry, o.Clock),
 		Recorder:  recorder{e.Ledger},
 		Clock:     o.Clock, Logger: o.Logger, Meter: e.Meter,
 		Deadline: o.Deadline, Recheck: o.Recheck, Reports: o.Reports,

@@ -2,9 +2,10 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/apexlogic/apex/internal/manifest"
 	"github.com/apexlogic/apex/verdict"
@@ -16,8 +17,6 @@ type Asked struct {
 	// Unresolved cannot be judged and is denied: files that cannot be read
 	// safely, references that depend on unknown values.
 	Unresolved []verdict.Unresolved
-	// NotJudged are models: no kind of policy in force speaks about them yet.
-	NotJudged []verdict.Unresolved
 }
 
 // AskManifests collects the questions of files, folders and "-" (stdin). Labels
@@ -53,16 +52,46 @@ func (a *Asked) add(r manifest.Result, labels map[string]string) {
 	}
 	for i := range r.Refs {
 		ref := &r.Refs[i]
-		if ref.Kind() != verdict.KindImage {
-			a.NotJudged = append(a.NotJudged, verdict.Unresolved{Text: ref.Text, Where: ref.Where, Code: verdict.Unselected, Why: fmt.Sprintf("%s: no policy about models is in force", ref.Class)})
-			continue
-		}
 		have := ref.Labels()
 		if len(labels) > 0 {
 			have = maps.Clone(labels)
 			maps.Copy(have, ref.Labels())
 		}
 		q := verdict.Question{Asked: ref.Text, Namespace: ref.Namespace, Labels: have, Where: ref.Where}
+		if ref.Kind() == verdict.KindModel {
+			q.Kind, q.Asked = verdict.KindModel, modelText(ref)
+		}
 		a.Questions = append(a.Questions, q)
 	}
+}
+
+// modelText is the model with the revision that stands beside it.
+func modelText(ref *manifest.Ref) string {
+	if ref.Revision != "" {
+		return ref.Model + "@" + ref.Revision
+	}
+	return ref.Model
+}
+
+// QuestionAbout asks about what a person names: a model where the text has a
+// scheme, such as oci://, and an image otherwise.
+func QuestionAbout(text string, labels map[string]string) verdict.Question {
+	q := verdict.Question{Asked: text, Labels: labels}
+	if strings.Contains(text, "://") {
+		q.Kind = verdict.KindModel
+	}
+	return q
+}
+
+// withoutModels takes the questions about models out: where no policy about
+// models is in force, nobody has asked for them to be judged.
+func (a *Asked) withoutModels() (notJudged []verdict.Unresolved) {
+	a.Questions = slices.DeleteFunc(slices.Clone(a.Questions), func(q verdict.Question) bool {
+		if q.Kind != verdict.KindModel || q.Where == (verdict.Origin{}) {
+			return false
+		}
+		notJudged = append(notJudged, verdict.Unresolved{Text: q.Asked, Where: q.Where, Code: verdict.Unselected, Why: "no ModelSecurityPolicy is in force"})
+		return true
+	})
+	return notJudged
 }

@@ -304,15 +304,18 @@ func (u *up) verifyWorkloads(ctx context.Context) (verdict.Report, error) {
 		a := AskManifest(name, files[name])
 		asked.Questions = append(asked.Questions, a.Questions...)
 		asked.Unresolved = append(asked.Unresolved, a.Unresolved...)
-		asked.NotJudged = append(asked.NotJudged, a.NotJudged...)
 	}
 	return u.engine.Ask(ctx, asked), nil
 }
 
 // Ask verifies what manifests ask for.
 func (e *Engine) Ask(ctx context.Context, a Asked) verdict.Report {
+	var notJudged []verdict.Unresolved
+	if g := e.Verifier.Generation(); g == nil || len(g.Models()) == 0 {
+		notJudged = a.withoutModels()
+	}
 	report := e.Verifier.Verify(ctx, a.Questions)
-	report.Unresolved, report.NotJudged = a.Unresolved, a.NotJudged
+	report.Unresolved, report.NotJudged = a.Unresolved, notJudged
 	return report
 }
 

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/apexlogic/apex/internal/fact"
@@ -32,6 +33,10 @@ type Places struct {
 	Bundles, Notation bool
 	// LegacySignatures and LegacyAttestations are cosign's tags.
 	LegacySignatures, LegacyAttestations bool
+	// Contents are digests of what the artifact holds: a bundle that is about
+	// one of them instead of the artifact counts too. A model is signed before
+	// it is packed.
+	Contents []verdict.Digest
 }
 
 // Evidence looks at the places and verifies all that it finds there against
@@ -57,7 +62,7 @@ func (i *Inspector) Evidence(ctx context.Context, ref verdict.Ref, root *trust.R
 	var e Evidence
 	var found trust.Result
 	for n := range artifacts {
-		e.Checked += i.verify(&artifacts[n], ref, root, now, &found)
+		e.Checked += i.verify(&artifacts[n], ref, at.Contents, root, now, &found)
 	}
 	source := ref.String()
 	switch {
@@ -74,7 +79,7 @@ func (i *Inspector) Evidence(ctx context.Context, ref verdict.Ref, root *trust.R
 }
 
 // verify adds what the artifact says to found and returns how many signatures it checked.
-func (i *Inspector) verify(a *oci.Artifact, ref verdict.Ref, root *trust.Root, now time.Time, found *trust.Result) uint64 {
+func (i *Inspector) verify(a *oci.Artifact, ref verdict.Ref, contents []verdict.Digest, root *trust.Root, now time.Time, found *trust.Result) uint64 {
 	source := string(a.Manifest.Digest)
 	if a.Tag != "" {
 		source = a.Tag + "@" + source
@@ -88,6 +93,10 @@ func (i *Inspector) verify(a *oci.Artifact, ref verdict.Ref, root *trust.Root, n
 			r.Signatures = []fact.Signature{root.VerifyNotation(l.Data, l.MediaType, ref.Digest, source, now)}
 		case a.Tag == "":
 			r = root.VerifyBundle(l.Data, ref.Digest, source, now)
+			for n := 0; n < len(contents) && isAboutAnother(&r); n++ {
+				checked++
+				r = root.VerifyBundle(l.Data, contents[n], source, now)
+			}
 		case l.MediaType == oci.MediaTypeSimpleSigning:
 			r.Signatures = []fact.Signature{root.VerifyLegacySignature(l.Data, l.Annotations, ref.Digest, source, now)}
 		case l.MediaType == oci.MediaTypeDSSE:
@@ -100,6 +109,12 @@ func (i *Inspector) verify(a *oci.Artifact, ref verdict.Ref, root *trust.Root, n
 		found.Attestations = append(found.Attestations, r.Attestations...)
 	}
 	return checked
+}
+
+// isAboutAnother says whether the bundle may count for another digest.
+func isAboutAnother(r *trust.Result) bool {
+	return len(r.Signatures) == 0 && len(r.Attestations) > 0 &&
+		!slices.ContainsFunc(r.Attestations, func(a fact.Attestation) bool { return a.Code != verdict.SignatureSubject })
 }
 
 func problemEvidence(c verdict.Code, err error, source string, now time.Time) Evidence {

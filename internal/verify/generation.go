@@ -21,13 +21,19 @@ type Generation struct {
 	// Name identifies the generation: the hash of its documents.
 	Name   string
 	policy *policy.Set
-	root   *trust.Root
+	images trusted
+	models trusted
+	// approvers are the owners who may approve exceptions, for the reader of a denial.
+	approvers []string
+}
+
+// trusted is whom a generation believes about one kind of subject.
+type trusted struct {
+	root *trust.Root
 	// Where a trusted signer may have left evidence.
 	bundles, legacy, notation bool
 	// factHash identifies all that facts depend on beside the registry's bytes.
 	factHash string
-	// approvers are the owners who may approve exceptions, for the reader of a denial.
-	approvers []string
 }
 
 // Compile compiles documents into a generation. Documents that are wrong do
@@ -58,12 +64,14 @@ func Compile(name string, docs policy.Documents, now time.Time) (*Generation, er
 	if asksForLog(docs.Policies) {
 		options.TrustedRootJSON = trust.PublicGoodRoot()
 	}
-	root, err := compileRoot(docs.TrustRoots, v1alpha1.UseImages, options)
-	if err != nil {
+	var err error
+	if g.images, err = compileTrusted(docs.TrustRoots, v1alpha1.UseImages, options); err != nil {
 		return nil, fmt.Errorf("trust roots: %w", err)
 	}
-	g.root = root
-	g.places(docs.TrustRoots)
+	if g.models, err = compileTrusted(docs.TrustRoots, v1alpha1.UseModels, options); err != nil {
+		return nil, fmt.Errorf("trust roots for models: %w", err)
+	}
+	g.approvers = approvers(docs.TrustRoots)
 	return g, nil
 }
 
@@ -72,6 +80,9 @@ func (g *Generation) Problems() []policy.Problem { return g.policy.Problems }
 
 // Policies are the compiled policies, by name.
 func (g *Generation) Policies() []policy.Policy { return g.policy.Policies }
+
+// Models are the compiled policies about models, by name.
+func (g *Generation) Models() []policy.Policy { return g.policy.Models }
 
 // Exceptions are the exceptions whose signatures hold, expired ones included.
 func (g *Generation) Exceptions() []policy.Exception { return g.policy.Exceptions }
@@ -136,29 +147,46 @@ func trustEntry(e *v1alpha1.TrustEntry) trust.Entry {
 	return out
 }
 
-// places works out where evidence can be that some signer would be believed for.
-func (g *Generation) places(roots []v1alpha1.TrustRoot) {
+// compileTrusted also works out where evidence can be that some signer would be
+// believed for.
+func compileTrusted(roots []v1alpha1.TrustRoot, use v1alpha1.TrustUse, options trust.Options) (trusted, error) {
+	root, err := compileRoot(roots, use, options)
+	if err != nil {
+		return trusted{}, err
+	}
+	t := trusted{root: root}
 	for i := range roots {
 		for j := range roots[i].Spec.Entries {
 			e := &roots[i].Spec.Entries[j]
-			if usedFor(e, v1alpha1.UseExceptions) && e.Owner != "" && !slices.Contains(g.approvers, e.Owner) {
-				g.approvers = append(g.approvers, e.Owner)
-			}
-			if e.Scanner != nil || !usedFor(e, v1alpha1.UseImages) {
+			if e.Scanner != nil || !usedFor(e, use) {
 				continue
 			}
 			if e.Certificate != nil {
-				g.notation = true
+				t.notation = true
 				continue
 			}
 			every := len(e.Formats) == 0
-			g.bundles = g.bundles || every || slices.Contains(e.Formats, string(fact.FormatBundle))
-			g.legacy = g.legacy || every || slices.Contains(e.Formats, string(fact.FormatLegacy))
+			t.bundles = t.bundles || every || slices.Contains(e.Formats, string(fact.FormatBundle))
+			t.legacy = t.legacy || every || slices.Contains(e.Formats, string(fact.FormatLegacy))
 		}
 	}
-	slices.Sort(g.approvers)
 	// Facts depend on the trust material alone, not on the policies: an edited
 	// policy fetches nothing again.
-	sum := sha256.Sum256([]byte(strings.Join([]string{g.root.Hash(), fmt.Sprint(g.bundles, g.legacy, g.notation)}, "\x00")))
-	g.factHash = hex.EncodeToString(sum[:])
+	sum := sha256.Sum256([]byte(strings.Join([]string{root.Hash(), fmt.Sprint(t.bundles, t.legacy, t.notation)}, "\x00")))
+	t.factHash = hex.EncodeToString(sum[:])
+	return t, nil
+}
+
+func approvers(roots []v1alpha1.TrustRoot) []string {
+	var owners []string
+	for i := range roots {
+		for j := range roots[i].Spec.Entries {
+			e := &roots[i].Spec.Entries[j]
+			if usedFor(e, v1alpha1.UseExceptions) && e.Owner != "" && !slices.Contains(owners, e.Owner) {
+				owners = append(owners, e.Owner)
+			}
+		}
+	}
+	slices.Sort(owners)
+	return owners
 }

@@ -244,7 +244,7 @@ func (v *Verifier) gather(ctx context.Context, g *Generation, q *verdict.Questio
 	if needs.Has(fact.NeedImage) {
 		reading.Go(readImage)
 	}
-	e, more := v.evidenceOf(ctx, g, q, needs, how)
+	e, more := v.evidenceOf(ctx, &g.images, q, needs, how)
 	facts.Signatures, facts.Attestations = e.Signatures, e.Attestations
 	facts.Reports, facts.Provenance = v.withHandedIn(e.Reports), e.Provenance
 	reading.Wait()
@@ -253,13 +253,13 @@ func (v *Verifier) gather(ctx context.Context, g *Generation, q *verdict.Questio
 
 // evidenceOf joins what is signed about the platform with what is signed about
 // the index through which it was asked for.
-func (v *Verifier) evidenceOf(ctx context.Context, g *Generation, q *verdict.Question, needs fact.Need, how look) (image.Evidence, bool) {
+func (v *Verifier) evidenceOf(ctx context.Context, by *trusted, q *verdict.Question, needs fact.Need, how look) (image.Evidence, bool) {
 	team := q.Labels[LabelTeam]
-	own, more := v.look(ctx, g, q.Ref, team, needs, how)
+	own, more := v.look(ctx, by, q.Ref, nil, team, needs, how)
 	if q.Index == "" || q.Index == q.Digest {
 		return own, more
 	}
-	index, moreOfIndex := v.look(ctx, g, verdict.Ref{Kind: q.Kind, Repo: q.Repo, Digest: q.Index}, team, needs, how)
+	index, moreOfIndex := v.look(ctx, by, verdict.Ref{Kind: q.Kind, Repo: q.Repo, Digest: q.Index}, nil, team, needs, how)
 	return image.Merge(&index, &own), more || moreOfIndex
 }
 
@@ -310,13 +310,14 @@ func (v *Verifier) image(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Im
 
 // look returns the evidence about one digest, and whether looking harder could
 // find more.
-func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, team string, needs fact.Need, how look) (image.Evidence, bool) {
-	first, all := g.where(needs)
-	at, deferred := first, first != all
+func (v *Verifier) look(ctx context.Context, by *trusted, ref verdict.Ref, contents []verdict.Digest, team string, needs fact.Need, how look) (image.Evidence, bool) {
+	first, all := by.where(needs)
+	first.Contents, all.Contents = contents, contents
+	at, deferred := first, first.LegacySignatures != all.LegacySignatures || first.LegacyAttestations != all.LegacyAttestations
 	if how.everywhere {
 		at, deferred = all, false
 	}
-	key := fmt.Sprintf("evidence|%s|%s|%s|%v", image.Version, g.factHash, ref, at)
+	key := fmt.Sprintf("evidence|%s|%s|%s|%v", image.Version, by.factHash, ref, at)
 	fresh := func(e *image.Evidence) bool { return v.o.Clock.Now().Sub(e.Signatures.At()) < v.o.Recheck }
 	if e, ok := v.evidence.get(key); ok && (fresh(&e) || !how.fresh) {
 		return e, deferred || !fresh(&e)
@@ -327,7 +328,7 @@ func (v *Verifier) look(ctx context.Context, g *Generation, ref verdict.Ref, tea
 			return e
 		}
 		started := threadCPU()
-		e := v.o.Inspector.Evidence(ctx, ref, g.root, at, deferred)
+		e := v.o.Inspector.Evidence(ctx, ref, by.root, at, deferred)
 		v.units.inspected(team, e.Checked, threadCPU()-started)
 		if e.Signatures.Code() == verdict.OK || e.Signatures.Code() == verdict.EvidenceDeferred {
 			v.evidence.put(key, e, verdict.Earliest(e.Until, v.o.Clock.Now().Add(v.o.Keep)))
@@ -355,9 +356,9 @@ func waitCode(err error) verdict.Code {
 
 // where says at which places to look first, and which places there are.
 // Bundles come first because one request finds all of them.
-func (g *Generation) where(needs fact.Need) (first, all image.Places) {
-	all = image.Places{Bundles: g.bundles, Notation: g.notation && needs.Has(fact.NeedSignatures)}
-	if g.legacy {
+func (t *trusted) where(needs fact.Need) (first, all image.Places) {
+	all = image.Places{Bundles: t.bundles, Notation: t.notation && needs.Has(fact.NeedSignatures)}
+	if t.legacy {
 		all.LegacySignatures = needs.Has(fact.NeedSignatures)
 		all.LegacyAttestations = needs&(fact.NeedAttestations|fact.NeedReports|fact.NeedProvenance) != 0
 	}

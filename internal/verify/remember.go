@@ -33,7 +33,7 @@ func verdictKey(g *Generation, q *verdict.Question) string {
 			h.Write([]byte(s))
 		}
 	}
-	write(g.Name, g.factHash, q.Repo, string(q.Digest), q.Namespace)
+	write(g.Name, g.images.factHash, g.models.factHash, q.Kind.String(), q.Repo, string(q.Digest), q.Namespace)
 	for _, k := range slices.Sorted(maps.Keys(q.Labels)) {
 		write(k, q.Labels[k])
 	}

@@ -33,6 +33,7 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/image"
 	"github.com/apexlogic/apex/internal/meter"
+	"github.com/apexlogic/apex/internal/model/artifact"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/reference"
 	"github.com/apexlogic/apex/internal/policy"
@@ -51,10 +52,12 @@ const RecordVerdict = "apex.verdict/v1"
 // Options configure a Verifier. Inspector and Recorder are needed.
 type Options struct {
 	Inspector *image.Inspector
-	Recorder  Recorder
-	Clock     clock.Clock
-	Logger    *slog.Logger
-	Meter     *meter.Meter
+	// Models establishes facts about models; nil: every model is denied.
+	Models   *artifact.Inspector
+	Recorder Recorder
+	Clock    clock.Clock
+	Logger   *slog.Logger
+	Meter    *meter.Meter
 	// Store keeps facts and verdicts beyond the process; nil: memory only.
 	Store Store
 	// Deadline of one call; 0: 8 s, which leaves an admission webhook of 10 s
@@ -82,6 +85,7 @@ type Verifier struct {
 	o          Options
 	generation atomic.Pointer[Generation]
 	images     *cache[fact.Fact[fact.Image]]
+	models     *cache[fact.Fact[fact.Model]]
 	evidence   *cache[image.Evidence]
 	verdicts   *cache[verdict.Verdict]
 	units      *units
@@ -108,6 +112,7 @@ func New(o Options) (*Verifier, error) {
 	return &Verifier{
 		o:        o,
 		images:   newCache[fact.Fact[fact.Image]](o.Clock, cachedFacts),
+		models:   newCache[fact.Fact[fact.Model]](o.Clock, cachedFacts),
 		evidence: newCache[image.Evidence](o.Clock, cachedFacts),
 		verdicts: newCache[verdict.Verdict](o.Clock, cachedVerdicts),
 		units:    newUnits(o.Meter),
@@ -168,6 +173,9 @@ func (v *Verifier) decideSafely(ctx context.Context, g *Generation, q verdict.Qu
 }
 
 func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question) verdict.Verdict {
+	if q.Kind == verdict.KindModel {
+		return v.decideModel(ctx, g, q)
+	}
 	ref, err := referenceOf(&q)
 	if err != nil {
 		return deny(q, verdict.ReferenceInvalid, err.Error())
@@ -200,6 +208,11 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 		code := verdict.Internal
 		if e, ok := errors.AsType[*image.Error](err); ok {
 			code = e.Code
+		}
+		if code == verdict.ImageMediaType && v.isModel(ctx, ref) {
+			// An image volume mounts models too: it is judged as what it is.
+			q.Kind = verdict.KindModel
+			return v.decideModel(ctx, g, q)
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			code = verdict.DeadlineExceeded
