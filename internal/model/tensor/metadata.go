@@ -1,0 +1,106 @@
+package tensor
+
+import (
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+// costText is a byte of text looked at for templates and programs.
+const costText scan.Cost = 8
+
+// metadata reads the value of "__metadata__".
+func (s *safetensors) metadata(w *walker) error {
+	start := w.i
+	var failed error
+	ok := w.members(func(key []byte) bool {
+		at := "__metadata__." + short(key)
+		if w.peek() != '"' {
+			s.say(ruleSTMetadata, scan.Path(at), "its value is not a string")
+			return w.skip()
+		}
+		value, ok := w.text()
+		if !ok {
+			return false
+		}
+		s.describe(string(key), value)
+		for _, text := range [][]byte{key, value} {
+			if failed = s.carried(ruleSTCode, at, text); failed != nil {
+				return false
+			}
+		}
+		return true
+	})
+	if failed == nil && !ok {
+		s.say(ruleSTMetadata, scan.Path("__metadata__"), "it is not an object of strings")
+		w.i = start
+		w.skip()
+	}
+	return failed
+}
+
+// describe keeps what the metadata says of the model.
+func (s *safetensors) describe(key string, value []byte) {
+	if key := metadataProperties(key); key != "" && len(value) <= 1000 {
+		s.Property(key, string(value))
+	}
+}
+
+// metadataProperties names what a key of the metadata speaks of. Beside the
+// plain names these are those of the ModelSpec standard and of training tools.
+func metadataProperties(key string) string {
+	switch key {
+	case "format":
+		return "framework"
+	case "license", "modelspec.license":
+		return "license"
+	case "base_model", "ss_sd_model_name", "modelspec.merged_from":
+		return "base_model"
+	case "architecture", "modelspec.architecture":
+		return "architecture"
+	case "name", "modelspec.title":
+		return "name"
+	}
+	return ""
+}
+
+// carried looks at a text of a header: a template is handed on; what is, or
+// encodes, a program is reported by the rule and handed on.
+func (r *reporter) carried(rule *scan.Rule, path string, text []byte) error {
+	if len(text) < shortestCode {
+		return nil
+	}
+	if err := r.Spend(scan.Cost(len(text)) * costText); err != nil {
+		return err
+	}
+	if isTemplate(text) {
+		r.Inside(path, -1, scan.Bytes(text))
+	}
+	if what := program(text); what != "" {
+		r.say(rule, scan.Path(path), "the text is %s", what)
+		r.Inside(path, -1, scan.Bytes(text))
+	} else if what := code(text); what != "" {
+		r.say(rule, scan.Path(path), "the text holds a program: %s", what)
+	}
+	release, err := r.Hold(2 * int64(min(len(text), longestText)))
+	if err != nil {
+		return err
+	}
+	defer release()
+	if content, ok := decoded(text); ok {
+		if what := program(content); what != "" {
+			r.say(rule, scan.Path(path), "the text is %s in base64 or hex", what)
+			r.Inside(path, -1, scan.Bytes(content))
+		} else if what := code(content); what != "" && isText(content) {
+			r.say(rule, scan.Path(path), "the text is a program in base64 or hex: %s", what)
+		}
+	}
+	return nil
+}
+
+func isText(b []byte) bool {
+	for _, c := range b[:min(len(b), 512)] {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' {
+			return false
+		}
+	}
+	return true
+}
