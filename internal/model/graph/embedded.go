@@ -11,10 +11,14 @@ import (
 
 // What is looked at inside of strings.
 const (
-	maxEmbedded     = 1 << 20 // bytes of one string
-	maxEmbeddedAll  = 8 << 20 // bytes of all strings together
-	maxEmbeddedEach = 256     // strings
+	maxEmbedded     = 1 << 20  // bytes of one string
+	maxEmbeddedAll  = 32 << 20 // bytes of all strings together
+	maxEmbeddedEach = 8192     // strings: Keras has one for each layer
 )
+
+var ruleStrings = &scan.Rule{ID: "graph.strings", Severity: scan.Unreadable,
+	Why:  "The model holds more files in strings than are looked at.",
+	Mend: "Ask the author what the strings are for."}
 
 // embedded hands strings that look like files of another format on to all
 // formats. Only the beginning and the end are looked at, because ordinary
@@ -23,6 +27,7 @@ type embedded struct {
 	s     *source
 	bytes int64
 	count int
+	over  bool
 }
 
 // look reads a string field when it is worth it. name is what people know the
@@ -49,7 +54,7 @@ func (e *embedded) look(name string, f field) error {
 func (e *embedded) inside(name string, off int64, b []byte) error {
 	var file *scan.File
 	switch {
-	case bytes.HasPrefix(b, []byte("{")):
+	case b[0] == '{':
 		if err := e.s.spend(scan.Cost(len(b)) * 4); err != nil {
 			return err
 		}
@@ -66,10 +71,18 @@ func (e *embedded) inside(name string, off int64, b []byte) error {
 	default:
 		return nil
 	}
-	if e.count++; e.count > maxEmbeddedEach {
-		return nil
-	}
-	if e.bytes += file.Size(); e.bytes > maxEmbeddedAll {
+	return e.hand(name, off, file)
+}
+
+// hand gives a file to all formats, until there were too many.
+func (e *embedded) hand(name string, off int64, file *scan.File) error {
+	e.count++
+	e.bytes += file.Size()
+	if e.count > maxEmbeddedEach || e.bytes > maxEmbeddedAll {
+		if !e.over {
+			e.over = true
+			e.s.p.Report(ruleStrings, scan.At(off), "too many strings are files of their own")
+		}
 		return nil
 	}
 	if err := e.s.p.Spend(scan.CostMember); err != nil {

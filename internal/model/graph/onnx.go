@@ -51,7 +51,7 @@ var (
 func ONNX() scan.Format {
 	return scan.Format{Name: "onnx", Claim: claimONNX, Scan: scanONNX, Rules: []*scan.Rule{
 		ruleONNXEscape, ruleONNXMemory, ruleONNXRange, ruleONNXKey, ruleONNXExternal, ruleONNXPython, ruleONNXCustom,
-		ruleONNXExtension, ruleONNXLibrary, ruleONNXBroken, ruleRemote}}
+		ruleONNXExtension, ruleONNXLibrary, ruleONNXBroken, ruleRemote, ruleStrings}}
 }
 
 func claimONNX(file *scan.File) bool {

@@ -100,6 +100,9 @@ func (o *onnx) node(m *message, f field, depth int) error {
 			return nil
 		}
 		whole = whole && !f.cut
+		if f.cut && f.num < 5 {
+			return nil
+		}
 		switch f.num {
 		case 4:
 			op.name, err = m.text(f, maxName)
