@@ -15,3 +15,9 @@ func Formats(limits scan.Limits) *scan.Formats {
 
 // ListVersion is the version of the lists of names that scans judge by.
 func ListVersion() string { return "" }
+
+// remoteCode are the rules about files that ask their loader to run code which
+// comes with the model or from elsewhere.
+var remoteCode = []string{"config.remote-code"}
+
+func isRemoteCode(rule string) bool { return slices.Contains(remoteCode, rule) }

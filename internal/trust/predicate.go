@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/apexlogic/apex/internal/fact"
 )
 
 // predicateAliases are the short names that the command line takes, as cosign
@@ -17,6 +19,8 @@ var predicateAliases = [...]struct{ alias, uri string }{
 	{"spdxjson", "https://spdx.dev/Document"},
 	{"cyclonedx", "https://cyclonedx.org/bom"},
 	{"openvex", "https://openvex.dev/ns"},
+	{"modelscan", fact.PredicateModelScan},
+	{"datasetmanifest", fact.PredicateDatasetManifest},
 	{"link", "https://in-toto.io/Link/v1"},
 	{"custom", "https://cosign.sigstore.dev/attestation/v1"},
 }

@@ -97,6 +97,22 @@ func Attest(signer crypto.Signer, repo string, digest verdict.Digest, predicateT
 	return signBundle(signer, st)
 }
 
+// AttestContent is [Attest] about a digest and, in the same statement, about
+// what the artifact holds: content is a digest of its own, named name. Who has
+// only one of the two finds the statement by it, and both are bound together.
+func AttestContent(signer crypto.Signer, repo string, digest verdict.Digest, name string, content verdict.Digest, predicateType string, predicate []byte) ([]byte, error) {
+	st, err := newStatement(statementV1, repo, digest, predicateType, predicate)
+	if err != nil {
+		return nil, fmt.Errorf("attest: %w", err)
+	}
+	second, err := newResource(name, content)
+	if err != nil {
+		return nil, fmt.Errorf("attest: %w", err)
+	}
+	st.Subject = append(st.Subject, second)
+	return signBundle(signer, st)
+}
+
 // AttestLegacy is Attest for cosign's older format: a DSSE envelope and the
 // annotations of the layer that holds it, pushed under the tag sha256-<hex>.att.
 func AttestLegacy(signer crypto.Signer, repo string, digest verdict.Digest, predicateType string, predicate []byte) (envelope []byte, annotations map[string]string, err error) {
