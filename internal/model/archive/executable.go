@@ -1,0 +1,253 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+var (
+	ruleExecutable = &scan.Rule{ID: "executable.program", Severity: scan.Harmful,
+		Why:        "This is a program and no model: opening or starting it runs it.",
+		Mend:       "Do not open it; ask its author for the weights in a plain format (safetensors, GGUF).",
+		References: []string{"CWE-506"}}
+	ruleLibrary = &scan.Rule{ID: "executable.library", Severity: scan.Doubtful,
+		Why:  "Native code runs as soon as a loader links it, and nothing here can tell what it does.",
+		Mend: "Build the library from its source and deploy it as software, not as a model."}
+	ruleScript = &scan.Rule{ID: "executable.script", Severity: scan.Harmful,
+		Why:  "This is a script for a command interpreter and no model: starting it runs it.",
+		Mend: "Do not start it; ask its author for the weights in a plain format."}
+	rulePython = &scan.Rule{ID: "executable.python", Severity: scan.Doubtful,
+		Why:  "This is a program that says who runs it, not a model.",
+		Mend: "Review it as source code; keep it out of what loaders import."}
+	ruleWasm = &scan.Rule{ID: "executable.wasm", Severity: scan.Note,
+		Why: "WebAssembly is code, though its runtime keeps it in a sandbox.", Mend: "Check that the runtime grants it nothing."}
+)
+
+// Executable reads what an operating system or a runtime would run: ELF, PE,
+// Mach-O, APE (llamafile), DEX, scripts with an interpreter line, Windows
+// shortcuts. It reads headers only.
+func Executable() scan.Format {
+	return scan.Format{Name: "executable", Claim: claimExecutable, Scan: scanExecutable,
+		Rules: []*scan.Rule{ruleExecutable, ruleLibrary, ruleScript, rulePython, ruleWasm}}
+}
+
+// A program is what identify says of a file.
+type program struct {
+	rule *scan.Rule
+	as   string // the name of the format
+	what string
+}
+
+func claimExecutable(f *scan.File) bool {
+	head, err := f.Head()
+	if err != nil {
+		return false
+	}
+	_, ok := identify(f, head)
+	return ok
+}
+
+func scanExecutable(p *scan.Place, f *scan.File) error {
+	head, err := f.Head()
+	if err != nil {
+		return err
+	}
+	found, ok := identify(f, head)
+	if !ok {
+		return scan.ErrOther
+	}
+	p.As(found.as)
+	p.Report(found.rule, scan.At(0), found.what)
+	return nil
+}
+
+func identify(f *scan.File, head []byte) (program, bool) {
+	if len(head) < 4 {
+		return program{}, false
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\x7fELF")):
+		return elf(head), true
+	case bytes.HasPrefix(head, []byte("MZqFpD")), bytes.HasPrefix(head, []byte("jartsr='\n")):
+		return program{ruleExecutable, "ape", "an Actually Portable Executable (llamafile, cosmopolitan)"}, true
+	case head[0] == 'M' && head[1] == 'Z', head[0] == 'Z' && head[1] == 'M':
+		return pe(f, head)
+	case bytes.HasPrefix(head, []byte("#!")):
+		return script(head)
+	case bytes.HasPrefix(head, []byte("\x4c\x00\x00\x00\x01\x14\x02\x00\x00\x00\x00\x00\xc0\x00\x00\x00\x00\x00\x00\x46")):
+		return program{ruleExecutable, "lnk", "a Windows shortcut, which starts what it points to"}, true
+	case bytes.HasPrefix(head, []byte("\x00asm\x01\x00\x00\x00")):
+		return program{ruleWasm, "wasm", "a WebAssembly module"}, true
+	case len(head) >= 8 && bytes.HasPrefix(head, []byte("dex\n")) && head[7] == 0:
+		return program{ruleLibrary, "dex", "a Dalvik executable"}, true
+	}
+	return macho(f, head)
+}
+
+// elf tells a program from a library by its type and its interpreter.
+func elf(head []byte) program {
+	found := program{ruleExecutable, "elf", "an ELF program"}
+	if len(head) < 20 {
+		return found
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[5] == 2 {
+		order = binary.BigEndian
+	}
+	switch order.Uint16(head[16:]) {
+	case 1:
+		return program{ruleLibrary, "elf", "an ELF object file"}
+	case 3: // position-independent: a library unless it names an interpreter
+		if !hasInterpreter(head, order) {
+			return program{ruleLibrary, "elf", "an ELF shared library"}
+		}
+	}
+	return found
+}
+
+// hasInterpreter looks for a PT_INTERP segment among the first program
+// headers. Those that lie beyond the head are not read: then it is no library
+// that a compiler made, and counts as a program.
+func hasInterpreter(head []byte, order binary.ByteOrder) bool {
+	const ptInterp = 3
+	var at uint64
+	var size, count int
+	if head[4] == 2 {
+		if len(head) < 64 {
+			return true
+		}
+		at, size, count = order.Uint64(head[32:]), int(order.Uint16(head[54:])), int(order.Uint16(head[56:]))
+	} else {
+		if len(head) < 52 {
+			return true
+		}
+		at, size, count = uint64(order.Uint32(head[28:])), int(order.Uint16(head[42:])), int(order.Uint16(head[44:]))
+	}
+	for i := range count {
+		next := at + uint64(i)*uint64(size)
+		if next < at || next+4 > uint64(len(head)) {
+			return true
+		}
+		if order.Uint32(head[next:]) == ptInterp {
+			return true
+		}
+	}
+	return false
+}
+
+// pe verifies the header that the DOS header points to. Without one, a DOS
+// program is told from data by its fields.
+func pe(f *scan.File, head []byte) (program, bool) {
+	if len(head) < 64 {
+		return program{}, false
+	}
+	at := int64(binary.LittleEndian.Uint32(head[60:]))
+	header, err := f.Read(at, 24)
+	if err == nil && bytes.HasPrefix(header, []byte("PE\x00\x00")) {
+		const dll = 0x2000
+		if binary.LittleEndian.Uint16(header[22:])&dll != 0 {
+			return program{ruleLibrary, "pe", "a Windows library (PE, DLL)"}, true
+		}
+		return program{ruleExecutable, "pe", "a Windows program (PE)"}, true
+	}
+	if err == nil && (bytes.HasPrefix(header, []byte("NE")) || bytes.HasPrefix(header, []byte("LE")) || bytes.HasPrefix(header, []byte("LX"))) {
+		return program{ruleExecutable, "pe", "an old Windows or OS/2 program"}, true
+	}
+	// a DOS program: header of 2 to 64 paragraphs, pages within the file
+	pages, paragraphs := int64(binary.LittleEndian.Uint16(head[4:])), binary.LittleEndian.Uint16(head[8:])
+	last, relocations := binary.LittleEndian.Uint16(head[2:]), binary.LittleEndian.Uint16(head[24:])
+	if pages > 0 && pages <= 2048 && (pages-1)*512 <= f.Size() && last < 512 && paragraphs >= 2 && paragraphs <= 64 &&
+		relocations >= 0x1c && relocations <= 0x200 {
+		return program{ruleExecutable, "pe", "a DOS program"}, true
+	}
+	return program{}, false
+}
+
+// script reads the interpreter line. Comments that only begin like one are no
+// scripts: the interpreter is an absolute path.
+func script(head []byte) (program, bool) {
+	const longest = 256 // Linux reads as much
+	line, _, _ := bytes.Cut(head[2:min(len(head), longest)], []byte("\n"))
+	words := strings.Fields(string(line))
+	if len(words) == 0 || !strings.HasPrefix(words[0], "/") {
+		return program{}, false
+	}
+	if c, bad := hiddenIn(words[0]); bad {
+		return program{ruleScript, "script", "an interpreter line with " + c}, true
+	}
+	name := words[0][strings.LastIndexByte(words[0], '/')+1:]
+	if name == "env" {
+		for _, word := range words[1:] {
+			if !strings.HasPrefix(word, "-") && !strings.Contains(word, "=") {
+				name = word[strings.LastIndexByte(word, '/')+1:]
+				break
+			}
+		}
+	}
+	if strings.HasPrefix(name, "python") || strings.HasPrefix(name, "pypy") {
+		return program{rulePython, "script", "a Python script with an interpreter line"}, true
+	}
+	return program{ruleScript, "script", fmt.Sprintf("a script for %q", cut(name))}, true
+}
+
+// macho verifies the header behind the magic: 0xcafebabe is Java's as well.
+func macho(f *scan.File, head []byte) (program, bool) {
+	if len(head) < 28 {
+		return program{}, false
+	}
+	if kind, ok := machoKind(head); ok {
+		switch kind {
+		case 2, 5: // executable, preloaded
+			return program{ruleExecutable, "mach-o", "a Mach-O program"}, true
+		}
+		return program{ruleLibrary, "mach-o", "a Mach-O library or object"}, true
+	}
+	magic, wide := binary.BigEndian.Uint32(head), int64(20)
+	if magic != 0xcafebabe && magic != 0xcafebabf {
+		return program{}, false
+	}
+	if magic == 0xcafebabf {
+		wide = 32
+	}
+	count := int64(binary.BigEndian.Uint32(head[4:]))
+	const most = 42 // Java's class files continue with a version from 43 on
+	if count == 0 || count > most || 8+count*wide > int64(len(head)) {
+		return program{}, false
+	}
+	library := false
+	for i := range count {
+		record := head[8+i*wide:]
+		at := int64(binary.BigEndian.Uint32(record[8:]))
+		if wide == 32 {
+			at = int64(binary.BigEndian.Uint64(record[8:]) & (1<<62 - 1))
+		}
+		slice, err := f.Read(at, 28)
+		if err != nil {
+			continue
+		}
+		kind, ok := machoKind(slice)
+		if ok && kind == 2 {
+			return program{ruleExecutable, "mach-o", "a Mach-O program for several processors"}, true
+		}
+		library = library || ok
+	}
+	return program{ruleLibrary, "mach-o", "a Mach-O library for several processors"}, library
+}
+
+func machoKind(head []byte) (kind uint32, ok bool) {
+	var order binary.ByteOrder
+	switch binary.LittleEndian.Uint32(head) {
+	case 0xfeedface, 0xfeedfacf:
+		order = binary.LittleEndian
+	case 0xcefaedfe, 0xcffaedfe:
+		order = binary.BigEndian
+	default:
+		return 0, false
+	}
+	kind = order.Uint32(head[12:])
+	return kind, kind >= 1 && kind <= 12
+}

@@ -1,0 +1,368 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/ulikunitz/xz/lzma"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+var (
+	ruleStreamBroken = &scan.Rule{ID: "stream.broken", Severity: scan.Unreadable,
+		Why:  "The stream breaks off or is damaged; a loader that reads as it unpacks has acted on what stands before.",
+		Mend: "Fetch the file again and compare its digest; if it is damaged at its source, do not load it."}
+	ruleStreamTrailing = &scan.Rule{ID: "stream.trailing", Severity: scan.Unreadable,
+		Why:  "Bytes behind the end of a stream are read by some loaders and not by others.",
+		Mend: "Pack it again, without what follows."}
+	ruleStreamRemote = &scan.Rule{ID: "stream.remote", Severity: scan.Unreadable,
+		Why:  "Only the beginning of a long packed file is read over the network.",
+		Mend: "Fetch the file and scan it here."}
+)
+
+const (
+	// maxDictionary is the largest window of LZMA and zstd that is honoured:
+	// that of xz -9. A larger one is a header that wants memory.
+	maxDictionary = 64 << 20
+	// remoteStream is how much of a packed file is read over a network.
+	remoteStream = 4 << 20
+	// costDictionary is how many bytes of a window are cleared in a nanosecond.
+	costDictionary = 8
+)
+
+// errUnsupported marks streams that may be sound but are not read here.
+var errUnsupported = errors.New("not supported")
+
+// A codec is one kind of compressed stream.
+type codec struct {
+	name  string
+	claim func(head []byte) bool
+	// open begins to unpack. It takes the memory of its window from w.
+	open func(w *window, f *scan.File) (io.Reader, error)
+	cost scan.Cost
+	weak bool // nothing but the stream itself tells it from other data
+	// after is where the stream ends, known once it was read.
+	after func(io.Reader) int64
+}
+
+// Streams reads what gzip, zlib, bzip2, xz, LZMA, zstd and lz4 packed, and
+// joblib's old zlib frame: single files, as joblib and saveRDS write them.
+func Streams() []scan.Format {
+	codecs := []codec{
+		{name: "gzip", claim: magic("\x1f\x8b"), cost: scan.CostInflate,
+			open:  func(_ *window, f *scan.File) (io.Reader, error) { return openGzip(f) },
+			after: func(r io.Reader) int64 { return r.(*gunzip).trailing }},
+		{name: "zlib", claim: isZlib, cost: scan.CostInflate, weak: true,
+			open: func(_ *window, f *scan.File) (io.Reader, error) { return openZlib(f) }, after: endOf},
+		{name: "zfile", claim: isZfile, cost: scan.CostInflate, open: openZfile, after: endOf},
+		{name: "bzip2", claim: isBzip2, cost: scan.CostSlow,
+			open: func(_ *window, f *scan.File) (io.Reader, error) { return bzip2.NewReader(buffered(f)), nil }},
+		{name: "xz", claim: magic("\xfd7zXZ\x00"), cost: scan.CostSlow, open: openXZ},
+		{name: "lzma", claim: isLZMA, cost: scan.CostSlow, open: openLZMA, weak: true},
+		{name: "zstd", claim: isZstd, cost: scan.CostInflate, open: openZstd},
+		{name: "lz4", claim: func(h []byte) bool { return magic("\x04\x22\x4d\x18")(h) || magic("\x02\x21\x4c\x18")(h) }, cost: scan.CostInflate,
+			open: func(_ *window, f *scan.File) (io.Reader, error) { return lz4.NewReader(buffered(f)), nil }},
+	}
+	formats := make([]scan.Format, len(codecs))
+	for i, c := range codecs {
+		formats[i] = scan.Format{Name: c.name, Scan: c.scan,
+			Rules: []*scan.Rule{ruleStreamBroken, ruleStreamTrailing, ruleStreamRemote},
+			Claim: func(f *scan.File) bool {
+				head, err := f.Head()
+				return err == nil && c.claim(head)
+			}}
+	}
+	return formats
+}
+
+func magic(prefix string) func([]byte) bool {
+	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(prefix)) }
+}
+
+// scan unpacks the stream, and has what it holds looked at: of a broken one
+// the prefix that can be read.
+func (c codec) scan(p *scan.Place, f *scan.File) error {
+	packed, partly := f, false
+	if f.IsDear() {
+		part, err := f.Read(0, min(f.Size(), remoteStream))
+		if err != nil {
+			return err
+		}
+		packed, partly = scan.Bytes(part), f.Size() > remoteStream
+	}
+	var last io.Reader
+	w := &window{place: p}
+	inner, err := p.Unpack(func() (r io.Reader, err error) {
+		last, err = c.open(w, packed)
+		return last, err
+	}, packed.Size(), c.cost)
+	took := false
+	if inner != nil && inner.Size() > 0 {
+		took = p.Inside("unpacked", -1, inner)
+	}
+	if c.weak && !took && err != nil && !over(err) {
+		return scan.ErrOther // data that begins like a stream
+	}
+	switch {
+	case partly:
+		p.Report(ruleStreamRemote, scan.Nowhere, fmt.Sprintf("of %d packed bytes the first %d were read", f.Size(), packed.Size()))
+	case err != nil && !over(err) && p.Context().Err() == nil:
+		p.Report(ruleStreamBroken, scan.Nowhere, fmt.Sprintf("the %s stream cannot be read to its end: %v", c.name, err))
+	}
+	if err != nil {
+		return ended(p, err)
+	}
+	if c.after == nil || partly {
+		return nil
+	}
+	return trailing(p, packed, c.after(last), ruleStreamTrailing)
+}
+
+// trailing reports what stands behind the end, unless it is padding, and has
+// it looked at.
+func trailing(p *scan.Place, f *scan.File, end int64, rule *scan.Rule) error {
+	if end < 0 || end >= f.Size() {
+		return nil
+	}
+	rest := f.Section(end, f.Size()-end)
+	zero, err := isZero(p, rest)
+	if err != nil || zero {
+		return err
+	}
+	p.Report(rule, scan.At(end), fmt.Sprintf("%d bytes follow the end", rest.Size()))
+	p.Inside("", end, rest)
+	return nil
+}
+
+// isZero says whether a file holds zeros only. One longer than 64 MiB is no
+// padding, whatever it holds.
+func isZero(p *scan.Place, f *scan.File) (bool, error) {
+	const longest, block = 64 << 20, 64 << 10
+	if f.Size() > longest {
+		return false, nil
+	}
+	for at := int64(0); at < f.Size(); at += block {
+		b, err := f.Read(at, min(block, f.Size()-at))
+		if err != nil {
+			return false, err
+		}
+		if err := p.Spend(scan.Cost(len(b)) * scan.CostRead); err != nil {
+			return false, err
+		}
+		for _, c := range b {
+			if c != 0 {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// buffered reads a file from its beginning.
+func buffered(f *scan.File) *bufio.Reader {
+	return bufio.NewReaderSize(io.NewSectionReader(f, 0, f.Size()), 32<<10)
+}
+
+// A position counts what was read from a file through a buffer.
+type position struct {
+	*bufio.Reader
+	section *io.SectionReader
+}
+
+func positioned(f *scan.File) *position {
+	section := io.NewSectionReader(f, 0, f.Size())
+	return &position{Reader: bufio.NewReaderSize(section, 32<<10), section: section}
+}
+
+func (p *position) at() int64 {
+	at, err := p.section.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return -1
+	}
+	return at - int64(p.Buffered())
+}
+
+// gunzip reads all members of a gzip file (RFC 1952 §2.2) and remembers where
+// the last one ended.
+type gunzip struct {
+	*gzip.Reader
+	from     *position
+	trailing int64
+}
+
+func openGzip(f *scan.File) (*gunzip, error) {
+	from := positioned(f)
+	z, err := gzip.NewReader(from.Reader)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &gunzip{Reader: z, from: from, trailing: -1}, nil
+}
+
+// Read implements io.Reader.
+func (g *gunzip) Read(b []byte) (int, error) {
+	n, err := g.Reader.Read(b)
+	if !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	g.trailing = g.from.at()
+	if next, _ := g.from.Peek(2); string(next) != "\x1f\x8b" {
+		return n, err
+	}
+	if err := g.Reset(g.from.Reader); err != nil {
+		return n, err
+	}
+	g.Multistream(false)
+	return n, nil
+}
+
+// A tail is a stream that knows where it ended.
+type tail struct {
+	io.Reader
+	from  *position
+	start int64
+}
+
+func endOf(r io.Reader) int64 {
+	t := r.(*tail)
+	return t.start + t.from.at()
+}
+
+func openZlib(f *scan.File) (io.Reader, error) {
+	from := positioned(f)
+	z, err := zlib.NewReader(from.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return &tail{Reader: z, from: from}, nil
+}
+
+// isZlib checks the header of RFC 1950 §2.2, and that something comes out.
+func isZlib(head []byte) bool {
+	if len(head) < 6 || head[0]&0x0f != 8 || head[0]>>4 > 7 || binary.BigEndian.Uint16(head)%31 != 0 || head[1]&0x20 != 0 {
+		return false
+	}
+	var first [1]byte
+	n, _ := io.ReadFull(flate.NewReader(bytes.NewReader(head[2:])), first[:])
+	return n == 1
+}
+
+// The frame of joblib before 0.10: "ZF", the length as a hexadecimal number
+// padded to 19 characters, perhaps one more space, a zlib stream.
+const zfileHeader = 2 + 19
+
+func isZfile(head []byte) bool {
+	if len(head) < zfileHeader+2 || !bytes.HasPrefix(head, []byte("ZF0x")) {
+		return false
+	}
+	digits := strings.TrimRight(string(head[4:zfileHeader]), " L")
+	_, err := strconv.ParseUint(digits, 16, 64)
+	return err == nil
+}
+
+func openZfile(_ *window, f *scan.File) (io.Reader, error) {
+	start := int64(zfileHeader)
+	if next, err := f.Read(start, 1); err == nil && next[0] == ' ' {
+		start++
+	}
+	r, err := openZlib(f.Section(start, f.Size()-start))
+	if err != nil {
+		return nil, err
+	}
+	r.(*tail).start = start
+	return r, nil
+}
+
+func isBzip2(head []byte) bool {
+	return len(head) >= 10 && bytes.HasPrefix(head, []byte("BZh")) && head[3] >= '1' && head[3] <= '9' &&
+		(string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17\x72\x45\x38\x50\x90")
+}
+
+// isLZMA tells the header of lzma-alone as xz does: a sane window, a sane
+// length, and the range coder's first byte, which is 0.
+func isLZMA(head []byte) bool {
+	return len(head) > lzma.HeaderLen && head[0] < 225 && head[lzma.HeaderLen] == 0 && lzma.ValidHeader(head[:lzma.HeaderLen])
+}
+
+func openLZMA(w *window, f *scan.File) (io.Reader, error) {
+	head, err := f.Read(0, min(f.Size(), lzma.HeaderLen))
+	if err != nil {
+		return nil, err
+	}
+	return lzmaReader(w, head, io.NewSectionReader(f, int64(len(head)), f.Size()))
+}
+
+// lzmaReader reads classic LZMA by a header of 13 bytes.
+func lzmaReader(w *window, header []byte, packed io.Reader) (io.Reader, error) {
+	if len(header) < lzma.HeaderLen {
+		return nil, io.ErrUnexpectedEOF
+	}
+	size := int64(binary.LittleEndian.Uint32(header[1:]))
+	if whole := int64(binary.LittleEndian.Uint64(header[5:])); whole >= 0 {
+		size = min(size, whole)
+	}
+	if err := w.open(size); err != nil {
+		return nil, err
+	}
+	return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(
+		io.MultiReader(bytes.NewReader(header), bufio.NewReaderSize(packed, 32<<10)))
+}
+
+// A window takes the memory and the time of a decoder's window from the
+// budget. A stream has one at a time, however often it is begun anew.
+type window struct {
+	place *scan.Place
+	close func() // nil when none is open
+}
+
+// open gives back the window before and takes one of n bytes.
+func (w *window) open(n int64) error {
+	if n > maxDictionary {
+		return fmt.Errorf("a window of %d bytes is %w (at most %d)", n, errUnsupported, maxDictionary)
+	}
+	if err := w.place.Spend(scan.Cost(n / costDictionary)); err != nil {
+		return err
+	}
+	if w.close != nil {
+		w.close()
+	}
+	var err error
+	w.close, err = w.place.Hold(n)
+	return err
+}
+
+func isZstd(head []byte) bool {
+	if len(head) < 8 {
+		return false
+	}
+	first := binary.LittleEndian.Uint32(head)
+	if first&^0xf == 0x184d2a50 { // a skippable frame, before others; lz4 has them as well
+		next := uint64(binary.LittleEndian.Uint32(head[4:])) + 8
+		return next+4 > uint64(len(head)) || binary.LittleEndian.Uint32(head[next:]) != 0x184d2204
+	}
+	return first == 0xfd2fb528
+}
+
+func openZstd(w *window, f *scan.File) (io.Reader, error) { return zstdReader(w, buffered(f)) }
+
+func zstdReader(w *window, packed io.Reader) (io.Reader, error) {
+	const largest = 32 << 20 // zstd -19 needs 8 MiB, --ultra -22 128 MiB
+	if err := w.open(largest); err != nil {
+		return nil, err
+	}
+	return zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(largest), zstd.WithDecoderLowmem(true))
+}
