@@ -64,6 +64,7 @@ type tensorflow struct {
 	evidence int
 	broken   *broken
 	same     map[string]int
+	base     int64 // of the walk in the file, for a node in a TensorFlow Lite model
 	graph    graphNames
 }
 
@@ -292,6 +293,7 @@ func looksLikeVersion(s string) bool {
 func (t *tensorflow) report(rule *scan.Rule, where scan.Where, op, detail string) {
 	key := rule.ID + " " + op
 	if t.same[key]++; t.same[key] <= maxSame {
+		where.Offset += t.base
 		t.p.Report(rule, where, detail)
 	}
 }
