@@ -156,7 +156,11 @@ func (g *gguf) read() error {
 	if err := g.metadata(keys); err != nil {
 		return err
 	}
-	if _, err := g.Hold(tensors * ggufEntry); err != nil {
+	entry := int64(ggufEntry)
+	if g.WantsTensors() {
+		entry *= 2
+	}
+	if _, err := g.Hold(tensors * entry); err != nil {
 		return err
 	}
 	g.tensors = make([]ggufTensor, 0, tensors)
@@ -339,9 +343,10 @@ func (g *gguf) layout() error {
 		case e.begin < end && e.end > e.begin:
 			g.say(ruleGGUFBounds, scan.At(begin+e.begin), "tensor %d begins at %d, before the one before it ends, at %d", e.index, e.begin, end)
 		case e.begin > align(end, g.alignment) && e.begin <= data && !g.unsized:
-			g.say(ruleGGUFGap, scan.At(begin+end), "no tensor accounts for the bytes %d to %d", end, e.begin)
+			gap := align(end, g.alignment)
+			g.say(ruleGGUFGap, scan.At(begin+gap), "no tensor accounts for the bytes %d to %d", gap, e.begin)
 			if g.reported[ruleGGUFGap] < mostReports {
-				g.Inside("", begin+end, g.file.Section(begin+end, e.begin-end))
+				g.Inside("", begin+gap, g.file.Section(begin+gap, e.begin-gap))
 			}
 		}
 		if e.begin > data || e.end > data {

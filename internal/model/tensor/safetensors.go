@@ -105,8 +105,9 @@ type safetensors struct {
 	header  []byte
 	data    int64 // where the tensors begin
 	extents []extent
-	broken  bool    // extents do not account for all tensors
-	bytes   []int64 // where tensors of bytes begin, as indices into extents
+	broken  bool               // extents do not account for all tensors
+	bytes   []int64            // where tensors of bytes begin
+	room    [2 + maxRank]int64 // for the offsets and the shape of the tensor that is read
 }
 
 func scanSafetensors(p *scan.Place, f *scan.File) error {
@@ -206,14 +207,14 @@ func (s *safetensors) read() error {
 // tensor reads the entry of one tensor. It is false where the entry is not
 // made as entries are, so that the rest cannot be trusted either.
 func (s *safetensors) tensor(w *walker, name []byte) bool {
-	at := scan.Path(short(name))
+	// Almost no tensor is reported, so its place is not made before.
+	at := func() scan.Where { return scan.Path(short(name)) }
 	var (
 		dtype, seen []byte
 		shape       []int64
 		offsets     []int64
 		good        = true
 	)
-	var room [maxRank + 2]int64
 	list := func(into []int64) []int64 {
 		if !w.elements(func() bool {
 			n, ok := w.number()
@@ -232,60 +233,61 @@ func (s *safetensors) tensor(w *walker, name []byte) bool {
 			dtype, good = w.text()
 			seen = append(seen, 'd')
 		case "shape":
-			shape = list(room[2:2])
+			shape = list(s.room[2:2])
 			good = shape != nil
 			seen = append(seen, 's')
 		case "data_offsets":
-			offsets = list(room[0:0:2])
+			offsets = list(s.room[0:0:2])
 			good = len(offsets) == 2
 			seen = append(seen, 'o')
 		default:
-			s.say(ruleSTField, at, "it has a field %q", short(key))
+			s.say(ruleSTField, at(), "it has a field %q", short(key))
 			good = w.skip()
 		}
 		return good
 	})
 	switch {
 	case !ok:
-		s.say(ruleSTHeader, at, "its entry is not a dtype, a shape and two offsets that are whole numbers")
+		s.say(ruleSTHeader, at(), "its entry is not a dtype, a shape and two offsets that are whole numbers")
 		return false
 	case len(seen) != 3:
-		s.say(ruleSTHeader, at, "its entry must have a dtype, a shape and data_offsets, each once")
+		s.say(ruleSTHeader, at(), "its entry must have a dtype, a shape and data_offsets, each once")
 		s.broken = true
 		return true
 	case len(shape) > maxRank:
-		s.say(ruleSTHeader, at, "its shape has more than %d dimensions", maxRank)
+		s.say(ruleSTHeader, at(), "its shape has more than %d dimensions", maxRank)
 		s.broken = true
 		return true
 	}
-	s.place(at, string(name), string(dtype), shape, offsets[0], offsets[1])
+	s.place(name, string(dtype), shape, offsets[0], offsets[1])
 	return true
 }
 
 // place checks where a tensor is said to stand, and how long it is.
-func (s *safetensors) place(at scan.Where, name, dtype string, shape []int64, begin, end int64) {
+func (s *safetensors) place(name []byte, dtype string, shape []int64, begin, end int64) {
+	at := func() scan.Where { return scan.Path(short(name)) }
 	if begin > end {
-		s.say(ruleSTOffsets, at, "it begins at %d and ends before, at %d", begin, end)
+		s.say(ruleSTOffsets, at(), "it begins at %d and ends before, at %d", begin, end)
 		s.broken = true
 		return
 	}
 	if size, known := DTypeSize(dtype); !known {
 		if looksNumeric(dtype) {
-			s.say(ruleSTDType, at, "its type %q is not known", short(dtype))
+			s.say(ruleSTDType, at(), "its type %q is not known", short(dtype))
 		} else {
-			s.say(ruleSTHeader, at, "its type %q is not one of numbers", short(dtype))
+			s.say(ruleSTHeader, at(), "its type %q is not one of numbers", short(dtype))
 		}
 	} else if total, ok := product(shape, int64(size)); !ok {
-		s.say(ruleSTOffsets, at, "the product of its shape %v overflows", shape)
+		s.say(ruleSTOffsets, at(), "the product of its shape %v overflows", shape)
 	} else if total%8 != 0 || total/8 != end-begin {
-		s.say(ruleSTOffsets, at, "%s of shape %v is %d bits, the offsets hold %d bytes", dtype, shape, total, end-begin)
+		s.say(ruleSTOffsets, at(), "%s of shape %v is %d bits, the offsets hold %d bytes", dtype, shape, total, end-begin)
 	}
 	if (dtype == "U8" || dtype == "I8") && len(shape) == 1 && end-begin >= shortestCode {
 		s.bytes = append(s.bytes, begin)
 	}
 	s.extents = append(s.extents, extent{begin, end, len(s.extents)})
 	if s.WantsTensors() {
-		s.Tensor(scan.Tensor{Name: name, DType: dtype, Shape: slices.Clone(shape), Offset: s.data + begin, Size: end - begin})
+		s.Tensor(scan.Tensor{Name: string(name), DType: dtype, Shape: slices.Clone(shape), Offset: s.data + begin, Size: end - begin})
 	}
 }
 
