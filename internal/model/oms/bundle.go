@@ -281,9 +281,13 @@ func array(raw []byte) ([]json.RawMessage, error) {
 	return out, nil
 }
 
+// text returns a string that is part of a document that was checked.
 func text(raw []byte) (string, error) {
 	if len(raw) == 0 {
 		return "", errors.New("missing")
+	}
+	if raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil // the document was checked: nothing to undo
 	}
 	var out *string
 	if err := json.Unmarshal(raw, &out); err != nil || out == nil {
