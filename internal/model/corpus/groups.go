@@ -8,10 +8,16 @@ func maliciousGroups() []group {
 		parserDifferentials, sizePadding, stringEscapes,
 		zipCRC, zipFlagBits, zipHeaderMismatch, zipDuplicates, zipFakeEnds, zipNames, zipPrefixes, zipTrailers,
 		zipVersions, zipEncrypted, zipConcatenated, sevenZipTricks,
+		torchLegacyCases, torchTarCases, torchZipCases, torchOddMembers, torchScriptCases, marshalCases, polyglots,
+		numpyObjects, joblibCases, safetensorsCases, ggufCases, tokenizerTemplates, remoteCode, hydraTargets, yamlTags,
+		skopsNodes, pmmlCases, executables, wrongExtensions, rdsPromises, kerasLambdas, kerasModules, kerasFileReads,
+		kerasTorchWrappers, hdf5Links, onnxExternal, onnxPython, onnxCustom, tfOps, tfFunctionOps, tfBrokenTails,
 		nestedArchives, pathTraversals, bombs, compressedPickles, webDatasets, marFiles,
 	}
 }
 
 func benignGroups() []group {
-	return []group{}
+	return []group{
+		benignONNX, benignTF,
+	}
 }
