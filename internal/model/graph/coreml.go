@@ -148,7 +148,8 @@ func (c *coreml) model(m message, depth int) error {
 
 // begins says whether a message begins as one.
 func (m message) begins() bool {
-	_, ok, err := m.next()
+	var f field
+	ok, err := m.next(&f)
 	return ok && err == nil
 }
 

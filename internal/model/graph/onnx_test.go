@@ -3,7 +3,6 @@ package graph
 import (
 	"bytes"
 	"encoding/base64"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -295,11 +294,5 @@ func FuzzONNX(f *testing.F) {
 func BenchmarkONNX(b *testing.B) {
 	node := onnxNode("", "Conv", pb{}.str(1, "kernel_shape").num(8, 3).num(8, 3).num(20, 7), attrInt("group", 1), attrString("auto_pad", "SAME_UPPER"))
 	content := onnxModel(onnxGraph(pb{}.msg(1, bytesOf(100_000, node)...)))
-	formats := scan.NewFormats(scan.Limits{}, ONNX())
-	b.SetBytes(int64(len(content)))
-	for b.Loop() {
-		if res := formats.Scan(b.Context(), scan.Bytes(content), scan.Options{}); res.Verdict != scan.Clean {
-			b.Fatal(fmt.Sprint(res))
-		}
-	}
+	measure(b, content, ONNX())
 }

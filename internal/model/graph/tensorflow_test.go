@@ -244,11 +244,5 @@ func FuzzTensorFlow(f *testing.F) {
 
 func BenchmarkTensorFlow(b *testing.B) {
 	content := tfSaved(tfGraph(append(bytesOf(100_000, tfNode("block/layer/Conv2D", "Conv2D", "a", "b/read")), saver()...)...))
-	formats := scan.NewFormats(scan.Limits{}, TensorFlow())
-	b.SetBytes(int64(len(content)))
-	for b.Loop() {
-		if res := formats.Scan(b.Context(), scan.Bytes(content), scan.Options{}); res.Verdict != scan.Clean {
-			b.Fatal(res)
-		}
-	}
+	measure(b, content, TensorFlow())
 }

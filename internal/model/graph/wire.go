@@ -36,7 +36,7 @@ type field struct {
 	num protowire.Number
 	typ protowire.Type
 	at  int64  // of its tag
-	val uint64 // of a varint or fixed field
+	val uint64 // of a varint
 	off int64  // of the content of a length-delimited field,
 	end int64  // and where that ends
 	cut bool   // the content was to be longer than what it stands in
@@ -59,26 +59,28 @@ func (s *source) message() message { return message{s: s, end: s.file.Size()} }
 
 func (m *message) sub(f field) message { return message{s: m.s, at: f.off, end: f.end} }
 
-// next returns the next field and false at the end. An error is a *broken one,
-// or says that reading failed.
-func (m *message) next() (field, bool, error) {
+// next reads the next field, and returns false at the end. An error is a
+// *broken one, or says that reading failed.
+func (m *message) next(f *field) (bool, error) {
 	if m.cut {
-		return field{}, false, &broken{m.end, "the data ends inside of a field"}
+		return false, &broken{m.end, "the data ends inside of a field"}
 	}
 	if m.at >= m.end {
-		return field{}, false, nil
+		return false, nil
 	}
-	f, err := m.one()
-	if err != nil {
-		return f, false, err
+	if err := m.raw(f); err != nil {
+		return false, err
 	}
-	if f.typ == protowire.StartGroupType {
+	switch f.typ {
+	case protowire.StartGroupType:
 		if err := m.skipGroup(f.num); err != nil {
-			return f, false, err
+			return false, err
 		}
+	case protowire.EndGroupType:
+		return false, &broken{f.at, "the end of a group that never began"}
 	}
 	m.cut = f.cut
-	return f, true, nil
+	return true, nil
 }
 
 // skipGroup skips what is in a group.
@@ -89,7 +91,8 @@ func (m *message) skipGroup(num protowire.Number) error {
 		if m.at >= m.end {
 			return &broken{m.at, "a group without an end"}
 		}
-		f, err := m.raw()
+		var f field
+		err := m.raw(&f)
 		switch {
 		case err != nil:
 			return err
@@ -110,27 +113,19 @@ func (m *message) skipGroup(num protowire.Number) error {
 	return nil
 }
 
-// one reads one field where no group is open.
-func (m *message) one() (field, error) {
-	f, err := m.raw()
-	if err == nil && f.typ == protowire.EndGroupType {
-		return f, &broken{f.at, "the end of a group that never began"}
-	}
-	return f, err
-}
-
-func (m *message) raw() (field, error) {
-	f := field{at: m.at}
+// raw reads one field, the beginnings and ends of groups included.
+func (m *message) raw(f *field) error {
+	*f = field{at: m.at}
 	if err := m.s.spend(costField); err != nil {
-		return f, err
+		return err
 	}
 	b, err := m.s.peek(m.at, min(m.end-m.at, 20)) // a tag and a varint
 	if err != nil {
-		return f, err
+		return err
 	}
 	num, typ, n := protowire.ConsumeTag(b)
 	if n < 0 {
-		return f, &broken{m.at, "no field begins"}
+		return &broken{m.at, "no field begins"}
 	}
 	f.num, f.typ = num, typ
 	b, m.at = b[n:], m.at+int64(n)
@@ -138,11 +133,9 @@ func (m *message) raw() (field, error) {
 	case protowire.VarintType:
 		f.val, n = protowire.ConsumeVarint(b)
 	case protowire.Fixed32Type:
-		var v uint32
-		v, n = protowire.ConsumeFixed32(b)
-		f.val = uint64(v)
+		_, n = protowire.ConsumeFixed32(b)
 	case protowire.Fixed64Type:
-		f.val, n = protowire.ConsumeFixed64(b)
+		_, n = protowire.ConsumeFixed64(b)
 	case protowire.BytesType:
 		var length uint64
 		if length, n = protowire.ConsumeVarint(b); n > 0 {
@@ -152,18 +145,18 @@ func (m *message) raw() (field, error) {
 				f.end = f.off + int64(length)
 			}
 			m.at = f.end
-			return f, nil
+			return nil
 		}
 	case protowire.StartGroupType, protowire.EndGroupType:
 		n = 0
 	default:
-		return f, &broken{f.at, "a field of an unknown kind"}
+		return &broken{f.at, "a field of an unknown kind"}
 	}
 	if n < 0 {
-		return f, &broken{f.at, "a field that does not end"}
+		return &broken{f.at, "a field that does not end"}
 	}
 	m.at += int64(n)
-	return f, nil
+	return nil
 }
 
 // text returns the content of a field, at most limit bytes of it.
@@ -174,8 +167,9 @@ func (m *message) text(f field, limit int64) (string, error) {
 
 // each calls do for every field.
 func (m message) each(do func(*message, field) error) error {
+	var f field
 	for {
-		f, ok, err := m.next()
+		ok, err := m.next(&f)
 		if err != nil || !ok {
 			return err
 		}

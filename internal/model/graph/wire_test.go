@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -120,4 +121,28 @@ func (d *dearFile) ReadAt(p []byte, off int64) (int, error) {
 		copy(p, d.content[off:])
 	}
 	return len(p), nil
+}
+
+// measure runs a benchmark and tells its CPU time, which other work on the
+// machine does not change much.
+func measure(b *testing.B, content []byte, format scan.Format) {
+	b.Helper()
+	formats := scan.NewFormats(scan.Limits{}, format)
+	b.SetBytes(int64(len(content)))
+	b.ReportAllocs()
+	before := cpuTime(b)
+	for b.Loop() {
+		if res := formats.Scan(b.Context(), scan.Bytes(content), scan.Options{}); res.Verdict != scan.Clean {
+			b.Fatal(res)
+		}
+	}
+	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+func cpuTime(b *testing.B) int64 {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return used.Utime.Nano() + used.Stime.Nano()
 }
