@@ -133,9 +133,11 @@ func BenchmarkReadBundle(b *testing.B) {
 	raw := mustSign(b, m, Signer{Key: fuzzKey()})
 	b.SetBytes(int64(len(raw)))
 	b.ReportAllocs()
+	before := cpu()
 	for b.Loop() {
 		if _, err := Read(raw); err != nil {
 			b.Fatal(err)
 		}
 	}
+	report(b, before, int64(len(raw)))
 }

@@ -230,6 +230,21 @@ func bytesResigned(t *testing.T, key crypto.Signer, raw []byte, from, to string)
 	return encode(t, signedBundle(t, key, changed))
 }
 
+func TestTheOrderOfASignerDoesNotChangeWhatAModelIsCalled(t *testing.T) {
+	key, dir := edKey(t), small(t)
+	ours := mustSign(t, mustHash(t, dir, Options{}).Manifest, Signer{Key: key})
+	theirs := resigned(t, key, ours, func(st, p, _ node) {
+		r := resources(p)
+		sort.Slice(r, func(i, j int) bool { return byParts(r[i].(node)["name"].(string), r[j].(node)["name"].(string)) < 0 })
+		fit(st)
+	})
+	a := must[*Verified](t)(Verify(t.Context(), ours, dir, trusting(t, key)))
+	b := must[*Verified](t)(Verify(t.Context(), theirs, dir, trusting(t, key)))
+	if a.Root == b.Root || a.Canonical != a.Root || b.Canonical != a.Root {
+		t.Errorf("ours %s (%s), theirs %s (%s)", a.Root, a.Canonical, b.Root, b.Canonical)
+	}
+}
+
 func TestDuplicateKeysInTheStatementAreRefused(t *testing.T) {
 	key := edKey(t)
 	dir := small(t)

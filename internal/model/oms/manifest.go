@@ -50,6 +50,14 @@ func (m *Manifest) Root() verdict.Digest {
 	return verdict.Digest("sha256:" + hex.EncodeToString(h.Sum(nil)))
 }
 
+// canonical is the root with the entries in the order of the specification.
+func (m *Manifest) canonical() verdict.Digest {
+	sorted := *m
+	sorted.Resources = slices.Clone(m.Resources)
+	slices.SortFunc(sorted.Resources, func(a, b Resource) int { return strings.Compare(a.Name, b.Name) })
+	return sorted.Root()
+}
+
 // check refuses manifests that mean more or less than one thing.
 func (m *Manifest) check() error {
 	s := &m.Serialization

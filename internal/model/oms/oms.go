@@ -20,12 +20,11 @@
 package oms
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
 	"strings"
-
-	"crypto/sha256"
 
 	"github.com/zeebo/blake3"
 	"golang.org/x/crypto/blake2b"

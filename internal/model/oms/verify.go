@@ -15,11 +15,15 @@ import (
 // file which was signed is there as it was signed.
 type Verified struct {
 	SignedBy SignedBy
-	// Root stands for the signed list; it is what other statements about this
-	// model name. See [Manifest.Root].
-	Root     verdict.Digest
-	Manifest *Manifest // as it was signed
-	V02      bool
+	// Root stands for the signed list, as its subject names it.
+	Root verdict.Digest
+	// Canonical is the root of the same list in the specification's order, as
+	// [Hash] gives it: the one to compare with, or to name in other statements.
+	// The two differ where a signer sorted otherwise, as the reference
+	// implementation does with "a/b" beside "a-b".
+	Canonical verdict.Digest
+	Manifest  *Manifest // as it was signed
+	V02       bool
 	Files    int
 	Bytes    int64 // that were hashed
 	// Ignored are the paths that are there and were left out, Unlisted the
@@ -54,7 +58,7 @@ func Verify(ctx context.Context, bundle []byte, path string, p Policy) (*Verifie
 		return nil, err
 	}
 	return &Verified{
-		SignedBy: *by, Root: b.Root, Manifest: b.Manifest, V02: b.V02(),
+		SignedBy: *by, Root: b.Root, Canonical: b.Manifest.canonical(), Manifest: b.Manifest, V02: b.V02(),
 		Files: len(c.match), Bytes: c.bytes, Ignored: c.ignored, Unlisted: c.unlisted, Asked: c.asked,
 		Twins: twins(namesOf(c.found)),
 	}, nil
