@@ -196,7 +196,7 @@ func (w *walker) inside(node int32, name string, text []byte) error {
 	if err := w.place.Spend(scan.CostMember); err != nil {
 		return err
 	}
-	w.place.Inside(w.path(node)+name, -1, scan.Bytes(bytes.Clone(text)))
+	w.place.Inside(w.path(node)+name, -1, scan.Bytes(text))
 	return nil
 }
 

@@ -15,6 +15,10 @@ const (
 	treeAttrOrder  = 9
 )
 
+// mostNode bounds the size of a node; the library makes them of 512 to 2048
+// bytes.
+const mostNode = 1 << 20
+
 // treeLevel is what nodes of one level can hold.
 type treeLevel struct {
 	most      uint64 // records in a node
@@ -51,7 +55,7 @@ func (w *walker) tree(at uint64, visit func(kind int, record []byte) error) erro
 		return err
 	}
 	const frame = 4 + 1 + 1 + 4
-	if t.record < 1 || t.nodeSize < uint64(frame+t.record) || t.nodeSize > mostPiece || depth > mostTreeDepth {
+	if t.record < 1 || t.nodeSize < uint64(frame+t.record) || t.nodeSize > mostNode || depth > mostTreeDepth {
 		return broken("the B-tree at %d has impossible measures", at)
 	}
 	leaf := (t.nodeSize - frame) / uint64(t.record)

@@ -13,24 +13,34 @@ import (
 // heap is a fractal heap (section III.G): a space of objects that is cut into
 // rows of blocks, each row's twice as large as the one's before.
 type heap struct {
-	w          *walker
-	at         uint64
-	idLen      int
-	offsetLen  int // bytes of an object's offset in an identifier
-	lengthLen  int // bytes of its length
-	huge       uint64
-	start      uint64 // size of the blocks of the first row
-	direct     uint64 // the largest size of blocks that hold objects
-	width      int    // blocks in a row
-	root       uint64
-	rows       int // of the root block; 0: it is a direct one
-	filtered   bool
-	filters    []filter
-	rootSize   uint64 // of a filtered root block
-	rootMask   uint32
-	spread     map[uint64]hugeSpan // huge objects by identifier
-	plainBlock map[uint64][]byte   // filtered blocks, unpacked
+	w         *walker
+	at        uint64
+	idLen     int
+	offsetLen int // bytes of an object's offset in an identifier
+	lengthLen int // bytes of its length
+	huge      uint64
+	start     uint64 // size of the blocks of the first row
+	direct    uint64 // the largest size of blocks that hold objects
+	width     int    // blocks in a row
+	root      uint64
+	rows      int // of the root block; 0: it is a direct one
+	filtered  bool
+	filters   []filter
+	rootSize  uint64 // of a filtered root block
+	rootMask  uint32
+	spread    map[uint64]hugeSpan // huge objects by identifier
 }
+
+// plainBlock is the filtered block that was unpacked last: objects come in
+// order.
+type plainBlock struct {
+	at    uint64
+	bytes []byte
+}
+
+// mostHuge is how many objects of their own a heap may have. Each has 64 KiB
+// or more.
+const mostHuge = 1 << 14
 
 type hugeSpan struct {
 	at, size uint64
@@ -229,8 +239,8 @@ func (h *heap) child(at uint64, rows int, offset uint64, from *uint64) (heapChil
 
 // unpacked undoes the filters of a direct block.
 func (h *heap) unpacked(at, packed, size uint64, mask uint32) ([]byte, error) {
-	if plain, ok := h.plainBlock[at]; ok {
-		return plain, nil
+	if h.w.plain.bytes != nil && h.w.plain.at == at {
+		return h.w.plain.bytes, nil
 	}
 	b, err := h.w.file.read(at, packed)
 	if err != nil {
@@ -240,7 +250,7 @@ func (h *heap) unpacked(at, packed, size uint64, mask uint32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.plainBlock = map[uint64][]byte{at: plain} // objects come in order
+	h.w.plain = plainBlock{at: at, bytes: plain}
 	return plain, nil
 }
 
@@ -296,6 +306,9 @@ func (h *heap) listHuge() error {
 			c.size()
 		default:
 			return nil
+		}
+		if len(h.spread) >= mostHuge {
+			return fmt.Errorf("%w: %d huge objects in one heap", errMost, mostHuge)
 		}
 		h.spread[c.size()] = s
 		return c.done("a record of a huge object")

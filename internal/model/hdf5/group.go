@@ -1,6 +1,9 @@
 package hdf5
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // table is a group as files have it since the beginning: a B-tree of symbol
 // table nodes, and a heap for the names.
@@ -177,7 +180,7 @@ func (w *walker) link(node int32, data []byte, at int64) error {
 	value.skip(1) // version and flags
 	file, object := value.text(), value.text()
 	if value.short { // what is named is unclear, that it is another file is not
-		file, object = string(value.b), "?"
+		file, object = strings.Trim(string(value.b[min(1, len(value.b)):]), "\x00"), "?"
 	}
 	rule := ruleLinkExternal
 	if outside(file) {

@@ -127,6 +127,9 @@ func (h *headerReader) chunk(at, size uint64) error {
 			if !ok {
 				break
 			}
+			if err := h.w.place.Spend(costMessage); err != nil {
+				return err
+			}
 			if len(h.messages) >= mostMessages {
 				return fmt.Errorf("%w: %d messages in one header", errMost, mostMessages)
 			}

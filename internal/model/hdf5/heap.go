@@ -18,11 +18,11 @@ func (w *walker) globalObject(at uint64, index uint32) ([]byte, error) {
 type globalSpan struct{ at, size uint64 }
 
 // mostCollections are kept: arrays of strings take theirs one after another.
-const mostCollections = 64
+const mostCollections = 16
 
 // mostGlobal is how many objects a collection may have; the library makes
 // collections of 4 KiB and larger ones for single large objects.
-const mostGlobal = 1 << 16
+const mostGlobal = 1 << 15
 
 // collection lists the objects of a global heap collection.
 func (w *walker) collection(at uint64) (map[uint32]globalSpan, error) {

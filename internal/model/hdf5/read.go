@@ -24,13 +24,14 @@ func broken(format string, args ...any) error {
 // How a file is read. Metadata lies in small pieces all over the file, so it
 // is read in blocks that are kept for a while.
 const (
-	blockLocal = 16 << 10
-	keepLocal  = 256              // blocks: 4 MiB
-	blockDear  = 512 << 10        // a request has a price, a byte hardly any
-	keepDear   = 18               // blocks in all: beside the requests for the head, below 20 requests and 16 MiB
-	mostPiece  = 16 << 20         // of one piece of metadata; a model_config has some MiB
-	costPiece  = scan.Cost(150)   // finding a piece in a block
-	costBlock  = scan.Cost(3_000) // asking the system for a block
+	blockLocal  = 16 << 10
+	keepLocal   = 256              // blocks: 4 MiB
+	blockDear   = 512 << 10        // a request has a price, a byte hardly any
+	keepDear    = 18               // blocks in all: beside the requests for the head, below 20 requests and 16 MiB
+	mostPiece   = 16 << 20         // of one piece of metadata; a model_config has some MiB
+	costMessage = scan.Cost(70)    // keeping a message of an object header
+	costPiece   = scan.Cost(150)   // finding a piece in a block
+	costBlock   = scan.Cost(3_000) // asking the system for a block
 )
 
 // reader reads pieces of metadata.

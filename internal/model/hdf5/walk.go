@@ -26,6 +26,7 @@ type walker struct {
 	shared      []sharedHeap
 	heaps       map[uint64]*heap
 	collections map[uint64]map[uint32]globalSpan
+	plain       plainBlock
 	noted       map[int]bool // filters
 	handed      int
 	handedBytes int
@@ -171,7 +172,7 @@ func (w *walker) where(at int64, op string) scan.Where {
 func (w *walker) path(i int32) string {
 	var names []string
 	for length := 0; i >= 0 && w.nodes[i].parent >= 0; i = w.nodes[i].parent {
-		if length += len(w.nodes[i].name); length > 256 {
+		if length += len(w.nodes[i].name) + 1; length > 256 {
 			names = append(names, "…")
 			break
 		}

@@ -50,7 +50,7 @@ func FuzzParser(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q: %v", data, err)
 		}
-		if parse.duplicate == "" && !same(&root, want) {
+		if !parse.duplicated && !same(&root, want) {
 			t.Fatalf("%q: got %+v", data, root)
 		}
 		look := parser{b: data}

@@ -46,6 +46,7 @@ type parser struct {
 
 	shaped      bool // some object has a class_name and a config, as Keras's have
 	metadata    bool // it is the metadata.json of a .keras archive
+	duplicated  bool // some object has a key twice: the first such key, and where
 	duplicate   string
 	duplicateAt int
 }
@@ -192,8 +193,8 @@ func (p *parser) object(n *node, depth int) error {
 					keys[n.kids[i].key] = true
 				}
 			}
-			if p.duplicate == "" && (keys[key] || keys == nil && n.has(key)) {
-				p.duplicate, p.duplicateAt = key, start
+			if !p.duplicated && (keys[key] || keys == nil && n.has(key)) {
+				p.duplicated, p.duplicate, p.duplicateAt = true, key, start
 			}
 			if keys != nil {
 				keys[key] = true

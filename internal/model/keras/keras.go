@@ -37,8 +37,8 @@ func Format() scan.Format {
 const (
 	mostBytes = 32 << 20
 	mostDear  = 6 << 20
-	// Parsing a byte twice, once to know whether it is Keras's at all.
-	costParse = scan.Cost(12)
+	costLook  = scan.Cost(10) // finding out whether a byte is Keras's at all
+	costBuild = scan.Cost(45) // keeping it in a tree, and walking over that
 )
 
 // claim takes JSON objects and lists, in any encoding that Python reads.
@@ -71,7 +71,7 @@ func examine(p *scan.Place, f *scan.File) error {
 	if _, err := p.Hold(size); err != nil {
 		return err
 	}
-	if err := p.Spend(scan.Cost(size) * costParse); err != nil {
+	if err := p.Spend(scan.Cost(size) * costLook); err != nil {
 		return err
 	}
 	content, err := f.Read(0, size)
@@ -91,10 +91,13 @@ func examine(p *scan.Place, f *scan.File) error {
 	case !look.shaped:
 		return scan.ErrOther
 	}
+	if err := p.Spend(scan.Cost(len(text)) * costBuild); err != nil {
+		return err
+	}
 	parse := parser{b: text, build: true, hold: p.Hold}
 	root, err := parse.document()
 	w := &walker{place: p}
-	if parse.duplicate != "" {
+	if parse.duplicated {
 		p.Report(ruleDuplicate, scan.At(int64(parse.duplicateAt)), fmt.Sprintf("the key %q is there twice", parse.duplicate))
 	}
 	if walkErr := w.walk(root); walkErr != nil {

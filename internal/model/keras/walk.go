@@ -328,7 +328,10 @@ func (w *walker) graphOp(n *node, at *step) {
 				}
 				rest = after
 				op := strings.TrimLeft(after, "\": \n\t\\")
-				op = op[:strings.IndexFunc(op+"\"", func(r rune) bool { return !isWord(r) })]
+				op = op[:min(len(op), 100)]
+				if end := strings.IndexFunc(op, func(r rune) bool { return !isWord(r) }); end >= 0 {
+					op = op[:end]
+				}
 				if op != "" && len(after) > len(op) && strings.ContainsAny(after[:1], "\": ") && isFileOp(op) {
 					w.report(ruleOp, at, "the op "+op)
 					break
