@@ -24,16 +24,29 @@ const (
 	sevenAES     = "\x06\xf1\x07\x01"
 )
 
+// isBranch says whether a method turns relative addresses of machine code into
+// absolute ones. Such a filter is not undone: what is no machine code looks
+// nearly the same, and the archive is reported either way.
+func isBranch(id string) bool {
+	switch id {
+	case "\x03\x03\x01\x03", "\x03\x03\x02\x05", "\x03\x03\x04\x01", "\x03\x03\x05\x01", "\x03\x03\x07\x01", "\x03\x03\x08\x05", "\x04", "\x05", "\x06", "\x07", "\x08", "\x09", "\x0a":
+		return true
+	}
+	return false
+}
+
 // cost is that of the slowest coder of a folder.
 func (f *sevenFolder) cost() scan.Cost {
 	cost := scan.CostRead
 	for _, c := range f.coders {
 		switch c.id {
-		case sevenCopy:
+		case sevenCopy, sevenAES:
 		case sevenDeflate, sevenZstd, sevenDelta:
 			cost = max(cost, scan.CostInflate)
 		default:
-			cost = max(cost, scan.CostSlow)
+			if !isBranch(c.id) {
+				cost = max(cost, scan.CostSlow)
+			}
 		}
 	}
 	return cost
@@ -130,6 +143,9 @@ func (f *sevenFolder) reader(w *window, content *scan.File, coder, depth int) (i
 		return &delta{from: from, state: make([]byte, int(c.props[0])+1)}, nil
 	case sevenAES:
 		return nil, fmt.Errorf("encryption is %w", errUnsupported)
+	}
+	if isBranch(c.id) {
+		return from, nil
 	}
 	return nil, fmt.Errorf("the method %x is %w", c.id, errUnsupported)
 }

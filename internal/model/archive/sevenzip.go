@@ -229,6 +229,11 @@ func (s *seven) members(list *sevenList) error {
 			s.p.Report(ruleSevenMember, scan.Where{Member: name, Offset: -1}, err.Error())
 			continue
 		}
+		for _, c := range list.folders[i].coders {
+			if isBranch(c.id) {
+				s.p.Report(ruleSevenMember, scan.Where{Member: name, Offset: -1}, fmt.Sprintf("the filter %x is not undone", c.id))
+			}
+		}
 		var ended error
 		format := scan.Format{Name: "7z-folder", Claim: func(*scan.File) bool { return true }, Scan: func(p *scan.Place, _ *scan.File) error {
 			ended = s.unpack(p, open, packed, list.folders[i].cost(), names, sizes)

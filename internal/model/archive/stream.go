@@ -318,8 +318,36 @@ func lzmaReader(w *window, header []byte, packed io.Reader) (io.Reader, error) {
 	if err := w.open(size); err != nil {
 		return nil, err
 	}
-	return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(
-		io.MultiReader(bytes.NewReader(header), bufio.NewReaderSize(packed, 32<<10)))
+	r, err := lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(
+		bufio.NewReaderSize(io.MultiReader(bytes.NewReader(header), packed), 32<<10))
+	if err != nil {
+		return nil, err
+	}
+	return &drained{from: r}, nil
+}
+
+// drained hands on what a decoder has unpacked before an error: the decoder of
+// LZMA keeps it in its window, and returns it when it is asked again.
+type drained struct {
+	from io.Reader
+	err  error
+}
+
+func (d *drained) Read(b []byte) (int, error) {
+	n, err := d.from.Read(b)
+	if d.err == nil {
+		if err == nil || errors.Is(err, io.EOF) {
+			return n, err
+		}
+		d.err = err
+		if n == 0 {
+			n, _ = d.from.Read(b)
+		}
+	}
+	if n > 0 {
+		return n, nil
+	}
+	return 0, d.err
 }
 
 // A window takes the memory and the time of a decoder's window from the

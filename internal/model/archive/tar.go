@@ -162,9 +162,6 @@ func scanTar(p *scan.Place, f *scan.File) error {
 		}
 		m, end, err := t.next(at)
 		if err != nil {
-			if at == 0 && count == 0 && errors.Is(err, errTar) {
-				return scan.ErrOther
-			}
 			if !errors.Is(err, errTar) {
 				return err
 			}
