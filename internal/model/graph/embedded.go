@@ -44,6 +44,9 @@ func (e *embedded) look(name string, f field) error {
 	if !plausibleHead(head) && !isTemplateKey(name) {
 		return nil
 	}
+	if err := e.s.spend(scan.Cost(n)); err != nil {
+		return err
+	}
 	b, err := e.s.peek(f.off, n)
 	if err != nil {
 		return err

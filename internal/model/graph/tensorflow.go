@@ -53,7 +53,7 @@ const (
 	maxSinks   = 1000    // operators that take a path
 	maxSources = 1 << 17 // operators that make strings
 	maxSame    = 20      // findings of one rule for one operator
-	maxOps     = 1 << 16 // functions, and unknown operators
+	maxOps     = 1 << 15 // functions, and unknown operators
 )
 
 // tensorflow is the walk of one file.

@@ -72,7 +72,7 @@ type nodeDef struct {
 	attrs    int
 }
 
-const maxInputs = 16 // of a node, that are followed
+const maxInputs = 64 // of a node, that are followed
 
 // readNode reads a NodeDef without its attributes.
 func (t *tensorflow) readNode(m message, wantInputs bool) (n nodeDef, err error) {
@@ -126,7 +126,9 @@ func (t *tensorflow) node(m *message, f field, sinks *[]sink) error {
 	if err == nil {
 		t.evidence++
 	}
-	if use, ok := pathOperator(n.op); ok && len(*sinks) < maxSinks {
+	if use, ok := pathOperator(n.op); ok && len(*sinks) >= maxSinks {
+		t.report(ruleTFHidden, where, n.op, fmt.Sprintf("more than %d operators open files", maxSinks))
+	} else if ok {
 		n, err := t.readNode(m.sub(f), true)
 		if err := t.tolerate(err); err != nil {
 			return err

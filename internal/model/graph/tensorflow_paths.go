@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -19,10 +20,12 @@ type maker struct {
 
 // What is followed to find out what a path is.
 const (
-	maxSteps  = 64  // nodes
-	maxValues = 16  // constants of one tensor
-	makerSize = 400 // bytes that one node takes in memory, at most about
+	maxSteps  = 1024 // nodes
+	maxValues = 16   // constants of one tensor, and as many that lead outside
+	makerSize = 400  // bytes that one node takes in memory, about
 )
+
+var errSources = errors.New("too many nodes")
 
 // passes says how an operator makes a string of its inputs.
 func passes(op string) (how string, ok bool) {
@@ -57,7 +60,7 @@ func (t *tensorflow) paths(m message, nodes protowire.Number, sinks []sink) erro
 	defer func() { release() }()
 	room := (1 << 20) / makerSize
 	err = m.each(func(m *message, f field) error {
-		if !f.is(nodes, protowire.BytesType) || len(makers) >= maxSources {
+		if !f.is(nodes, protowire.BytesType) {
 			return nil
 		}
 		n, err := t.readNode(m.sub(f), true)
@@ -83,10 +86,16 @@ func (t *tensorflow) paths(m message, nodes protowire.Number, sinks []sink) erro
 			release()
 			release, room = again, 2*room
 		}
-		makers[n.name] = k
+		if makers[n.name] = k; len(makers) > maxSources {
+			return errSources
+		}
 		return nil
 	})
-	if err != nil && !isBroken(err) {
+	switch {
+	case errors.Is(err, errSources):
+		t.report(ruleStrings, scan.At(m.at), "", "more nodes pass on strings than are followed")
+		err = nil
+	case err != nil && !isBroken(err):
 		return err
 	}
 	for i := range sinks {
@@ -115,9 +124,11 @@ func (t *tensorflow) constant(m *message, f field, k *maker) (isString bool, err
 					isString = f.val == 7 // DT_STRING
 				case f.is(4, protowire.BytesType):
 					k.opaque = f.len() > 0
-				case f.is(8, protowire.BytesType) && len(k.values) < maxValues:
+				case f.is(8, protowire.BytesType) && len(k.values) < 2*maxValues:
 					s, err := m.text(f, longestPath)
-					k.values = append(k.values, s)
+					if len(k.values) < maxValues || outside(s) != "" {
+						k.values = append(k.values, s)
+					}
 					return err
 				}
 				return nil
@@ -169,8 +180,11 @@ func nodeOf(input string) string {
 // is an argument, a placeholder or made of what they are.
 func follow(makers map[string]*maker, input string, steps *int) answer {
 	k := makers[nodeOf(input)]
-	if *steps--; k == nil || *steps < 0 {
+	if k == nil {
 		return answer{given: true}
+	}
+	if *steps--; *steps < 0 {
+		return answer{hidden: true} // no saver passes its name on this often
 	}
 	switch k.op {
 	case "const":
@@ -191,8 +205,10 @@ func follow(makers map[string]*maker, input string, steps *int) answer {
 		a := follow(makers, input, steps)
 		all.given = all.given || a.given
 		all.hidden = all.hidden || a.hidden
-		if len(all.values) < maxValues {
-			all.values = append(all.values, a.values...)
+		for _, value := range a.values {
+			if len(all.values) < maxValues || outside(value) != "" && len(all.values) < 2*maxValues {
+				all.values = append(all.values, value)
+			}
 		}
 	}
 	if k.op == "hide" {

@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -245,4 +246,36 @@ func FuzzTensorFlow(f *testing.F) {
 func BenchmarkTensorFlow(b *testing.B) {
 	content := tfSaved(tfGraph(append(bytesOf(100_000, tfNode("block/layer/Conv2D", "Conv2D", "a", "b/read")), saver()...)...))
 	measure(b, content, TensorFlow())
+}
+
+func TestPathsAreFollowedHoweverManyNodesThereAre(t *testing.T) {
+	chain := func(n int, last pb) []pb {
+		nodes := []pb{tfNode("s", "SaveV2", "i0"), last}
+		for i := range n {
+			nodes = append(nodes, tfNode(fmt.Sprintf("i%d", i), "Identity", fmt.Sprintf("i%d:0", i+1)))
+		}
+		return nodes
+	}
+	many := func(n int, op string) []pb {
+		return append(bytesOf(n, tfNode("d", op, "p")), tfNode("p", "Placeholder"), tfConst("f", "/x"), tfNode("s", op, "f"))
+	}
+	files := make([]string, 100)
+	for i := range files {
+		files[i] = "part"
+	}
+	for name, c := range map[string]struct {
+		nodes []pb
+		want  string
+	}{
+		"a long chain":              {chain(500, tfConst("i500", "/x")), "malicious tensorflow.path.write"},
+		"a chain that never ends":   {chain(5000, tfConst("i5000", "/x")), "suspicious tensorflow.path.hidden"},
+		"a circle":                  {chain(2, tfNode("i2", "Identity", "i0")), "suspicious tensorflow.path.hidden"},
+		"a chain to a placeholder":  {chain(500, tfNode("i500", "Placeholder")), "clean"},
+		"savers before the bad one": {many(500, "SaveV2"), "malicious tensorflow.path.write"},
+		"too many savers":           {many(2000, "SaveV2"), "suspicious tensorflow.path.hidden"},
+		"the last of many files":    {[]pb{tfConst("f", append(files, "/etc/passwd")...), tfNode("d", "TextLineDataset", "f")}, "suspicious tensorflow.path.read"},
+		"many files":                {[]pb{tfConst("f", files...), tfNode("d", "TextLineDataset", "f")}, "clean"},
+	} {
+		t.Run(name, func(t *testing.T) { checkOutcome(t, examine(t.Context(), tfGraph(c.nodes...)), c.want) })
+	}
 }

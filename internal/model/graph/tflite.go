@@ -332,6 +332,9 @@ func (t *tflite) flexNode(o flatTable) error {
 	if options.count > maxEmbedded {
 		return &broken{o.at, "the node of a Flex operator is longer than any is"}
 	}
+	if err := t.s.spend(scan.Cost(options.count)); err != nil { // models may share them
+		return err
+	}
 	b, err := t.s.peek(options.at, options.count)
 	if err != nil {
 		return err
