@@ -21,6 +21,8 @@ type File struct {
 	// Unhashed counts the bytes that no digest covers: those of a remote file
 	// of which only headers and what can run were read.
 	Unhashed int64 `json:"unhashed,omitempty"`
+	// Requests that a remote file took.
+	Requests int `json:"requests,omitempty"`
 	// Took is how long it took; not part of the report, which is the same for
 	// the same bytes.
 	Took time.Duration `json:"-"`
