@@ -24,8 +24,8 @@ type Verified struct {
 	Canonical verdict.Digest
 	Manifest  *Manifest // as it was signed
 	V02       bool
-	Files    int
-	Bytes    int64 // that were hashed
+	Files     int
+	Bytes     int64 // that were hashed
 	// Ignored are the paths that are there and were left out, Unlisted the
 	// files that nobody signed and the policy let pass; both sorted.
 	Ignored, Unlisted []string
