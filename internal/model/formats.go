@@ -3,14 +3,25 @@ package model
 import (
 	"slices"
 
+	"github.com/apexlogic/apex/internal/model/archive"
+	"github.com/apexlogic/apex/internal/model/graph"
+	"github.com/apexlogic/apex/internal/model/hdf5"
+	"github.com/apexlogic/apex/internal/model/keras"
 	"github.com/apexlogic/apex/internal/model/scan"
+	"github.com/apexlogic/apex/internal/model/tensor"
 )
 
 // Formats returns every format that files are examined for, in the order in
 // which reports name them. Adding a format is one file in the package of its
 // family and one line in that package's table.
 func Formats(limits scan.Limits) *scan.Formats {
-	return scan.NewFormats(limits, slices.Concat[[]scan.Format]()...)
+	return scan.NewFormats(limits, slices.Concat(
+		archive.Formats(),
+		tensor.Formats(),
+		hdf5.Formats(),
+		keras.Formats(),
+		graph.Formats(),
+	)...)
 }
 
 // ListVersion is the version of the lists of names that scans judge by.
