@@ -46,8 +46,8 @@ func program(b []byte) string {
 	return ""
 }
 
-// isPickle recognises protocols 2 to 5 by their first two opcodes, and the
-// text of protocol 0 by an import and its end.
+// isPickle recognises protocols 2 to 5 by their first opcodes, and the text of
+// protocol 0 by an import.
 func isPickle(b []byte) bool {
 	if b[0] == 0x80 && b[1] >= 2 && b[1] <= 5 {
 		// What real picklers, and those who write pickles by hand, begin with.
@@ -56,24 +56,51 @@ func isPickle(b []byte) bool {
 	return isTextPickle(b)
 }
 
-// isTextPickle recognises "cmodule\nname\n" or "(i…" with an opcode that calls.
+// isTextPickle finds an import, "cmodule\nname\n" with an opcode behind it, in
+// text that begins with one or with a bracket. Prose in lines of one word is
+// told from it by what follows.
 func isTextPickle(b []byte) bool {
-	for len(b) > 0 && b[0] == '(' {
-		b = b[1:]
-	}
-	if len(b) < 4 || b[0] != 'c' && b[0] != 'i' {
+	const lines = 64
+	if b[0] != 'c' && b[0] != '(' {
 		return false
 	}
-	rest := b[1:]
-	for range 2 {
-		line, after, ok := bytes.Cut(rest, []byte("\n"))
-		if !ok || len(line) == 0 || len(line) > 256 || !isDotted(line) {
+	for range lines {
+		line, rest, ok := bytes.Cut(b, []byte("\n"))
+		if !ok {
 			return false
 		}
-		rest = after
+		at := bytes.TrimLeft(line, "(t")
+		if len(at) > 1 && (at[0] == 'c' || at[0] == 'i') && isDotted(at[1:]) {
+			name, after, ok := bytes.Cut(rest, []byte("\n"))
+			if ok && len(name) > 0 && isDotted(name) && len(after) > 0 && followsImport(at[0], after) {
+				return true
+			}
+		}
+		b = rest
 	}
-	end := bytes.LastIndexByte(rest, '.')
-	return end >= 0 && (b[0] == 'i' || bytes.ContainsAny(rest[:end], "R\x81ob"))
+	return false
+}
+
+// followsImport says whether what stands behind an import of a text pickle can
+// make use of it: a call, or a memo and then one.
+func followsImport(op byte, after []byte) bool {
+	if op == 'i' {
+		return bytes.IndexByte([]byte(".p0(tsa"), after[0]) >= 0
+	}
+	switch c := after[0]; c {
+	case '(', ')', ']', '}', 'p', 'q', 'N':
+		if c == 'p' && (len(after) < 2 || after[1] < '0' || after[1] > '9') {
+			return false
+		}
+		for _, use := range [...]string{"tR", ")R", "\x85R", "\x86R", "\x87R", "\x81"} {
+			if bytes.Contains(after, []byte(use)) {
+				return true
+			}
+		}
+		end := bytes.TrimRight(after, " \n")
+		return bytes.HasSuffix(end, []byte("o.")) || bytes.HasSuffix(end, []byte("b.")) || bytes.HasSuffix(end, []byte("R."))
+	}
+	return false
 }
 
 func isDotted(b []byte) bool {
@@ -85,9 +112,25 @@ func isDotted(b []byte) bool {
 	return true
 }
 
+// latin1 returns the bytes that letters stand for, if none is beyond a byte.
+func latin1(text []byte) ([]byte, bool) {
+	out := make([]byte, 0, len(text))
+	for _, r := range string(text[:min(len(text), longestText)]) {
+		if r > 0xff {
+			return nil, false
+		}
+		out = append(out, byte(r))
+	}
+	return out, true
+}
+
 // decoded returns what a text is an encoding of: base64 of either alphabet,
-// with or without padding, line breaks or the head of a data URL, or hex.
+// with or without padding, line breaks or the head of a data URL, hex, or
+// Latin-1 of what begins as pickles do.
 func decoded(text []byte) ([]byte, bool) {
+	if bytes.HasPrefix(text, []byte("\u0080")) { // bytes that were taken for Latin-1
+		return latin1(text)
+	}
 	text = bytes.TrimSpace(text)
 	if bytes.HasPrefix(text, []byte("data:")) {
 		if _, after, ok := bytes.Cut(text, []byte(";base64,")); ok {
@@ -137,6 +180,7 @@ func code(text []byte) string {
 	for _, mark := range [...]string{
 		"__import__(", "os.system(", "os.popen(", "os.exec", "subprocess.Popen(", "subprocess.run(", "subprocess.call(",
 		"subprocess.check_", "pickle.loads(", "marshal.loads(", "pty.spawn(", "/dev/tcp/", "<script", "javascript:",
+		"!!python/object", "!!python/name",
 		"exec(", "eval(",
 	} {
 		for from := 0; ; {

@@ -35,14 +35,15 @@ func standIns() []scan.Format {
 		}
 	}
 	return []scan.Format{{
-		Name: "template",
+		Name:  "template",
+		Rules: []*scan.Rule{ruleTemplate},
 		Claim: func(f *scan.File) bool {
 			head, err := f.Head()
 			return err == nil && (bytes.HasPrefix(head, []byte("{%")) || bytes.HasPrefix(head, []byte("{{")))
 		},
 		Scan: find(ruleTemplate, "__class__", "__globals__"),
 	}, {
-		Name: "pickle",
+		Name: "pickle", Rules: []*scan.Rule{rulePickle},
 		Claim: func(f *scan.File) bool {
 			return f.HasPrefix("\x80\x02") || f.HasPrefix("\x80\x04") || f.HasPrefix("cos\n") || f.HasPrefix("c__builtin__")
 		},
@@ -74,6 +75,34 @@ func said(r scan.Result) string {
 	return s
 }
 
+// rulesOf are the rules that a format says it reports by.
+func rulesOf(format string) []string {
+	var rules []string
+	for _, f := range formats().All() {
+		if f.Name == format || strings.HasPrefix(format, f.Name+"-") {
+			for _, r := range f.Rules {
+				rules = append(rules, r.ID)
+			}
+		}
+	}
+	return rules
+}
+
+func TestEachRuleHasOneIDAndAReason(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range tensor.Formats() {
+		for _, r := range f.Rules {
+			if seen[r.ID] {
+				t.Errorf("%s is there twice", r.ID)
+			}
+			seen[r.ID] = true
+			if r.Why == "" || r.Mend == "" && r.Severity != scan.Note {
+				t.Errorf("%s does not say why, or how to mend it", r.ID)
+			}
+		}
+	}
+}
+
 // file is content and what is to be said of it.
 type file struct {
 	name    string
@@ -86,6 +115,11 @@ func check(t *testing.T, files []file) {
 	for _, f := range files {
 		t.Run(f.name, func(t *testing.T) {
 			r := examine(t, f.content)
+			for _, finding := range r.Findings {
+				if !slices.Contains(rulesOf(finding.Format), finding.Rule) {
+					t.Errorf("%s reports by %s, which is not in its table", finding.Format, finding.Rule)
+				}
+			}
 			if got := said(r); got != f.want {
 				t.Errorf("got  %s\nwant %s", got, f.want)
 				for _, f := range r.Findings {

@@ -100,6 +100,18 @@ func TestTheLongestHeaderIsReadWithinTheLimits(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatIsTooLongIsNotTakenForOtherJSON(t *testing.T) {
+	index := append([]byte("{"), bytes.Repeat([]byte(" "), 70<<20)...)
+	other := append(bytes.Clone(index), `"a":1}`...)
+	index = append(index, `"weight_map":{"a":"../m.bin"}}`...)
+	for want, content := range map[string][]byte{"unscannable safetensors-index: safetensors.index.unreadable": index, "unknown ": other} {
+		r := formats().Scan(t.Context(), scan.NewFile(bytes.NewReader(content), int64(len(content))), scan.Options{})
+		if got := said(r); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // requests counts reads.
 type requests struct {
 	io.ReaderAt
@@ -153,13 +165,13 @@ func TestCountsThatLieReserveNoMemory(t *testing.T) {
 
 func TestAFileThatEndsSoonerThanItWasSaidToIsNotClean(t *testing.T) {
 	for name, content := range map[string][]byte{
-		"safetensors": safetensors(manyTensors(500), 8000), "gguf": vocabulary(5000), "rds": rds('X', 3, reals(0, make([]float64, 3000)...)),
+		"safetensors": safetensors(manyTensors(500), 8000), "gguf": vocabulary(5000), "rds": rds('X', 3, vector(0, reals(0, make([]float64, 3000)...), null)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			short := scan.NewFile(bytes.NewReader(content[:8000]), int64(len(content)))
 			r := formats().Scan(t.Context(), short, scan.Options{})
-			if name != "rds" && r.Verdict != scan.Unscannable {
-				t.Errorf("it is %s: %v", r.Verdict, r.Findings)
+			if want := said(r); !strings.Contains(want, "unscannable") || !strings.Contains(want, "scan.read") {
+				t.Errorf("it is %s: %v", want, r.Findings)
 			}
 		})
 	}

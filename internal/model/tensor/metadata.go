@@ -87,10 +87,10 @@ func (r *reporter) carried(rule *scan.Rule, path string, text []byte) error {
 	defer release()
 	if content, ok := decoded(text); ok {
 		if what := program(content); what != "" {
-			r.say(rule, scan.Path(path), "the text is %s in base64 or hex", what)
+			r.say(rule, scan.Path(path), "the text is %s once it is decoded", what)
 			r.Inside(path, -1, scan.Bytes(content))
 		} else if what := code(content); what != "" && isText(content) {
-			r.say(rule, scan.Path(path), "the text is a program in base64 or hex: %s", what)
+			r.say(rule, scan.Path(path), "the text is a program once it is decoded: %s", what)
 		}
 	}
 	return nil

@@ -44,8 +44,9 @@ func R() scan.Format {
 		ruleRCode, ruleRCall, ruleRClass, ruleRPersistent, ruleRBroken, ruleRTrailing}}
 }
 
-// rMarks are the first line of what save writes.
-var rMarks = [...]string{"RDX2\n", "RDX3\n", "RDA2\n", "RDA3\n", "RDB2\n", "RDB3\n"}
+// rMarks are the first line of what save writes. Version 1, which R still
+// reads, is older than 2001 and not followed by an encoding's mark.
+var rMarks = [...]string{"RDX2\n", "RDX3\n", "RDA2\n", "RDA3\n", "RDB2\n", "RDB3\n", "RDX1\n", "RDA1\n", "RDB1\n"}
 
 func workspace(f *scan.File) bool {
 	for _, mark := range rMarks {
@@ -67,7 +68,7 @@ func scanR(p *scan.Place, f *scan.File) error {
 	if saved {
 		c.pos = 5
 	}
-	s, ok, err := openR(c)
+	s, typical, ok, err := openR(c)
 	if err != nil && !errors.Is(err, errShort) {
 		return err
 	}
@@ -86,6 +87,8 @@ func scanR(p *scan.Place, f *scan.File) error {
 	}
 	err = r.run()
 	switch {
+	case (errors.Is(err, errShort) || errors.Is(err, errTold)) && r.text && !typical && !saved && r.harmless():
+		return scan.ErrOther // lines of numbers
 	case errors.Is(err, errTold):
 		return nil
 	case errors.Is(err, errShort):
@@ -95,6 +98,11 @@ func scanR(p *scan.Place, f *scan.File) error {
 		return err
 	}
 	return r.end()
+}
+
+// harmless says that nothing was found but that the file is broken.
+func (r *rReader) harmless() bool {
+	return len(r.reported) == 0 || len(r.reported) == 1 && r.reported[ruleRBroken] > 0
 }
 
 // end reports what follows the object. Text ends with a line.

@@ -243,6 +243,7 @@ func TestDataOfRIsClean(t *testing.T) {
 		file{"a wrapper around a range", rds('X', 3, altRep("wrap_integer", "base", pairsOf(altRep("compact_intseq", "base", reals(0, 3, 1, 1)), ints(0, 0, 0)))), clean},
 		file{"lists in lists", rds('X', 3, deep), clean},
 		file{"text that begins alike", []byte("A\n2\nB\n3\n"), "unknown "},
+		file{"lines of numbers", []byte("A\n2\n7\n11\n13\n17\n"), "unknown "},
 		file{"other text", []byte("X\ny\n"), "unknown "},
 	))
 }
@@ -258,6 +259,8 @@ func TestCodeInDataOfRIsFound(t *testing.T) {
 		{"a promise of anything", rds('X', 3, promise(unbound, call(symbol("f")))), "malicious rds: rds.promise"},
 		{"a promise in text", rds('A', 3, promise(unbound, system)), bad},
 		{"a promise of this machine", rds('B', 2, promise(unbound, system)), bad},
+		{"a promise of an R that there is not", func() []byte { b := rds('X', 3, promise(unbound, system)); copy(b[6:14], make([]byte, 8)); return b }(), bad},
+		{"a promise of no R in text", bytes.Replace(rds('A', 2, promise(unbound, system)), []byte("262913"), []byte("0"), 1), bad},
 		{"a promise in a list", rds('X', 3, vector(0, reals(0, 1), promise(unbound, system))), bad},
 		{"a promise as a variable", workspaceX(symbol("x"), promise(unbound, system)), bad},
 		{"a promise in an attribute", rds('X', 3, func(o *rOut) { reals(0x200, 1)(o); pairs(symbol("names"), promise(unbound, system))(o) }), bad},
@@ -292,6 +295,7 @@ func TestBrokenDataOfRIsNotClean(t *testing.T) {
 		{"a reference to nothing", rds('X', 3, ref(7)), broken},
 		{"a symbol that is no string", rds('X', 3, raw(1, ints(0, 1))), broken},
 		{"a workspace that is none", []byte("RDX3\nQ\n"), broken},
+		{"a workspace of the last century", append([]byte("RDX1\n"), whole[14:]...), broken},
 		{"bytes behind", append(bytes.Clone(whole), "more"...), "suspicious rds: rds.trailing"},
 		{"a pickle behind", append(bytes.Clone(whole), hurt...), "malicious rds: test.pickle rds.trailing"},
 		{"lines behind text", append(rds('A', 3, frame()), strings.Repeat("x\n", 9)...), "suspicious rds: rds.trailing"},

@@ -159,14 +159,15 @@ func (s *rSource) escape() (byte, error) {
 }
 
 // openR tells which encoding follows, and steps over its mark. ok is false for
-// what is none. The version must be one that R wrote in this century: the mark
-// alone is two characters.
-func openR(c *cursor) (*rSource, bool, error) {
+// what is none. Of the versions R looks at the first one only, so the others
+// cannot tell whether R would read the file; typical says that they are what R
+// writes, which matters for text.
+func openR(c *cursor) (s *rSource, typical, ok bool, err error) {
 	b, err := c.take(2)
 	if err != nil {
-		return nil, false, err
+		return nil, false, false, err
 	}
-	s := &rSource{cursor: c}
+	s = &rSource{cursor: c}
 	switch string(b) {
 	case "X\n":
 		c.order = binary.BigEndian
@@ -175,26 +176,28 @@ func openR(c *cursor) (*rSource, bool, error) {
 	case "A\n":
 		s.text = true
 	default:
-		return nil, false, nil
+		return nil, false, false, nil
 	}
 	version, err := s.int()
 	if err != nil || version != 2 && version != 3 {
-		return s, false, nil
+		return s, false, false, nil
 	}
+	typical = true
 	for range 2 { // the R that wrote it, and the oldest that reads it
 		n, err := s.int()
-		if err != nil || n < 1<<16 || n > 1<<20 {
-			return s, false, nil
+		if err != nil {
+			return s, false, false, nil
 		}
+		typical = typical && n >= 1<<16 && n < 1<<20
 	}
 	if version == 3 { // the encoding of strings
 		n, err := s.int()
-		if err != nil || n < 0 || n > 64 {
-			return s, false, nil
+		if err != nil || n < 0 {
+			return s, false, false, nil
 		}
 		if _, err := s.string(int64(n)); err != nil {
-			return s, false, nil
+			return s, false, false, nil
 		}
 	}
-	return s, true, nil
+	return s, typical, true, nil
 }

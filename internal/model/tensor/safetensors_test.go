@@ -26,6 +26,15 @@ func withMetadata(key, value string) []byte {
 	return safetensors(`{"__metadata__":`+string(m)+`,`+one[1:], 8)
 }
 
+// latin1 returns bytes as letters.
+func latin1(b string) string {
+	var s strings.Builder
+	for _, c := range []byte(b) {
+		s.WriteRune(rune(c))
+	}
+	return s.String()
+}
+
 func lied(header string, length uint64, data int) []byte {
 	b := safetensors(header, data)
 	binary.LittleEndian.PutUint64(b, length)
@@ -70,6 +79,9 @@ func TestSafetensorsThatTheLibraryWritesAreClean(t *testing.T) {
 		{"a digest", withMetadata("sshs_model_hash", strings.Repeat("80049550", 8)), clean},
 		{"a thumbnail", withMetadata("modelspec.thumbnail", "data:image/jpeg;base64,"+base64.StdEncoding.EncodeToString(append([]byte("\xff\xd8\xff\xe0"), noise(3000)...))), clean},
 		{"a description with code", withMetadata("description", "Load it with `model.eval()` and call retrieval(query). Run: python train.py; do not import system"), clean},
+		{"lines of words", withMetadata("description", "cute\nanime\nLora for a character. Works best at 0.8, or."), clean},
+		{"lines of words and brackets", withMetadata("description", "(cute\ncats\nanime\n(see below). Bob. Enjoy."), clean},
+		{"letters of Latin-1", withMetadata("author", "\u00c4\u0080\u0099 M\u00fcller und S\u00f6hne"), clean},
 		{"a benign template", withMetadata("template", "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"), clean},
 		{"a text in base64", withMetadata("note", base64.StdEncoding.EncodeToString([]byte("nothing of interest is written here"))), clean},
 		{"weights that begin like a pickle by chance", append(safetensors(`{"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}}`, 0), append([]byte("\x80\x02\xf1\xf2"), make([]byte, 60)...)...), clean},
@@ -167,6 +179,11 @@ func TestMetadataThatIsMoreThanTextIsFound(t *testing.T) {
 		{"a pickle in the other base64", withMetadata("state", base64.URLEncoding.EncodeToString([]byte(hurt))), "malicious safetensors: test.pickle safetensors.metadata.code"},
 		{"a pickle in hex", withMetadata("state", hex.EncodeToString([]byte(hurt+strings.Repeat("x", 64)))), "malicious safetensors: test.pickle safetensors.metadata.code"},
 		{"a pickle of protocol 0", withMetadata("state", "cos\nsystem\n(S'id'\ntR."), "malicious safetensors: test.pickle safetensors.metadata.code"},
+		{"a pickle of protocol 0 that begins with a dict", withMetadata("state", "(dp0\nS'x'\np1\ncos\nsystem\np2\n(S'id'\ntR."), code},
+		{"a pickle of protocol 0 of the old calls", withMetadata("state", "(S'echo hello'\nios\nsystem\n."), code},
+		{"a pickle of protocol 0 that builds", withMetadata("state", "(cos\nsystem\np0\nS'id'\no."), code},
+		{"a pickle as letters", withMetadata("state", latin1(hurt)), "malicious safetensors: test.pickle safetensors.metadata.code"},
+		{"YAML that makes objects", withMetadata("config", "!!python/object/apply:os.system ['id']"), code},
 		{"an image that is a pickle", withMetadata("thumbnail", "data:image/png;base64,"+std([]byte(hurt))), "malicious safetensors: test.pickle safetensors.metadata.code"},
 		{"a program in base64", withMetadata("blob", std(append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 64)...))), code},
 		{"Python", withMetadata("init", "__import__('os').system('id')"), code},
