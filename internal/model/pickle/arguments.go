@@ -1,0 +1,269 @@
+package pickle
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+// argumentRule returns the rule that a list names: it judges what a listed
+// function is called with. A result of kind isUnknown stands for an ordinary
+// one. nil: there is no such rule.
+func argumentRule(name string) func(*machine, call) (value, error) {
+	switch name {
+	case "tensor":
+		return (*machine).rebuiltTensor
+	case "fromtype": // _rebuild_from_type_v2(func, type, args, state)
+		return func(m *machine, c call) (value, error) { return m.applied(c, 0, 2) }
+	case "apply": // f(f, args, …)
+		return func(m *machine, c call) (value, error) { return m.applied(c, 0, 1) }
+	case "carrier":
+		return (*machine).loadsBytes
+	case "bytesio", "pyx":
+		return (*machine).anyArguments
+	case "ctor":
+		return (*machine).randomState
+	case "ufunc":
+		return (*machine).ufunc
+	case "factory":
+		return (*machine).withFactory
+	case "encode":
+		return (*machine).encoded
+	case "reconstructor":
+		return (*machine).reconstructed
+	case "newobj", "newobjex":
+		return (*machine).copyregNew
+	case "newclass":
+		return (*machine).newIndex
+	case "typeof":
+		return (*machine).typeOf
+	case "getattr":
+		return (*machine).attribute
+	case "attrgetter":
+		return (*machine).attributeGetter
+	case "partial":
+		return (*machine).partialOf
+	case "regex", "text":
+		return (*machine).constants
+	case "diltype":
+		return (*machine).dillType
+	}
+	return nil
+}
+
+func (m *machine) anyArguments(call) (value, error) { return value{}, nil }
+
+func (m *machine) doubt(c call) (value, error) { return m.doubtAs(ruleArguments, c) }
+
+func (m *machine) gadget(c call) (value, error) { return m.doubtAs(ruleGadget, c) }
+
+func (m *machine) doubtAs(rule *scan.Rule, c call) (value, error) {
+	m.report(rule, m.globals[c.fn].String()+m.arguments(c.args))
+	return value{}, nil
+}
+
+// importOf returns the global that a value is.
+func (m *machine) importOf(v value) (*global, bool) {
+	if v.kind != isGlobal {
+		return nil, false
+	}
+	return &m.globals[v.off], true
+}
+
+// applied judges a function that calls one of its arguments with another.
+func (m *machine) applied(c call, fn, args int) (value, error) {
+	callee := m.item(c.args, fn)
+	if callee.kind != isGlobal {
+		return m.gadget(c)
+	}
+	return m.judgeCall(call{fn: int(callee.off), args: m.item(c.args, args)})
+}
+
+// randomState judges numpy.random._pickle's constructors, which call what they
+// are given.
+func (m *machine) randomState(c call) (value, error) {
+	for _, arg := range m.of(c.args) {
+		g, imported := m.importOf(arg)
+		if imported && g.module != "numpy.random" && !strings.HasPrefix(g.module, "numpy.random.") {
+			return m.gadget(c)
+		}
+	}
+	return value{}, nil
+}
+
+// ufunc judges numpy's import of a universal function by module and name.
+func (m *machine) ufunc(c call) (value, error) {
+	module, name := m.item(c.args, 0), m.item(c.args, 1)
+	if !module.isString() || !name.isString() {
+		return m.gadget(c)
+	}
+	switch from := m.short(module); from {
+	case "numpy", "numpy.core._multiarray_umath", "numpy._core._multiarray_umath", "numpy.core.umath", "numpy._core.umath", "scipy.special._ufuncs":
+		if importable(m.short(name)) && !strings.Contains(m.short(name), ".") && !strings.HasPrefix(m.short(name), "_") {
+			return value{}, nil
+		}
+	}
+	return m.gadget(c)
+}
+
+// harmlessCallee says whether a value may be called later, with what the file
+// does not choose.
+func (m *machine) harmlessCallee(v value) bool {
+	if g, imported := m.importOf(v); imported {
+		return g.listed.use != useNone && g.listed.rule != "carrier" && g.listed.rule != "getattr" && g.listed.rule != "apply" || g.main
+	}
+	o := m.heap.get(v)
+	return o != nil && o.fn > 0 && m.globals[o.fn-1].listed.rule == "partial"
+}
+
+// withFactory judges collections.defaultdict(factory).
+func (m *machine) withFactory(c call) (value, error) {
+	if factory := m.item(c.args, 0); c.args.n > 0 && factory.kind != isNone && !m.harmlessCallee(factory) {
+		return m.doubt(c)
+	}
+	return value{}, nil
+}
+
+func (m *machine) partialOf(c call) (value, error) {
+	if !m.harmlessCallee(m.item(c.args, 0)) {
+		return m.gadget(c)
+	}
+	return value{}, nil
+}
+
+// encoded judges _codecs.encode: how protocols 0 to 2 write bytes.
+func (m *machine) encoded(c call) (value, error) {
+	text, encoding := m.item(c.args, 0), m.item(c.args, 1)
+	if text.isString() && (c.args.n == 1 || m.is(encoding, "latin1", "latin-1", "utf-8", "utf8", "ascii", "iso-8859-1")) {
+		return value{}, nil
+	}
+	return m.doubt(c)
+}
+
+// plainBases are what copyreg._reconstructor may build on: their __init__ is
+// called with the state.
+var plainBases = map[string]bool{"object": true, "tuple": true, "list": true, "dict": true, "set": true, "frozenset": true,
+	"int": true, "float": true, "complex": true, "str": true, "bytes": true, "bytearray": true}
+
+// reconstructed judges copyreg._reconstructor(class, base, state).
+func (m *machine) reconstructed(c call) (value, error) {
+	base, imported := m.importOf(m.item(c.args, 1))
+	if c.args.n != 3 || !imported || (base.module != "builtins" || !plainBases[base.name]) && base.listed.use != useClass && base.listed.use != useValue {
+		return m.gadget(c)
+	}
+	return m.judgeMade(m.item(c.args, 0), value{kind: isTuple})
+}
+
+// copyregNew judges copyreg.__newobj__(class, *args) and its like.
+func (m *machine) copyregNew(c call) (value, error) {
+	if c.args.kind != isTuple || c.args.n == 0 {
+		return m.gadget(c)
+	}
+	rest := c.args
+	rest.n--
+	rest.off++
+	return m.judgeMade(m.item(c.args, 0), rest)
+}
+
+// newIndex judges pandas' _new_Index(class, attributes), which makes an object
+// of the class.
+func (m *machine) newIndex(c call) (value, error) {
+	g, imported := m.importOf(m.item(c.args, 0))
+	if !imported || g.listed.tier != "pandas" {
+		return m.gadget(c)
+	}
+	return value{}, nil
+}
+
+// typeOf judges builtins.type: with one argument it tells the type of None and
+// the like, with three it makes a class.
+func (m *machine) typeOf(c call) (value, error) {
+	if c.args.n == 1 {
+		switch arg := m.item(c.args, 0); arg.kind {
+		case isNone:
+			return m.imported("types", "NoneType"), nil
+		case isGlobal:
+			if g := m.globals[arg.off]; g.module == "builtins" && (g.name == "Ellipsis" || g.name == "NotImplemented") {
+				return m.imported("types", "NoneType"), nil
+			}
+		}
+	}
+	return m.gadget(c)
+}
+
+// attribute judges builtins.getattr: it is how bound class methods and members
+// of enumerations are pickled; the pair must be listed as a dotted name.
+func (m *machine) attribute(c call) (value, error) {
+	of, name := m.item(c.args, 0), m.item(c.args, 1)
+	g, imported := m.importOf(of)
+	if !imported || !name.isString() || c.args.n < 2 {
+		return m.gadget(c)
+	}
+	attribute := m.short(name)
+	if g.listed.use == useEnum && importable(attribute) && !strings.HasPrefix(attribute, "_") && strings.ToUpper(attribute) == attribute {
+		return value{}, nil
+	}
+	dotted := g.name + "." + attribute
+	if _, found := m.list.allow[g.module+" "+dotted]; found {
+		return m.imported(g.module, dotted), nil
+	}
+	return m.gadget(c)
+}
+
+// attributeGetter judges operator.attrgetter: honest with names of data.
+func (m *machine) attributeGetter(c call) (value, error) {
+	for _, arg := range m.of(c.args) {
+		if !arg.isString() || !importable(m.short(arg)) || strings.Contains(m.short(arg), "__") {
+			return m.gadget(c)
+		}
+	}
+	return m.doubt(c)
+}
+
+// constants wants constants.
+func (m *machine) constants(c call) (value, error) {
+	for _, arg := range m.of(c.args) {
+		switch arg.kind {
+		case isText, isOwned, isBytes, isInt, isNone, isBool, isNumber:
+		default:
+			if o := m.heap.get(arg); o == nil || o.fn == 0 || m.globals[o.fn-1].listed.use != useEnum {
+				return m.doubt(c)
+			}
+		}
+	}
+	return value{}, nil
+}
+
+// dillTypes are the types that dill._dill._load_type names and that are data.
+var dillTypes = map[string]string{"NoneType": "types NoneType", "EllipsisType": "types NoneType", "NotImplementedType": "types NoneType",
+	"BooleanType": "builtins bool", "BytesType": "builtins bytes", "ComplexType": "builtins complex", "DictType": "builtins dict",
+	"FloatType": "builtins float", "IntType": "builtins int", "ListType": "builtins list", "LongType": "builtins int",
+	"ObjectType": "builtins object", "RangeType": "builtins range", "SetType": "builtins set", "FrozenSetType": "builtins frozenset",
+	"SliceType": "builtins slice", "StringType": "builtins bytes", "StrType": "builtins str", "TupleType": "builtins tuple",
+	"UnicodeType": "builtins str", "ByteArrayType": "builtins bytearray"}
+
+func (m *machine) dillType(c call) (value, error) {
+	if to, found := dillTypes[m.short(m.item(c.args, 0))]; found && c.args.n == 1 {
+		module, name, _ := strings.Cut(to, " ")
+		return m.imported(module, name), nil
+	}
+	return m.gadget(c)
+}
+
+// loadsBytes judges torch.storage._load_from_bytes: torch.load of what is
+// looked into here.
+func (m *machine) loadsBytes(c call) (value, error) {
+	file, off, ok := m.bytesOf(m.item(c.args, 0))
+	if !ok || c.args.n != 1 {
+		return m.doubtAs(ruleHidden, c)
+	}
+	where, name := m.opAt, m.globals[c.fn].String()
+	op := opNames[m.op]
+	m.later = append(m.later, func() {
+		if !m.place.Inside("", off, file) {
+			m.place.Report(ruleCarrier, scan.Op(where, op), fmt.Sprintf("%s of %d bytes", name, file.Size()))
+		}
+	})
+	return value{}, nil
+}

@@ -1,0 +1,111 @@
+package pickle
+
+import "strings"
+
+// Flags of keys that begin with two underscores.
+const (
+	keyMethod = 1 << iota // Python calls it, or it changes what the object is
+	keyDict
+	keyPydantic // pydantic's states have a __dict__ beside such a key
+)
+
+// harmlessDunders are attributes that are only data.
+var harmlessDunders = map[string]bool{"__doc__": true, "__module__": true, "__name__": true, "__qualname__": true,
+	"__orig_class__": true, "__objclass__": true, "__version__": true, "__weakref__": true, "__annotations__": true,
+	"__private_attribute_values__": true, "__author__": true, "__file__": true, "__len__": true}
+
+func dunder(key string) uint8 {
+	switch {
+	case len(key) < 5 || !strings.HasPrefix(key, "__") || !strings.HasSuffix(key, "__") || harmlessDunders[key]:
+		return 0
+	case key == "__dict__":
+		return keyDict
+	case strings.HasPrefix(key, "__pydantic_"), key == "__fields_set__":
+		return keyPydantic
+	}
+	return keyMethod
+}
+
+// keys notes in an object which keys begin with two underscores; keys and
+// values alternate.
+func (m *machine) keys(o *object, items []value) {
+	for i := 0; i+1 < len(items); i += 2 {
+		if items[i].mark&markDunder != 0 {
+			o.dunder |= dunder(m.short(items[i]))
+		}
+	}
+}
+
+// build runs BUILD.
+func (m *machine) build() error {
+	at := len(m.stack) - 2
+	if at < m.fence {
+		return errUnderflow
+	}
+	target, state := m.stack[at], m.stack[at+1]
+	m.stack = m.stack[:at+1]
+	if target.kind == isGlobal {
+		m.acted++
+		m.report(ruleModified, m.show(target, 0))
+		return nil
+	}
+	if flags := m.stateKeys(state, 0); flags&keyMethod != 0 || flags&keyDict != 0 && flags&keyPydantic == 0 {
+		m.acted++
+		m.report(ruleDunder, m.show(state, 0))
+	}
+	if target.kind != isObject {
+		return nil
+	}
+	o := m.heap.get(target)
+	if len(m.states)%pageSize == 0 {
+		if _, err := m.place.Hold(2 * pageSize * valueSize); err != nil {
+			return err
+		}
+	}
+	m.states = append(m.states, state)
+	o.state = uint32(len(m.states))
+	if o.fn == 0 || o.shape != aCall && o.shape != aInstance {
+		return nil
+	}
+	switch g := &m.globals[o.fn-1]; {
+	case g.listed.rule == "partial":
+		if function := m.item(state, 0); state.kind == isTuple && !m.harmlessCallee(function) {
+			m.report(ruleGadget, g.String()+" of "+m.show(function, 0))
+		}
+	case g.listed.rule == "factory" || g.listed.use == useNone:
+	case g.name == "NumpyArrayWrapper" && joblibModule(g.module):
+		return m.joblibArray(state)
+	case (g.name == "NDArrayWrapper" || g.name == "ZNDArrayWrapper") && joblibModule(g.module):
+		m.joblibFile(state)
+	}
+	return nil
+}
+
+// stateKeys returns the flags of the keys that BUILD will set: of a dict, of
+// the two dicts of a tuple, of a dict that a call makes from its arguments.
+func (m *machine) stateKeys(state value, depth int) (flags uint8) {
+	const deepest, most = 4, 64
+	switch {
+	case depth > deepest:
+	case state.kind == isTuple && (state.n == 2 || depth > 0):
+		for i := range min(int(state.n), most) {
+			item := m.item(state, i)
+			if depth > 0 && item.mark&markDunder != 0 {
+				flags |= dunder(m.short(item))
+			}
+			flags |= m.stateKeys(item, depth+1)
+		}
+	case state.kind == isObject:
+		o := m.heap.get(state)
+		flags = o.dunder
+		if o.shape == aCall && o.args.kind == isTuple {
+			flags |= m.stateKeys(value{kind: isTuple, n: o.args.n, off: o.args.off}, depth+1)
+		}
+		if o.shape == aList && depth > 0 {
+			for _, item := range m.of(state)[:min(most, len(m.of(state)))] {
+				flags |= m.stateKeys(item, depth+1)
+			}
+		}
+	}
+	return flags
+}

@@ -1,0 +1,129 @@
+package pickle
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+// Findings are kept until it is sure that what is read is a pickle.
+const maxFindings = 300 // of one stream, each a different thing
+
+type finding struct {
+	rule       *scan.Rule
+	where      scan.Where
+	detail     string
+	references []string
+}
+
+type findings struct {
+	found []finding
+	seen  map[string]bool
+	later []func() // bytes that a carrier loads, to be looked into
+}
+
+// report keeps a finding at the present opcode, once for each detail.
+func (m *machine) report(rule *scan.Rule, detail string, references ...string) {
+	m.reportAs(rule, detail, detail, references...)
+}
+
+// reportAs keeps one finding of a rule for each key.
+func (m *machine) reportAs(rule *scan.Rule, key, detail string, references ...string) {
+	key = rule.ID + " " + key
+	if m.seen[key] || len(m.found) >= maxFindings {
+		return
+	}
+	if m.seen == nil {
+		m.seen = map[string]bool{}
+	}
+	m.seen[key] = true
+	m.found = append(m.found, finding{rule: rule, where: scan.Op(m.opAt, opNames[m.op]), detail: detail, references: references})
+}
+
+// flush reports what was kept, and looks into what carriers load.
+func (m *machine) flush() {
+	for _, f := range m.found {
+		m.place.Report(f.rule, f.where, f.detail, f.references...)
+	}
+	for _, look := range m.later {
+		look()
+	}
+	m.found, m.later = nil, nil
+}
+
+// Limits of what is shown of arguments.
+const (
+	shownText  = 60
+	shownItems = 4
+	shownDepth = 3
+)
+
+// show writes a value for people.
+func (m *machine) show(v value, depth int) string {
+	switch v.kind {
+	case isNone:
+		return "None"
+	case isBool:
+		if v.off != 0 {
+			return "True"
+		}
+		return "False"
+	case isInt:
+		return strconv.FormatInt(v.off, 10)
+	case isNumber:
+		return "number"
+	case isText, isBytes, isOwned:
+		s, _ := m.text(v)
+		if len(s) > shownText {
+			s = s[:shownText] + "…"
+		}
+		if v.kind == isBytes {
+			return "b" + strconv.Quote(s)
+		}
+		return strconv.Quote(s)
+	case isTuple:
+		return "(" + m.showItems(v, depth) + ")"
+	case isPersistent:
+		return "persistent(" + m.showItems(value{kind: isTuple, n: v.n, off: v.off}, depth) + ")"
+	case isGlobal:
+		return m.globals[v.off].String()
+	case isObject:
+		o := m.heap.get(v)
+		switch o.shape {
+		case aCall, aInstance:
+			if depth >= shownDepth {
+				return "…"
+			}
+			callee := "…"
+			if o.fn > 0 {
+				callee = m.globals[o.fn-1].String()
+			}
+			return callee + m.show(o.args, depth+1)
+		case aList:
+			return "[" + m.showItems(v, depth) + "]"
+		case aDict, aSet:
+			return "{" + m.showItems(v, depth) + "}"
+		}
+	}
+	return "…"
+}
+
+func (m *machine) showItems(v value, depth int) string {
+	items := m.of(v)
+	if depth >= shownDepth && len(items) > 0 {
+		return "…"
+	}
+	var b strings.Builder
+	for i, item := range items {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == shownItems {
+			b.WriteString("…")
+			break
+		}
+		b.WriteString(m.show(item, depth+1))
+	}
+	return b.String()
+}

@@ -1,0 +1,193 @@
+// Package pickle judges Python pickles, and what else Python makes objects or
+// code from: joblib files, PyTorch's legacy checkpoints, compiled modules.
+//
+// [Formats] returns the formats for a scan; [ListVersion] names the lists by
+// which imports are judged. A machine (machine.go) runs the opcodes as
+// CPython's unpicklers do, without importing or calling anything, and judges
+// every import, call and change of state at the moment at which the unpickler
+// would make it, so that neither a popped result nor a broken tail hides it.
+// What is imported is compared with an allow-list of exact names (lists/);
+// the deny-list only gives names to what is known.
+//
+// Sources: CPython's Lib/pickle.py and Modules/_pickle.c, PEP 307, PEP 574;
+// joblib/numpy_pickle.py; torch/serialization.py.
+package pickle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
+
+// Formats returns the formats of this package, for [scan.NewFormats].
+func Formats() []scan.Format {
+	return []scan.Format{
+		{Name: "pickle", Claim: claim, Scan: scanPickle, Rules: allRules()},
+		{Name: "joblib-z", Claim: claimZfile, Scan: scanZfile, Rules: []*scan.Rule{ruleCarrier, ruleBroken}},
+		{Name: "python-bytecode", Claim: claimCode, Scan: scanCode, Rules: []*scan.Rule{ruleBytecode, ruleMarshal}},
+	}
+}
+
+// claim takes every file that begins with an opcode: protocols 0 and 1 have no
+// header. Running it tells.
+func claim(f *scan.File) bool {
+	head, err := f.Head()
+	return err == nil && len(head) >= 2 && opNames[head[0]] != ""
+}
+
+// maxStreams bounds the pickles in one file.
+const maxStreams = 1 << 16
+
+// scanPickle runs all pickles in a file.
+func scanPickle(p *scan.Place, f *scan.File) error {
+	in := newInput(p, f)
+	for n := 0; ; n++ {
+		start := in.at()
+		m := newMachine(p, in)
+		end := m.run()
+		if !m.accepted(end, n) {
+			if n == 0 {
+				return scan.ErrOther
+			}
+			return residue(p, f, start)
+		}
+		if m.joblib.arrays > 0 {
+			p.As("joblib")
+		}
+		m.flush()
+		if end.err != nil {
+			return end.err
+		}
+		if !end.stopped {
+			p.Report(ruleBroken, scan.Op(m.opAt, opNames[m.op]), end.why)
+		}
+		if m.joblib.arrays > 0 {
+			if err := readPlainly(p, in, start); err != nil {
+				return err
+			}
+		}
+		if !end.stopped {
+			return nil
+		}
+		if n == 0 && m.isMagic(end.value) {
+			p.As("torch-legacy")
+			return legacy(p, in)
+		}
+		for _, t := range m.tensors(end.value) {
+			p.Tensor(t.inZip())
+		}
+		switch filler, err := uniform(p, f, end.at); {
+		case err != nil || end.at == f.Size():
+			return err
+		case filler:
+			p.Report(rulePadding, scan.At(end.at), fmt.Sprintf("%d bytes", f.Size()-end.at))
+			return nil
+		case n >= maxStreams:
+			return fmt.Errorf("%w: more than %d pickles in one file", scan.ErrBudget, maxStreams)
+		}
+		in.seek(end.at)
+	}
+}
+
+// accepted says whether what was run is a pickle: n counts those before it in
+// the file. Text and raw numbers begin like one now and then, but they do not
+// reach STOP with one value, and they call nothing that they have imported.
+func (m *machine) accepted(end ending, n int) bool {
+	if m.acted > 0 || m.denying {
+		return true
+	}
+	head, err := m.in.file.Read(m.start, min(2, m.in.file.Size()-m.start))
+	header := err == nil && len(head) == 2 && head[0] == opProto && head[1] <= highestProtocol
+	outermost := n == 0 && m.place.Depth() == 0
+	switch {
+	case errors.Is(end.err, scan.ErrBudget) && n == 0:
+		return header || m.ops > 1<<16
+	case end.err != nil:
+		return true
+	case !end.stopped:
+		return header && (outermost || m.valid > 0)
+	case header:
+		return true
+	case !end.sane:
+		return m.bare > 0
+	case m.valid > 0 || m.bare > 0 || end.at == m.in.file.Size():
+		return true
+	}
+	filler, err := uniform(m.place, m.in.file, end.at)
+	return err == nil && filler && m.ops > 2
+}
+
+// readPlainly reads a stream with arrays of joblib again as pickle.load does,
+// which takes them for opcodes, and reports what runs code then.
+func readPlainly(p *scan.Place, in *input, start int64) error {
+	after := in.at()
+	in.seek(start)
+	m := newMachine(p, in)
+	m.joblib.off = true
+	end := m.run()
+	m.found = slices.DeleteFunc(m.found, func(f finding) bool { return f.rule.Severity < scan.Harmful })
+	m.flush()
+	in.seek(after)
+	return end.err
+}
+
+// Limits of the search for padding. What pickle.load leaves unread, it leaves
+// unread at any length.
+const (
+	paddingBlock  = 1 << 20
+	paddingSearch = 64 << 20
+)
+
+// uniform says whether nothing comes from an offset on but one byte over and
+// over, or white space.
+func uniform(p *scan.Place, f *scan.File, off int64) (bool, error) {
+	if off >= f.Size() {
+		return false, nil
+	}
+	first, err := f.Read(off, 1)
+	if err != nil {
+		return false, err
+	}
+	cut := string(first)
+	if bytes.Contains([]byte(" \t\r\n"), first) {
+		cut = " \t\r\n"
+	}
+	end := min(f.Size(), off+paddingSearch)
+	if f.IsDear() {
+		end = min(f.Size(), off+64<<10)
+	}
+	for size := int64(scan.HeadSize); off < end; size = paddingBlock {
+		size = min(size, end-off)
+		if err := p.Spend(scan.Cost(size)); err != nil {
+			return false, err
+		}
+		b, err := f.Read(off, size)
+		if err != nil {
+			return false, err
+		}
+		if len(bytes.TrimLeft(b, cut)) > 0 {
+			return false, nil
+		}
+		off += size
+	}
+	tail, err := f.Tail()
+	if err != nil {
+		return false, err
+	}
+	tail = tail[max(0, int64(len(tail))-(f.Size()-off)):]
+	return len(bytes.TrimLeft(tail, cut)) == 0, nil
+}
+
+// residue judges what comes after the last pickle and is none.
+func residue(p *scan.Place, f *scan.File, off int64) error {
+	length := f.Size() - off
+	if p.Inside("", off, f.Section(off, length)) {
+		p.Report(ruleAppended, scan.At(off), fmt.Sprintf("%d bytes", length))
+		return nil
+	}
+	p.Report(ruleResidue, scan.At(off), fmt.Sprintf("%d bytes", length))
+	return nil
+}
