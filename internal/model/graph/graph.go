@@ -18,5 +18,5 @@ import "github.com/apexlogic/apex/internal/model/scan"
 
 // Formats returns the formats of this package, in the order of reports.
 func Formats() []scan.Format {
-	return []scan.Format{ONNX(), TensorFlow(), Checkpoint(), TFLite(), CoreML()}
+	return []scan.Format{ONNX(), TensorFlow(), Checkpoint(), TFLite(), CoreML(), Text()}
 }

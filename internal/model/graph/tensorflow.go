@@ -71,11 +71,12 @@ type tensorflow struct {
 // graphNames are the names in the GraphDef that is walked.
 type graphNames struct {
 	functions map[string]bool
+	writers   map[string]bool  // functions that write a file that their caller names
 	unknown   map[string]int64 // operators, with their first place
 }
 
 func (t *tensorflow) fresh() {
-	t.graph = graphNames{functions: map[string]bool{}, unknown: map[string]int64{}}
+	t.graph = graphNames{functions: map[string]bool{}, writers: map[string]bool{}, unknown: map[string]int64{}}
 }
 
 func scanTensorFlow(p *scan.Place, file *scan.File) error {

@@ -13,7 +13,7 @@ import (
 type sink struct {
 	op   string
 	at   int64
-	from [2]string // the nodes that the paths come from
+	from []string // the nodes that the paths come from
 	use  pathUse
 }
 
@@ -31,7 +31,10 @@ func (t *tensorflow) graphDef(m message) error {
 		return nil
 	})
 	t.judge()
-	if again := t.paths(m, 1, sinks); again != nil && !isBroken(again) {
+	if _, again := t.paths(m, 1, sinks); again != nil && !isBroken(again) {
+		return again
+	}
+	if again := t.calls(m); again != nil && !isBroken(again) {
 		return again
 	}
 	return err
@@ -42,16 +45,17 @@ func (t *tensorflow) function(m *message, f field) error {
 	if !f.is(1, protowire.BytesType) {
 		return nil
 	}
-	var sinks []sink
+	var (
+		sinks []sink
+		name  string
+	)
 	err := t.in(m, f, func(m *message, f field) error {
 		switch {
 		case f.is(1, protowire.BytesType): // signature
-			return t.in(m, f, func(m *message, f field) error {
-				if !f.is(1, protowire.BytesType) || len(t.graph.functions) >= maxOps {
-					return nil
+			return t.in(m, f, func(m *message, f field) (err error) {
+				if f.is(1, protowire.BytesType) {
+					name, err = m.text(f, maxName)
 				}
-				name, err := m.text(f, maxName)
-				t.graph.functions[name] = true
 				return err
 			})
 		case f.is(3, protowire.BytesType): // node_def
@@ -62,7 +66,14 @@ func (t *tensorflow) function(m *message, f field) error {
 	if err != nil {
 		return err
 	}
-	return t.tolerate(t.paths(m.sub(f), 3, sinks))
+	if len(t.graph.functions) < maxOps {
+		t.graph.functions[name] = true
+	}
+	given, err := t.paths(m.sub(f), 3, sinks)
+	if given {
+		t.graph.writers[name] = true
+	}
+	return t.tolerate(err)
 }
 
 // nodeDef is what is kept of a NodeDef.
@@ -134,9 +145,9 @@ func (t *tensorflow) node(m *message, f field, sinks *[]sink) error {
 			return err
 		}
 		s := sink{op: n.op, at: f.at, use: use}
-		for i, input := range use.inputs {
+		for _, input := range use.inputs {
 			if input >= 0 && input < len(n.inputs) {
-				s.from[i] = n.inputs[input]
+				s.from = append(s.from, n.inputs[input])
 			}
 		}
 		*sinks = append(*sinks, s)

@@ -47,15 +47,16 @@ func passes(op string) (how string, ok bool) {
 }
 
 // paths finds out what the paths of sinks are, and judges them. The graph's
-// nodes are read again for it, which only graphs with sinks pay for.
-func (t *tensorflow) paths(m message, nodes protowire.Number, sinks []sink) error {
+// nodes are read again for it, which only graphs with sinks pay for. given says
+// that a path to write to depends on what the caller gives.
+func (t *tensorflow) paths(m message, nodes protowire.Number, sinks []sink) (given bool, err error) {
 	if len(sinks) == 0 {
-		return nil
+		return false, nil
 	}
 	makers := map[string]*maker{}
 	release, err := t.p.Hold(1 << 20)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { release() }()
 	room := (1 << 20) / makerSize
@@ -96,12 +97,12 @@ func (t *tensorflow) paths(m message, nodes protowire.Number, sinks []sink) erro
 		t.report(ruleStrings, scan.At(m.at), "", "more nodes pass on strings than are followed")
 		err = nil
 	case err != nil && !isBroken(err):
-		return err
+		return false, err
 	}
 	for i := range sinks {
-		t.judgePaths(makers, &sinks[i])
+		given = t.judgePaths(makers, &sinks[i]) || given
 	}
-	return err
+	return given, err
 }
 
 // constant reads the strings of a Const node.
@@ -145,14 +146,16 @@ type answer struct {
 	hidden bool     // it is made of constants, by more than joining
 }
 
-// judgePaths follows the paths that a sink takes to where they come from.
-func (t *tensorflow) judgePaths(makers map[string]*maker, s *sink) {
+// judgePaths follows the paths that a sink takes to where they come from, and
+// says whether one that it writes to is given by the caller.
+func (t *tensorflow) judgePaths(makers map[string]*maker, s *sink) (given bool) {
 	for _, from := range s.from {
 		if from == "" {
 			continue
 		}
 		steps := maxSteps
 		a := follow(makers, from, &steps)
+		given = given || a.given && s.use.writes
 		where := scan.Op(s.at, s.op)
 		for _, value := range a.values {
 			why := outside(value)
@@ -168,6 +171,7 @@ func (t *tensorflow) judgePaths(makers map[string]*maker, s *sink) {
 			t.report(ruleTFHidden, where, s.op, s.op+" opens a file whose name the graph computes from constants")
 		}
 	}
+	return given
 }
 
 // nodeOf cuts the output off an input: "node:output:0", "^node".

@@ -279,3 +279,28 @@ func TestPathsAreFollowedHoweverManyNodesThereAre(t *testing.T) {
 		t.Run(name, func(t *testing.T) { checkOutcome(t, examine(t.Context(), tfGraph(c.nodes...)), c.want) })
 	}
 }
+
+func TestAPathIsFollowedIntoFunctions(t *testing.T) {
+	call := func(name, function string, inputs ...string) pb {
+		return tfNode(name, "StatefulPartitionedCall", inputs...).with(tfAttr{"f", pb{}.msg(10, pb{}.str(1, function))})
+	}
+	save := tfFunction("save", tfNode("s", "SaveV2", "file_prefix"))
+	through := tfFunction("through", call("c", "save", "x"))
+	for name, c := range map[string]struct {
+		graph pb
+		want  string
+	}{
+		"a fixed name for the saver":               {tfGraph(tfConst("f", "/x"), call("c", "save", "f")).library(save), "malicious tensorflow.path.write"},
+		"the same, through another function":       {tfGraph(tfConst("f", "/x"), call("c", "through", "f")).library(through, save), "malicious tensorflow.path.write"},
+		"a fixed name in the other function":       {tfGraph(call("c", "g")).library(tfFunction("g", tfConst("f", "/x"), call("c", "save", "f")), save), "malicious tensorflow.path.write"},
+		"the saver, called by its name":            {tfGraph(tfConst("f", "/x"), tfNode("c", "save", "f")).library(save), "malicious tensorflow.path.write"},
+		"a name that whoever saves gives":          {tfGraph(tfNode("p", "Placeholder"), call("c", "through", "p")).library(through, save), "clean"},
+		"a fixed name for a function that reads":   {tfGraph(tfConst("f", "/build/vocab.txt"), call("c", "init", "f")).library(save, tfFunction("init", tfNode("i", "InitializeTableFromTextFileV2", "t", "f"))), "clean"},
+		"functions that call one another in turns": {tfGraph(call("c", "a")).library(save, tfFunction("a", call("c", "b", "x")), tfFunction("b", call("c", "a", "x"), call("d", "save", "x"))), "clean"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checkOutcome(t, examine(t.Context(), tfSaved(c.graph)), c.want)
+			checkOutcome(t, examine(t.Context(), c.graph), c.want)
+		})
+	}
+}
