@@ -48,6 +48,23 @@ type layout struct {
 	size   uint64 // of contiguous data; undefined: not said
 	inline []byte
 	index  uint32
+	// Of chunks that a B-tree of version 1 finds:
+	rank    int    // dimensions, and one more for the bytes of an element
+	chunk   uint64 // bytes of a chunk
+	element uint64 // bytes of an element
+}
+
+// takeChunk takes the shape of a chunk.
+func (l *layout) takeChunk(c *cursor) {
+	l.chunk = 1
+	for range l.rank {
+		l.element = uint64(c.u32())
+		high, low := bits.Mul64(l.chunk, l.element)
+		if high != 0 || low > mostPiece {
+			low = mostPiece + 1
+		}
+		l.chunk = low
+	}
 }
 
 // takeLayout takes a data layout message of any version.
@@ -63,7 +80,12 @@ func (w *walker) takeLayout(data []byte) (l layout, err error) {
 		if l.class != layoutCompact {
 			l.at = c.address()
 		}
-		c.skip(4 * rank)
+		if l.class == layoutChunked {
+			l.rank = rank
+			l.takeChunk(c)
+		} else {
+			c.skip(4 * rank)
+		}
 		if l.class == layoutCompact {
 			l.inline = c.bytes(int(c.u32()))
 		}
@@ -73,6 +95,12 @@ func (w *walker) takeLayout(data []byte) (l layout, err error) {
 			l.inline = c.bytes(c.u16())
 		case layoutContiguous:
 			l.at, l.size = c.address(), c.size()
+		case layoutChunked:
+			if version == 3 {
+				l.rank = c.u8()
+				l.at = c.address()
+				l.takeChunk(c)
+			}
 		case layoutVirtual:
 			l.at, l.index = c.address(), c.u32()
 		}
@@ -167,9 +195,9 @@ func (w *walker) dataset(node int32, messages []message) error {
 			}
 		}
 	}
+	var filters []filter
 	if pipeline != nil {
 		data, err := w.content(kindFilters, pipeline.flags&flagShared != 0, pipeline.data)
-		var filters []filter
 		if err == nil {
 			filters, err = w.takeFilters(data)
 		}
@@ -205,7 +233,7 @@ func (w *walker) dataset(node int32, messages []message) error {
 		w.place.Report(ruleBomb, w.where(layoutMessage.at, w.path(node)), fmt.Sprintf("the shape %v of %d-byte elements, in a file of %d bytes", shape, t.size, size))
 	}
 	w.tensor(node, t, shape, l, need, external != nil)
-	return w.data(node, t, count, need, l, layoutMessage.at)
+	return w.data(node, t, count, need, l, filters, layoutMessage.at)
 }
 
 // tensor tells where a dataset's numbers are.
@@ -224,7 +252,7 @@ func (w *walker) tensor(node int32, t *datatype, shape []uint64, l layout, need 
 }
 
 // data checks that a dataset's data is where it must be, and hands on text.
-func (w *walker) data(node int32, t *datatype, count, need uint64, l layout, at int64) error {
+func (w *walker) data(node int32, t *datatype, count, need uint64, l layout, filters []filter, at int64) error {
 	var data []byte
 	switch l.class {
 	case layoutCompact:
@@ -247,6 +275,14 @@ func (w *walker) data(node int32, t *datatype, count, need uint64, l layout, at 
 		}
 		var err error
 		if data, err = w.file.read(l.at, need); err != nil {
+			return err
+		}
+	case layoutChunked:
+		if l.at == undefined || need == 0 || l.rank != 2 || l.element == 0 || !mayHoldText(t) || w.file.file.IsDear() {
+			return nil
+		}
+		var err error
+		if data, err = w.chunks(l, filters, need); err != nil || uint64(len(data)) < need {
 			return err
 		}
 	default:

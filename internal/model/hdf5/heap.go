@@ -57,6 +57,9 @@ func (w *walker) collection(at uint64) (map[uint32]globalSpan, error) {
 		if n > size-i {
 			return nil, broken("object %d of the global heap at %d is longer than the heap", index, at)
 		}
+		if err := w.file.place.Spend(costMessage); err != nil {
+			return nil, err
+		}
 		objects[index] = globalSpan{at: at + i, size: n}
 		if len(objects) > mostGlobal {
 			return nil, fmt.Errorf("%w: %d objects in one global heap", errMost, mostGlobal)

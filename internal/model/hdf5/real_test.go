@@ -86,3 +86,20 @@ func TestWhatTheFileSaysOfItselfIsKept(t *testing.T) {
 		t.Errorf("got %v", res.Properties)
 	}
 }
+
+func TestTextInChunksIsRead(t *testing.T) {
+	const pickle = "\x80\x04]\x94(K\x01K\x02e."
+	res, h := examineBytes(t, read(t, "chunked-text.h5"))
+	if res.Verdict != scan.Clean || said(res) != "hdf5.filter.plugin" {
+		t.Errorf("%s", describe(res))
+	}
+	for member, want := range map[string]string{"/plain": strings.Repeat(pickle, 50), "/packed": strings.Repeat(pickle, 50),
+		"/rows[0]": pickle, "/rows[1]": pickle, "/texts[0]": `{"n": 0}`, "/texts[9]": `{"n": 9}`} {
+		if h[member] != want {
+			t.Errorf("%s: %q", member, h[member])
+		}
+	}
+	if len(h) != 14 {
+		t.Errorf("handed on: %q", slices.Sorted(maps.Keys(h)))
+	}
+}
