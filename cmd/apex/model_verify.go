@@ -95,7 +95,7 @@ No network is used: keyless signatures are verified against --trusted-root.`,
 			return &exit{exitDeny, fmt.Errorf("%s does not verify: %w", args[0], err)}
 		}
 		w := cmd.OutOrStdout()
-		fmt.Fprintf(w, "verified %d files (%d bytes), root %s\nsigned by %s", v.Files, v.Bytes, v.Root, strings.Join(v.SignedBy.TrustedBy, ", "))
+		fmt.Fprintf(w, "verified %d files (%d bytes), root %s\nsigned by %s", v.Files, v.Bytes, v.Canonical, strings.Join(v.SignedBy.TrustedBy, ", "))
 		if v.SignedBy.Identity.Subject != "" {
 			fmt.Fprintf(w, " (%s)", oneLine(v.SignedBy.Identity.Subject))
 		}

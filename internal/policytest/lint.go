@@ -26,27 +26,19 @@ func Lint(set *config.Set, now time.Time) []config.Problem {
 		told[p.Object+" "+string(p.Code)] = true
 		told[p.Object+" "+p.Path] = true
 	}
-	broken := map[string]bool{}
-	for _, p := range set.ImageSecurityPolicies {
-		for _, e := range policy.ExpressionProblems(p.Value) {
-			broken[p.Value.Name] = true
-			problems = append(problems, p.Problem(verdict.PolicyNotReady, e.Path, e.Err.Error()))
-		}
-	}
 	g, err := verify.Compile(set.Hash(), documents(set), now)
+	var images, models []policy.Policy
+	if err == nil {
+		images, models = g.Policies(), g.Models()
+	}
+	for _, p := range set.ImageSecurityPolicies {
+		problems = append(problems, notReady(p, policy.ExpressionProblems(p.Value), set.Readiness(p.Value.Name).Ready, named(images, p.Value.Name))...)
+	}
+	for _, p := range set.ModelSecurityPolicies {
+		problems = append(problems, notReady(p, policy.ModelExpressionProblems(p.Value), set.ModelReadiness(p.Value.Name).Ready, named(models, p.Value.Name))...)
+	}
 	if err != nil {
 		return append(problems, trustProblem(set, err))
-	}
-	compiled := map[string]policy.Policy{}
-	for _, p := range g.Policies() {
-		compiled[p.Name] = p
-	}
-	for _, p := range set.ImageSecurityPolicies {
-		name := p.Value.Name
-		missing := compiled[name].NotReady
-		if len(missing) > 0 && set.Readiness(name).Ready && !broken[name] {
-			problems = append(problems, p.Problem(verdict.PolicyNotReady, "spec", fmt.Sprintf("the policy is not ready and denies all that it selects: %s", strings.Join(missing, "; "))))
-		}
 	}
 	for _, found := range g.Problems() {
 		object := found.Kind + "/" + found.Name + " "
@@ -55,6 +47,29 @@ func Lint(set *config.Set, now time.Time) []config.Problem {
 		}
 	}
 	return problems
+}
+
+// notReady says why the compiled policy is not, beside the names that ready
+// speaks of: at each expression that does not compile, or else at the spec.
+func notReady[T any](p config.Object[T], broken []policy.ExpressionProblem, ready bool, missing []string) []config.Problem {
+	var problems []config.Problem
+	for _, e := range broken {
+		problems = append(problems, p.Problem(verdict.PolicyNotReady, e.Path, e.Err.Error()))
+	}
+	if len(missing) > 0 && ready && len(broken) == 0 {
+		problems = append(problems, p.Problem(verdict.PolicyNotReady, "spec", fmt.Sprintf("the policy is not ready and denies all that it selects: %s", strings.Join(missing, "; "))))
+	}
+	return problems
+}
+
+// named returns why the policy of that name is not ready.
+func named(compiled []policy.Policy, name string) []string {
+	for i := range compiled {
+		if compiled[i].Name == name {
+			return compiled[i].NotReady
+		}
+	}
+	return nil
 }
 
 // trustProblem stands at the entry that the error names.
