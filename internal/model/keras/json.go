@@ -21,7 +21,7 @@ const mostDepth = 3000
 
 // nodeCost is what a node takes in memory, together with what slices that grow
 // leave behind.
-const nodeCost, nodesHeld = 192, 4096
+const nodeCost, nodesHeld = 256, 4096
 
 // node is a value: an object or a list with kids, a string, or something else.
 type node struct {

@@ -124,21 +124,15 @@ func examineLong(p *scan.Place, f *scan.File) error {
 	if err != nil {
 		return err
 	}
-	if !mentions(head) && !mentions(tail) && !f.IsDear() {
-		found, err := search(p, f)
-		if err != nil || !found {
-			return errors.Join(err, other(found))
+	found := mentions(head) || mentions(tail)
+	if !found && !f.IsDear() {
+		if found, err = search(p, f); err != nil {
+			return err
 		}
-	} else if !mentions(head) && !mentions(tail) {
+	}
+	if !found {
 		return scan.ErrOther
 	}
 	p.Report(ruleLimit, scan.Nowhere, fmt.Sprintf("%d bytes of JSON", f.Size()))
 	return nil
-}
-
-func other(found bool) error {
-	if found {
-		return nil
-	}
-	return scan.ErrOther
 }

@@ -213,7 +213,7 @@ func TestLongAndDeepConfigurationsAreNotClean(t *testing.T) {
 	if res, _ := examineText(t, long); said(res) != "unscannable keras.limit" {
 		t.Errorf("long: %s", said(res))
 	}
-	other := `{"x":"` + strings.Repeat("x", mostBytes) + `"}`
+	other := `{"x":"` + strings.Repeat("x", mostBytes) + `","vocab":{"class_name": 7}}`
 	if res, _ := examineText(t, other); res.Verdict != scan.Unknown {
 		t.Errorf("long and of others: %s", said(res))
 	}

@@ -62,27 +62,39 @@ func wide(b []byte, width, low int) []byte {
 	return text
 }
 
-// mentions says whether a piece of JSON has the key that all objects of Keras
-// have. A key can be spelled with escapes, so that those count as well.
+// mentions says whether a piece of JSON seems to have the key that all objects
+// of Keras have, with a string: as a word of a vocabulary it has a number. The
+// letters of a key can be escaped, which no writer of JSON does.
 func mentions(b []byte) bool {
-	return bytes.Contains(b, []byte("class_name")) || bytes.Contains(b, []byte(`\u00`)) ||
-		bytes.Contains(b, []byte("c\x00l\x00a\x00s\x00s\x00_"))
+	for _, odd := range []string{"c\x00l\x00a\x00s\x00s\x00_", `\u0063`, `\u006c`, `\u006C`, `\u0061`, `\u0073`, `\u005f`, `\u005F`, `\u006e`, `\u006E`, `\u006d`, `\u006D`, `\u0065`} {
+		if bytes.Contains(b, []byte(odd)) {
+			return true
+		}
+	}
+	for {
+		_, after, found := bytes.Cut(b, []byte(`"class_name"`))
+		if !found {
+			return false
+		}
+		value := bytes.TrimLeft(after, " \t\r\n:")
+		if len(value) == 0 || value[0] == '"' {
+			return true
+		}
+		b = after
+	}
 }
 
-// search looks through a whole file for the key in plain spelling.
+// search looks through a whole file for the key.
 func search(p *scan.Place, f *scan.File) (bool, error) {
 	const step, overlap = 1 << 20, 64
 	for at := int64(0); at < f.Size(); at += step {
 		n := min(step+overlap, f.Size()-at)
-		if err := p.Spend(scan.Cost(n) * scan.CostRead); err != nil {
+		if err := p.Spend(scan.Cost(n) * scan.CostRead * 2); err != nil {
 			return false, err
 		}
 		b, err := f.Read(at, n)
-		if err != nil {
-			return false, err
-		}
-		if bytes.Contains(b, []byte("class_name")) || bytes.Contains(b, []byte(`\u0063`)) || bytes.Contains(b, []byte("c\x00l\x00a\x00s\x00s\x00_")) {
-			return true, nil
+		if err != nil || mentions(b) {
+			return err == nil, err
 		}
 	}
 	return false, nil
