@@ -122,8 +122,7 @@ func (g *gguf) handOn(key string, text []byte) error {
 		if err := g.Spend(scan.Cost(len(text)) * scan.CostRead); err != nil {
 			return err
 		}
-		g.Inside(short(key), -1, scan.Bytes(text))
-		return nil
+		return g.inside(short(key), text)
 	}
 	return g.carried(ruleGGUFCode, short(key), text)
 }
@@ -195,6 +194,9 @@ func (g *gguf) numbers(key string, kind uint32, n int64) error {
 		}
 		if what := program(head); what != "" {
 			g.say(ruleGGUFCode, scan.Op(at, short(key)), "the bytes are %s", what)
+			if err := g.Spend(costInside); err != nil {
+				return err
+			}
 			g.Inside(short(key), -1, g.file.Section(at, n))
 		}
 		size -= int64(len(head))

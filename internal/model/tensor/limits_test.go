@@ -68,6 +68,9 @@ func TestAFileOfAHundredGigabytesTakesLittleMemory(t *testing.T) {
 }
 
 func TestTheLongestHeaderIsReadWithinTheLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it reads 200 MB")
+	}
 	const longest = 100_000_000
 	entry := func(i int) string {
 		return fmt.Sprintf(`"%0180d":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]},`, i, i, i+1)

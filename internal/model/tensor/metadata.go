@@ -4,8 +4,12 @@ import (
 	"github.com/apexlogic/apex/internal/model/scan"
 )
 
-// costText is a byte of text looked at for templates and programs.
-const costText scan.Cost = 8
+const (
+	// costText is a byte of text looked at for templates and programs.
+	costText scan.Cost = 10
+	// costInside is a text that is handed on: every format is asked.
+	costInside scan.Cost = 10_000
+)
 
 // metadata reads the value of "__metadata__".
 func (s *safetensors) metadata(w *walker) error {
@@ -72,11 +76,15 @@ func (r *reporter) carried(rule *scan.Rule, path string, text []byte) error {
 		return err
 	}
 	if isTemplate(text) {
-		r.Inside(path, -1, scan.Bytes(text))
+		if err := r.inside(path, text); err != nil {
+			return err
+		}
 	}
 	if what := program(text); what != "" {
 		r.say(rule, scan.Path(path), "the text is %s", what)
-		r.Inside(path, -1, scan.Bytes(text))
+		if err := r.inside(path, text); err != nil {
+			return err
+		}
 	} else if what := code(text); what != "" {
 		r.say(rule, scan.Path(path), "the text holds a program: %s", what)
 	}
@@ -88,7 +96,7 @@ func (r *reporter) carried(rule *scan.Rule, path string, text []byte) error {
 	if content, ok := decoded(text); ok {
 		if what := program(content); what != "" {
 			r.say(rule, scan.Path(path), "the text is %s once it is decoded", what)
-			r.Inside(path, -1, scan.Bytes(content))
+			return r.inside(path, content)
 		} else if what := code(content); what != "" && isText(content) {
 			r.say(rule, scan.Path(path), "the text is a program once it is decoded: %s", what)
 		}
@@ -96,6 +104,16 @@ func (r *reporter) carried(rule *scan.Rule, path string, text []byte) error {
 	return nil
 }
 
+// inside has every format look at a text of a header.
+func (r *reporter) inside(path string, text []byte) error {
+	if err := r.Spend(costInside); err != nil {
+		return err
+	}
+	r.Inside(path, -1, scan.Bytes(text))
+	return nil
+}
+
+// isText says whether bytes are printable, as far as one sees at once.
 func isText(b []byte) bool {
 	for _, c := range b[:min(len(b), 512)] {
 		if c < ' ' && c != '\n' && c != '\r' && c != '\t' {

@@ -14,7 +14,7 @@ const (
 	// maxNPYHeader the longest that is read here, of 20,000 named fields.
 	npyHeader, maxNPYHeader = 10_000, 1 << 20
 	// costLiteral is a byte of a Python literal read.
-	costLiteral scan.Cost = 60
+	costLiteral scan.Cost = 15
 )
 
 var (

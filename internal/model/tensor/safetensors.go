@@ -370,6 +370,9 @@ func (s *safetensors) heads() error {
 		}
 		if what := program(head); what != "" {
 			s.say(ruleSTTensorCode, scan.At(at), "a tensor of bytes begins as %s does", what)
+			if err := s.Spend(costInside); err != nil {
+				return err
+			}
 			s.Inside("", at, s.file.Section(at, n))
 		}
 	}
