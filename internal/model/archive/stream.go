@@ -39,8 +39,9 @@ const (
 	maxDictionary = 64 << 20
 	// remoteStream is how much of a packed file is read over a network.
 	remoteStream = 4 << 20
-	// costDictionary is how many bytes of a window are cleared in a nanosecond.
-	costDictionary = 8
+	// costDictionary is how many bytes of a window are taken and cleared in a
+	// nanosecond.
+	costDictionary = 2
 )
 
 // errUnsupported marks streams that may be sound but are not read here.
