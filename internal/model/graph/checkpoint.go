@@ -54,3 +54,43 @@ func scanCheckpoint(p *scan.Place, file *scan.File) error {
 	}
 	return nil
 }
+
+// Fingerprint is the fingerprint.pb of a SavedModel: numbers that identify it
+// (tensorflow/core/protobuf/fingerprint.proto).
+func Fingerprint() scan.Format {
+	return scan.Format{Name: "tensorflow-fingerprint", Claim: claimFingerprint, Scan: func(*scan.Place, *scan.File) error { return nil }}
+}
+
+// claimFingerprint takes a short message of nothing but the fields of
+// FingerprintDef, with at least three hashes, which are long.
+func claimFingerprint(file *scan.File) bool {
+	const longest, longHash = 256, 1 << 32
+	head, err := file.Head()
+	if err != nil || file.Size() > longest {
+		return false
+	}
+	hashes := 0
+	for len(head) > 0 {
+		num, typ, n := protowire.ConsumeTag(head)
+		if n < 0 {
+			return false
+		}
+		head = head[n:]
+		switch {
+		case typ == protowire.VarintType && num <= 5:
+			var v uint64
+			if v, n = protowire.ConsumeVarint(head); v > longHash {
+				hashes++
+			}
+		case typ == protowire.BytesType && (num == 6 || num == 7): // version, uuid
+			_, n = protowire.ConsumeBytes(head)
+		default:
+			return false
+		}
+		if n < 0 {
+			return false
+		}
+		head = head[n:]
+	}
+	return hashes >= 3
+}

@@ -53,6 +53,7 @@ const (
 	maxSinks   = 1000    // operators that take a path
 	maxSources = 1 << 17 // operators that make strings
 	maxSame    = 20      // findings of one rule for one operator
+	maxKinds   = 2048    // operators that are remembered
 	maxOps     = 1 << 15 // functions, and unknown operators
 )
 
@@ -66,6 +67,7 @@ type tensorflow struct {
 	same     map[string]int
 	base     int64 // of the walk in the file, for a node in a TensorFlow Lite model
 	graph    graphNames
+	kinds    map[string]operatorKind
 }
 
 // graphNames are the names in the GraphDef that is walked.
@@ -84,7 +86,7 @@ func scanTensorFlow(p *scan.Place, file *scan.File) error {
 	if err != nil {
 		return err
 	}
-	t := &tensorflow{p: p, s: s, strings: embedded{s: s}, same: map[string]int{}}
+	t := &tensorflow{p: p, s: s, strings: embedded{s: s}, same: map[string]int{}, kinds: map[string]operatorKind{}}
 	var (
 		taken  bool
 		first  *broken

@@ -116,6 +116,9 @@ func (t *tensorflow) node(m *message, f field, sinks *[]sink) error {
 	if err := t.tolerate(err); err != nil {
 		return err
 	}
+	if err := m.s.spend(costNode); err != nil {
+		return err
+	}
 	where := scan.Op(f.at, n.op)
 	if rule, what := dangerous(n.op); rule != nil {
 		t.evidence++
@@ -125,8 +128,8 @@ func (t *tensorflow) node(m *message, f field, sinks *[]sink) error {
 	if !isOperatorName(n.op) {
 		return nil
 	}
-	if tensorflowOperator(n.op) != operatorBuiltin {
-		if err == nil && (n.attrs > 0 || tensorflowOperator(n.op) == operatorExtension) {
+	if kind := t.operator(n.op); kind != operatorBuiltin {
+		if err == nil && (n.attrs > 0 || kind == operatorExtension) {
 			t.evidence++
 		}
 		if _, known := t.graph.unknown[n.op]; !known && len(t.graph.unknown) < maxOps {
@@ -156,6 +159,19 @@ func (t *tensorflow) node(m *message, f field, sinks *[]sink) error {
 		return t.attributes(m, f, n, want)
 	}
 	return nil
+}
+
+// operator says what is known of an operator; graphs name few, many times.
+func (t *tensorflow) operator(name string) operatorKind {
+	kind, ok := t.kinds[name]
+	if !ok {
+		if len(t.kinds) >= maxKinds {
+			clear(t.kinds)
+		}
+		kind = tensorflowOperator(name)
+		t.kinds[name] = kind
+	}
+	return kind
 }
 
 // judgedAttribute says which attribute of an operator decides whether it is

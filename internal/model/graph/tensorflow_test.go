@@ -304,3 +304,11 @@ func TestAPathIsFollowedIntoFunctions(t *testing.T) {
 		})
 	}
 }
+
+func TestTheFingerprintOfASavedModel(t *testing.T) {
+	whole := pb{}.num(1, 1<<62).num(2, 1<<61).num(3, 1<<60).num(4, 0).num(5, 1<<59).msg(6, pb{}.num(1, 1)).str(7, "1234567890")
+	checkOutcome(t, examine(t.Context(), whole), "clean")
+	checkOutcome(t, examine(t.Context(), whole.str(8, "more")), "unknown")
+	checkOutcome(t, examine(t.Context(), whole[:12]), "unknown")
+	checkOutcome(t, examine(t.Context(), append(whole, 0xff)), "unknown")
+}

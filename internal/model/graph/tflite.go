@@ -68,7 +68,7 @@ func scanTFLite(p *scan.Place, file *scan.File) error {
 	if err != nil {
 		return err
 	}
-	ops := &tensorflow{p: p, s: s, strings: embedded{s: s}, same: map[string]int{}}
+	ops := &tensorflow{p: p, s: s, strings: embedded{s: s}, same: map[string]int{}, kinds: map[string]operatorKind{}}
 	ops.fresh()
 	t := &tflite{flat: flat{s}, p: p, ops: ops}
 	return s.ended(t.model(), ruleTFLiteBroken)
@@ -348,7 +348,7 @@ func (t *tflite) flexNode(o flatTable) error {
 	if err != nil {
 		return err
 	}
-	inner := &tensorflow{p: t.p, s: ops, strings: embedded{s: ops}, same: t.ops.same, base: options.at}
+	inner := &tensorflow{p: t.p, s: ops, strings: embedded{s: ops}, same: t.ops.same, kinds: t.ops.kinds, base: options.at}
 	inner.fresh()
 	var sinks []sink
 	whole := ops.message()

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	costField scan.Cost = 40 // one field walked over, measured
+	costField scan.Cost = 40  // one field walked over, measured
+	costNode  scan.Cost = 250 // one operator judged by its name, measured
 
 	maxDepth  = 64  // messages in messages; protobuf's own parsers stop at 100
 	maxGroups = 32  // groups in groups, which no schema here uses
