@@ -26,9 +26,15 @@ const hugeLoop = 100_000
 // Check evaluates the template with unknown input and returns what it should
 // not do, in the order of evaluation, each once.
 func Check(t *Template) []Problem {
+	problems, _ := Evaluate(t)
+	return problems
+}
+
+// Evaluate is [Check], and says how many steps that took: some 300 ns each.
+func Evaluate(t *Template) (problems []Problem, steps int) {
 	c := &checker{seen: map[Problem]bool{}, active: map[*macroStmt]int{}, scopes: []map[string]value{{}}}
 	c.run(t.body)
-	return c.problems
+	return c.problems, c.steps
 }
 
 type checker struct {
