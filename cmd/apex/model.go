@@ -15,6 +15,6 @@ evidence, and pulls only what the policies allow.`,
   apex model pull oci://registry.example.com/vision/captioner-model:1.0 ./served`,
 	}
 	c.AddCommand(newModelScanCommand(), newModelHashCommand(), newModelSignCommand(), newModelVerifyCommand(),
-		newModelPackCommand(), newModelPullCommand())
+		newModelPackCommand(), newModelPullCommand(), newModelBOMCommand(), newModelProvenanceCommand(), newModelDiffCommand())
 	return c
 }

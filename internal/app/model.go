@@ -103,23 +103,11 @@ func PackModel(ctx context.Context, registry *oci.Client, path string, ref refer
 
 // described adds what the files say of themselves to what the caller says.
 func described(d artifact.Description, r *model.Report) artifact.Description {
-	property := func(key string) string {
-		for i := range r.Files {
-			for _, p := range r.Files[i].Properties {
-				if p.Key == key {
-					return p.Value
-				}
-			}
-		}
-		return ""
-	}
 	if len(d.Licenses) == 0 {
-		if l := property("license"); l != "" {
-			d.Licenses = []string{l}
-		}
+		d.Licenses = r.Property("license")
 	}
-	if d.Architecture == "" {
-		d.Architecture = property("architecture")
+	if a := r.Property("architecture"); d.Architecture == "" && len(a) > 0 {
+		d.Architecture = a[0]
 	}
 	if d.Format == "" {
 		for i := range r.Files {

@@ -14,6 +14,7 @@ package model
 
 import (
 	"context"
+	"slices"
 
 	"github.com/apexlogic/apex/internal/model/scan"
 )
@@ -61,6 +62,20 @@ func Summarize(files []File) Report {
 		r.Verdict = worse(r.Verdict, files[i].Verdict, i == 0)
 	}
 	return r
+}
+
+// Property returns what the files say of themselves under the key, without
+// repetition, in the order of the files.
+func (r *Report) Property(key string) []string {
+	var values []string
+	for i := range r.Files {
+		for _, p := range r.Files[i].Properties {
+			if p.Key == key && !slices.Contains(values, p.Value) {
+				values = append(values, p.Value)
+			}
+		}
+	}
+	return values
 }
 
 // worse folds verdicts: what is blocked wins by its degree, and among the rest
