@@ -9,6 +9,7 @@ import (
 	"github.com/apexlogic/apex/internal/model/keras"
 	"github.com/apexlogic/apex/internal/model/scan"
 	"github.com/apexlogic/apex/internal/model/tensor"
+	"github.com/apexlogic/apex/internal/model/text"
 )
 
 // Formats returns every format that files are examined for, in the order in
@@ -21,6 +22,7 @@ func Formats(limits scan.Limits) *scan.Formats {
 		hdf5.Formats(),
 		keras.Formats(),
 		graph.Formats(),
+		text.Formats(),
 	)...)
 }
 
