@@ -43,3 +43,22 @@ func ended(p *scan.Place, err error) error {
 	}
 	return nil
 }
+
+// mostReports is how often one rule is reported for one archive. A thousand
+// members with the same fault are one fault.
+const mostReports = 20
+
+// limited is a place that does not repeat itself.
+type limited struct {
+	*scan.Place
+	said map[*scan.Rule]int
+}
+
+func limit(p *scan.Place) *limited { return &limited{p, map[*scan.Rule]int{}} }
+
+// Report is [scan.Place.Report], the first times.
+func (l *limited) Report(rule *scan.Rule, where scan.Where, detail string, references ...string) {
+	if l.said[rule]++; l.said[rule] <= mostReports {
+		l.Place.Report(rule, where, detail, references...)
+	}
+}

@@ -38,7 +38,7 @@ func nameRules() []*scan.Rule {
 
 // checkName reports what is wrong with the name of a member by itself. Plain
 // backslashes are left to the caller, who knows the other names.
-func checkName(p *scan.Place, name string, at int64) {
+func checkName(p *limited, name string, at int64) {
 	where := scan.Where{Member: printable(name), Offset: -1}
 	if c, ok := hiddenIn(name); ok {
 		p.Report(ruleNameHidden, where, fmt.Sprintf("the name %q at byte %d holds %s", cut(name), at, c))

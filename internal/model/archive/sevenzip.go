@@ -94,7 +94,7 @@ func scanSeven(p *scan.Place, f *scan.File) error {
 	if at > 0 {
 		p.Report(ruleSevenPrefix, scan.At(0), fmt.Sprintf("%d bytes stand before the archive", at))
 	}
-	s := &seven{p: p, f: f.Section(at, f.Size()-at)}
+	s := &seven{p: limit(p), f: f.Section(at, f.Size()-at)}
 	end, err := s.scan()
 	switch {
 	case errors.Is(err, errSeven) || errors.Is(err, errUnsupported):
@@ -109,7 +109,7 @@ func scanSeven(p *scan.Place, f *scan.File) error {
 
 // seven is one archive while it is scanned.
 type seven struct {
-	p *scan.Place
+	p *limited
 	f *scan.File
 }
 
@@ -182,7 +182,7 @@ func (s *seven) header(b []byte) (*sevenList, error) {
 			if err := s.p.Spend(scan.Cost(list.folders[0].size()) * list.folders[0].cost()); err != nil {
 				return nil, err
 			}
-			from, err := open(&window{place: s.p})
+			from, err := open(&window{place: s.p.Place})
 			if err != nil {
 				return nil, sevenError(err)
 			}

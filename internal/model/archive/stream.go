@@ -39,6 +39,9 @@ const (
 	maxDictionary = 64 << 20
 	// remoteStream is how much of a packed file is read over a network.
 	remoteStream = 4 << 20
+	// leastWeak is how much must come out of a broken stream that nothing but
+	// itself tells from other data: less than the shortest pickle that calls.
+	leastWeak = 16
 	// costDictionary is how many bytes of a window are taken and cleared in a
 	// nanosecond.
 	costDictionary = 2
@@ -110,12 +113,16 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 		last, err = c.open(w, packed)
 		return last, err
 	}, packed.Size(), c.cost)
+	chance := c.weak && err != nil && !over(err) // that it is other data, which begins like a stream
+	if chance && (inner == nil || inner.Size() < leastWeak) {
+		return scan.ErrOther
+	}
 	took := false
 	if inner != nil && inner.Size() > 0 {
 		took = p.Inside("unpacked", -1, inner)
 	}
-	if c.weak && !took && err != nil && !over(err) {
-		return scan.ErrOther // data that begins like a stream
+	if chance && !took {
+		return scan.ErrOther
 	}
 	switch {
 	case partly:

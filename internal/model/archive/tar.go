@@ -121,7 +121,7 @@ func octal(b []byte) (n int64, ok bool) {
 
 // A tarFile is one archive while it is scanned.
 type tarFile struct {
-	p      *scan.Place
+	p      *limited
 	f      *scan.File
 	names  map[string]string // to what the member is
 	links  map[string]bool
@@ -140,7 +140,7 @@ type tarMember struct {
 }
 
 func scanTar(p *scan.Place, f *scan.File) error {
-	t := &tarFile{p: p, f: f, names: map[string]string{}, links: map[string]bool{}, global: map[string]string{}}
+	t := &tarFile{p: limit(p), f: f, names: map[string]string{}, links: map[string]bool{}, global: map[string]string{}}
 	whole := f.Size()
 	if f.IsDear() && whole > remoteTar {
 		p.Report(ruleTarRemote, scan.Nowhere, fmt.Sprintf("of %d bytes the first %d were read", whole, remoteTar))
@@ -463,7 +463,7 @@ func (t *tarFile) content(m *tarMember) (took bool) {
 // ending looks at what follows the first block of zeros.
 func (t *tarFile) ending(at int64) error {
 	rest := t.f.Section(at, t.f.Size()-at)
-	if zero, err := isZero(t.p, rest); err != nil || zero {
+	if zero, err := isZero(t.p.Place, rest); err != nil || zero {
 		return err
 	}
 	for at < t.f.Size() { // to the first block that is not empty

@@ -42,7 +42,7 @@ func claimZip(f *scan.File) bool {
 
 // A zipFile is one zip file while it is scanned.
 type zipFile struct {
-	p     *scan.Place
+	p     *limited
 	f     *scan.File
 	main  []entry // of the last directory
 	spans []span
@@ -78,7 +78,7 @@ func scanZip(p *scan.Place, f *scan.File) error {
 	if err != nil {
 		return err
 	}
-	z := &zipFile{p: p, f: f, done: map[readingKey]bool{}, names: map[string]string{}}
+	z := &zipFile{p: limit(p), f: f, done: map[readingKey]bool{}, names: map[string]string{}}
 	if len(found) == 0 {
 		return z.headless(strays)
 	}
@@ -139,7 +139,7 @@ func (z *zipFile) directory(e end, main bool) error {
 	if e.truncated {
 		z.p.Report(ruleZipTrailing, scan.At(e.at), "the comment is said to go on behind the end of the file")
 	}
-	all, bySize, stop, err := e.entries(z.p, z.f)
+	all, bySize, stop, err := e.entries(z.p.Place, z.f)
 	if err != nil {
 		if !isDirectoryError(err) {
 			return err
@@ -393,7 +393,7 @@ func (z *zipFile) gap(from, to int64, rule *scan.Rule) error {
 	if spanned := to-from == 4 && rule == ruleZipPrefix; spanned && (f.HasPrefix("PK00") || f.HasPrefix("PK\x07\x08")) {
 		return nil // a split archive that fitted on one disk (APPNOTE 8.5.4)
 	}
-	zero, err := isZero(z.p, f)
+	zero, err := isZero(z.p.Place, f)
 	if err != nil || zero {
 		return err
 	}

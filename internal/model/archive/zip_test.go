@@ -305,3 +305,52 @@ func TestArchivesInArchivesEndSomewhere(t *testing.T) {
 	}
 	wantRules(t, examine(t, b), scan.Unscannable, "scan.depth")
 }
+
+// Every entry of the directory names one member, which swells by a thousand:
+// the way in which 42 KB unpack to gigabytes without nesting.
+func TestEntriesThatShareABodyAreReadOnce(t *testing.T) {
+	body := strings.Repeat("\x00", 1<<20)
+	parts := []part{{name: "0", content: body, method: 8}}
+	one := zipOf(parts...)
+	record := one[bytes.Index(one, []byte("PK\x01\x02")) : len(one)-22]
+	start := len(one) - 22 - len(record)
+	const count = 3000
+	b := append(bytes.Clone(one[:start]), bytes.Repeat(record, count)...)
+	for i := range count {
+		b[start+i*len(record)+46] = byte('0' + i%50)
+	}
+	tail := bytes.Clone(one[len(one)-22:])
+	for _, at := range []int{8, 10} {
+		binary.LittleEndian.PutUint16(tail[at:], count)
+	}
+	binary.LittleEndian.PutUint32(tail[12:], uint32(count*len(record)))
+	limits := scan.DefaultLimits
+	limits.Work = scan.Cost(50_000_000) // enough for one body, not for ten
+	res := formats(limits).Scan(t.Context(), scan.Bytes(append(b, tail...)), scan.Options{})
+	wantRules(t, res, scan.Suspicious, "zip.overlap", "zip.bomb", "archive.name.twice")
+	if has(res, "scan.budget") {
+		t.Errorf("%s", said(res))
+	}
+}
+
+func TestABombInBombsStopsAtTheBudget(t *testing.T) {
+	b := []byte(strings.Repeat("\x00", 8<<20))
+	for range 3 {
+		parts := make([]part, 16)
+		for i := range parts {
+			parts[i] = part{name: fmt.Sprint(i), content: string(b), method: 8}
+		}
+		b = zipOf(parts...)
+	}
+	res := examine(t, b)
+	if res.Verdict < scan.Unscannable {
+		t.Errorf("%s", said(res))
+	}
+}
+
+func TestAnEncryptedMemberThatIsNotIsStillRead(t *testing.T) {
+	b := zipOf(part{name: "a", content: noise(3000), method: 8, flags: 1})
+	copy(b[31:], noise(3000)) // as if it were truly encrypted
+	wantRules(t, examine(t, b), scan.Suspicious, "zip.encrypted")
+	wantRules(t, examine(t, zipOf(part{name: "a", content: payload + noise(3000), method: 8, flags: 1})), scan.Malicious, "zip.encrypted", "test.evil")
+}

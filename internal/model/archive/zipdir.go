@@ -24,12 +24,13 @@ const (
 	// comment and the records before it.
 	zipTail = 1<<16 + eocdSize + locatorSize + eocd64Size
 	// maxMembers and maxDirectory bound what is kept of a directory.
-	maxMembers   = 1 << 18
+	maxMembers   = 1 << 17
 	maxDirectory = 32 << 20
 	// maxDirectories bounds how many directories of one file are read.
 	maxDirectories = 16
-	// entryMemory is what one entry takes, beside the bytes of the directory.
-	entryMemory = 200
+	// entryMemory is what one entry takes with all that is derived from it,
+	// beside the bytes of the directory.
+	entryMemory = 500
 )
 
 // An entry is what the central directory says of one member. Offsets are from

@@ -109,7 +109,11 @@ func (z *zipFile) stored(r reading) error {
 		if sum := crc32.ChecksumIEEE(b); check && sum != r.crc {
 			z.p.Report(ruleZipCRC, where, fmt.Sprintf("its checksum is %08x and should be %08x", sum, r.crc))
 		}
-		z.p.Inside(printable(r.name), r.start, f)
+		inner := scan.Bytes(b)
+		if f.IsDear() {
+			inner = inner.Dear()
+		}
+		z.p.Inside(printable(r.name), r.start, inner)
 		return nil
 	}
 	if took := z.p.Inside(printable(r.name), r.start, f); !took || !check || f.Size() > checkedMember || f.IsDear() {

@@ -69,14 +69,14 @@ func (z *zipFile) remote(main end) error {
 		z.p.Report(ruleZipUnread, scan.At(main.start), fmt.Sprintf("its directory is longer than %d bytes", remoteList))
 		return nil
 	}
-	if err := network.fetch(z.p, min(max(z.f.Size()-zipTail, 0), main.start), z.f.Size()); err != nil {
+	if err := network.fetch(z.p.Place, min(max(z.f.Size()-zipTail, 0), main.start), z.f.Size()); err != nil {
 		return err
 	}
 	found, strays, err := ends(z.f)
 	if err != nil || len(found) == 0 {
 		return cmp.Or(err, io.ErrUnexpectedEOF)
 	}
-	all, _, _, err := main.entries(z.p, z.f)
+	all, _, _, err := main.entries(z.p.Place, z.f)
 	if err != nil && !isDirectoryError(err) {
 		return err
 	}
@@ -96,7 +96,7 @@ func (z *zipFile) remote(main end) error {
 		}
 		ends[at] = min(ends[at], z.f.Size())
 	}
-	if err := network.small(z.p, all, order, ends); err != nil {
+	if err := network.small(z.p.Place, all, order, ends); err != nil {
 		return err
 	}
 	weights, unread, big := z.keep(network, all, ends)
@@ -127,7 +127,7 @@ func (z *zipFile) remote(main end) error {
 			return err
 		}
 	}
-	return trailing(z.p, z.f, main.after, ruleZipTrailing)
+	return trailing(z.p.Place, z.f, main.after, ruleZipTrailing)
 }
 
 // listed checks what the directory says of all members, and those that are
