@@ -50,7 +50,6 @@ func (m *machine) build() error {
 		return nil
 	}
 	if flags := m.stateKeys(state, 0); flags&keyMethod != 0 || flags&keyDict != 0 && flags&keyPydantic == 0 {
-		m.acted++
 		m.report(ruleDunder, m.show(state, 0))
 	}
 	if target.kind != isObject {

@@ -42,7 +42,6 @@ func (m *machine) called(callee, args value) error {
 		if o := m.heap.get(callee); o != nil && o.shape != aCall && o.shape != aInstance && o.shape != aBuffer {
 			return broken("what it calls cannot be called")
 		}
-		m.acted++
 		m.report(ruleCallee, m.show(callee, 0)+m.arguments(args))
 		return m.result(0, args)
 	}
@@ -147,7 +146,6 @@ func (m *machine) judgeMade(class, args value) (value, error) {
 	switch class.kind {
 	case isGlobal:
 	case isObject, isUnknown, isPersistent:
-		m.acted++
 		m.report(ruleCallee, m.show(class, 0)+".__new__"+m.arguments(args))
 		return m.heap.object(object{shape: aInstance, args: args})
 	default:
@@ -236,7 +234,6 @@ func (m *machine) extension() error {
 	if code <= 0 {
 		return broken("an extension's code is not positive")
 	}
-	m.acted++
 	m.report(ruleExtension, fmt.Sprintf("extension %d", code))
 	return m.push(value{kind: isUnknown})
 }

@@ -41,7 +41,7 @@ type imports struct {
 	lookup  []byte
 	valid   int  // imports of names that Python's grammar allows
 	denying bool // one of them is on the deny-list
-	acted   int  // calls and the like, of valid imports
+	acted   int  // calls and changes of valid imports: raw numbers do not get there by chance
 	bare    int  // calls by INST without arguments
 }
 
@@ -88,7 +88,6 @@ func (m *machine) stackGlobal() error {
 				return broken("a name to import is no text")
 			}
 		}
-		m.acted++
 		m.report(ruleComputed, m.show(module, 0)+" "+m.show(name, 0))
 		return m.push(value{kind: isUnknown})
 	}

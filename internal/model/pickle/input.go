@@ -139,6 +139,9 @@ func (in *input) line() (off, n int64, whole bool) {
 // text returns up to keptText bytes of the file, valid until the next read.
 func (in *input) text(off, n int64) ([]byte, error) {
 	n = min(n, keptText, in.file.Size()-off)
+	if off < 0 || n < 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
 	if from := off - in.base; from >= 0 && from+n <= int64(len(in.buf)) {
 		return in.buf[from : from+n], nil
 	}

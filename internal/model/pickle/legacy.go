@@ -15,7 +15,7 @@ const legacyMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19" // 0x1950a86a20f9
 
 // isMagic says whether a value is the number that begins a legacy file.
 func (m *machine) isMagic(v value) bool {
-	return m.is(value{kind: isBytes, n: v.n, off: v.off}, legacyMagic) && v.kind == isNumber
+	return v.kind == isNumber && v.n == uint32(len(legacyMagic)) && m.is(value{kind: isBytes, n: v.n, off: v.off}, legacyMagic)
 }
 
 // legacy reads a legacy file on from behind the magic number.

@@ -44,15 +44,18 @@ const maxStreams = 1 << 16
 // scanPickle runs all pickles in a file.
 func scanPickle(p *scan.Place, f *scan.File) error {
 	in := newInput(p, f)
+	sure := false
 	for n := 0; ; n++ {
 		start := in.at()
 		m := newMachine(p, in)
 		end := m.run()
-		if !m.accepted(end, n) {
-			if n == 0 {
-				return scan.ErrOther
-			}
+		certain := m.certainty(end, n)
+		sure = sure || certain == yes
+		switch {
+		case certain == no && sure:
 			return residue(p, f, start)
+		case certain == no:
+			return scan.ErrOther
 		}
 		if m.joblib.arrays > 0 {
 			p.As("joblib")
@@ -82,6 +85,8 @@ func scanPickle(p *scan.Place, f *scan.File) error {
 		switch filler, err := uniform(p, f, end.at); {
 		case err != nil || end.at == f.Size():
 			return err
+		case filler && !sure && m.ops < shortest:
+			return scan.ErrOther
 		case filler:
 			p.Report(rulePadding, scan.At(end.at), fmt.Sprintf("%d bytes", f.Size()-end.at))
 			return nil
@@ -92,32 +97,44 @@ func scanPickle(p *scan.Place, f *scan.File) error {
 	}
 }
 
-// accepted says whether what was run is a pickle: n counts those before it in
-// the file. Text and raw numbers begin like one now and then, but they do not
-// reach STOP with one value, and they call nothing that they have imported.
-func (m *machine) accepted(end ending, n int) bool {
-	if m.acted > 0 || m.denying {
-		return true
+// certainty says how sure it is that a stream was a pickle.
+type certainty uint8
+
+const (
+	no    certainty = iota
+	maybe           // when all others up to the file's end are
+	yes
+)
+
+// shortest is how many opcodes a pickle with padding has at least: raw numbers
+// reach STOP in fewer.
+const shortest = 3
+
+// certainty judges a stream; n counts those before it in the file. Text and raw
+// numbers begin like a pickle now and then, but they call nothing that they
+// have imported.
+func (m *machine) certainty(end ending, n int) certainty {
+	const moreThanImport = 3 // opcodes: lists of words begin with "cos", "sin", too
+	if m.acted > 0 || m.denying && m.ops >= moreThanImport {
+		return yes
 	}
 	head, err := m.in.file.Read(m.start, min(2, m.in.file.Size()-m.start))
 	header := err == nil && len(head) == 2 && head[0] == opProto && head[1] <= highestProtocol
-	outermost := n == 0 && m.place.Depth() == 0
+	outermost := header && n == 0 && m.place.Depth() == 0
 	switch {
-	case errors.Is(end.err, scan.ErrBudget) && n == 0:
-		return header || m.ops > 1<<16
+	case outermost, header && m.valid > 0, end.stopped && m.valid+m.bare > 0:
+		return yes
+	case errors.Is(end.err, scan.ErrBudget):
+		if header || m.ops > opsBlock {
+			return yes
+		}
+		return no
 	case end.err != nil:
-		return true
-	case !end.stopped:
-		return header && (outermost || m.valid > 0)
-	case header:
-		return true
-	case !end.sane:
-		return m.bare > 0
-	case m.valid > 0 || m.bare > 0 || end.at == m.in.file.Size():
-		return true
+		return yes
+	case end.stopped && (header || end.sane):
+		return maybe
 	}
-	filler, err := uniform(m.place, m.in.file, end.at)
-	return err == nil && filler && m.ops > 2
+	return no
 }
 
 // readPlainly reads a stream with arrays of joblib again as pickle.load does,
