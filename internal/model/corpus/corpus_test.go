@@ -81,6 +81,9 @@ func TestEveryCaseIsWholeAndNamedOnce(t *testing.T) {
 			t.Errorf("%s has %d cases", technique, perTechnique[technique])
 		}
 	}
+	if benign < 250 {
+		t.Errorf("%d benign cases", benign)
+	}
 	if all > maxAll {
 		t.Errorf("the corpus has %d bytes", all)
 	}

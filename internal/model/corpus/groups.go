@@ -18,6 +18,7 @@ func maliciousGroups() []group {
 
 func benignGroups() []group {
 	return []group{
-		benignONNX, benignTF,
+		benignStdlib, benignNumpy, benignSklearn, benignJoblib, benignPandas, benignScipy, benignBoosters,
+		benignONNX, benignTF, benignText, benignTorch, benignTensors, benignKeras, benignTokenizers, benignArchives, benignData,
 	}
 }

@@ -196,6 +196,8 @@ func (p *pickler) save(v any) {
 		p.saveFrozen(v)
 	case *object:
 		p.saveObject(v)
+	case joblibArray:
+		p.saveJoblib(v)
 	default:
 		panic("corpus: no pickle for this value")
 	}
@@ -383,110 +385,4 @@ func (p *pickler) saveGlobal(v glob) {
 		p.op(opGlobal(module, name))
 	}
 	p.put(v)
-}
-
-// batch is how many items CPython puts behind one MARK.
-const batch = 1000
-
-func (p *pickler) appends(items []any) {
-	if p.proto == 0 {
-		for _, item := range items {
-			p.save(item)
-			p.op(opAppend)
-		}
-		return
-	}
-	for chunk := range slices.Chunk(items, batch) {
-		if len(chunk) == 1 {
-			p.save(chunk[0])
-			p.op(opAppend)
-			continue
-		}
-		p.op(opMark)
-		for _, item := range chunk {
-			p.save(item)
-		}
-		p.op(opAppends)
-	}
-}
-
-func (p *pickler) setItems(pairs [][2]any) {
-	if p.proto == 0 {
-		for _, pair := range pairs {
-			p.save(pair[0])
-			p.save(pair[1])
-			p.op(opSetItem)
-		}
-		return
-	}
-	for chunk := range slices.Chunk(pairs, batch) {
-		if len(chunk) == 1 {
-			p.save(chunk[0][0])
-			p.save(chunk[0][1])
-			p.op(opSetItem)
-			continue
-		}
-		p.op(opMark)
-		for _, pair := range chunk {
-			p.save(pair[0])
-			p.save(pair[1])
-		}
-		p.op(opSetItems)
-	}
-}
-
-func (p *pickler) saveSet(v *setOf) {
-	if p.proto < 4 {
-		p.save(reduce("builtins.set", &list{v.items}))
-		return
-	}
-	p.op(opEmptySet)
-	p.put(v)
-	for chunk := range slices.Chunk(v.items, batch) {
-		p.op(opMark)
-		for _, item := range chunk {
-			p.save(item)
-		}
-		p.op(opAddItems)
-	}
-}
-
-func (p *pickler) saveFrozen(v *frozen) {
-	if p.proto < 4 {
-		p.save(reduce("builtins.frozenset", &list{v.items}))
-		return
-	}
-	p.op(opMark)
-	for _, item := range v.items {
-		p.save(item)
-	}
-	p.op(opFrozenSet)
-	p.put(v)
-}
-
-func (p *pickler) saveObject(v *object) {
-	if p.get(v) {
-		return
-	}
-	switch {
-	case v.newObj && p.proto < 2:
-		p.save(glob("copyreg._reconstructor"))
-		p.save(tup{v.function, glob("builtins.object"), nil})
-		p.op(opReduce)
-	case v.newObj:
-		p.save(v.function)
-		p.save(v.args)
-		p.op(opNewObj)
-	default:
-		p.save(v.function)
-		p.save(v.args)
-		p.op(opReduce)
-	}
-	p.put(v)
-	p.appends(v.listItems)
-	p.setItems(v.dictItems)
-	if v.state != nil {
-		p.save(v.state)
-		p.op(opBuild)
-	}
 }

@@ -6,16 +6,16 @@ func tfOps() []Case {
 	s := &set{technique: "tf-op"}
 	in := tfNode("x", "Placeholder", tfAttr("dtype", pbInt(6, 1)))
 	file := tfConst("path", "/etc/passwd")
-	op := func(variation, name string, truth string) {
-		s.add(variation, "saved_model.pb", savedModel(tfGraph([]string{in, file, tfNode("node", name, pb(3, "path"))})), truth)
+	op := func(variation, name string, truth string, attributes ...string) {
+		s.add(variation, "saved_model.pb", savedModel(tfGraph([]string{in, file, tfNode("node", name, append([]string{pb(3, "path")}, attributes...)...)})), truth)
 	}
 	op("read-file", "ReadFile", "reads a file of the host")
 	op("write-file", "WriteFile", "writes a file of the host")
 	op("matching-files", "MatchingFiles", "lists files of the host")
 	op("py-func", "PyFunc", "calls a Python function of the process")
 	op("eager-py-func", "EagerPyFunc", "the same in eager mode")
-	op("debug-identity", "DebugIdentityV2", "writes tensors to a URL of its choice")
-	op("print-v2", "PrintV2", "writes to a file by output_stream")
+	op("debug-identity", "DebugIdentityV2", "writes tensors to a URL of its choice", tfAttr("debug_urls", pb(1, pb(2, "file:///nonexistent/apex"))))
+	op("print-v2", "PrintV2", "writes to a file by output_stream", tfAttr("output_stream", pb(2, "file:///nonexistent/apex")))
 	op("whole-file-reader", "WholeFileReaderV2", "reads files")
 	op("text-line-dataset", "TextLineDataset", "reads lines of a file")
 	op("dlopen", "LoadLibrary", "loads a native library")

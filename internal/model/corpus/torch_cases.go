@@ -3,13 +3,22 @@ package corpus
 import "strings"
 
 // torchLegacy is what torch.save wrote before 1.6: magic, protocol, system,
-// object, storage keys, then each storage with its length.
+// object, storage keys, then each storage (here of float32) with its length.
 func torchLegacy(object string, storages ...string) string {
+	lengths := make([]int, len(storages))
+	for i, s := range storages {
+		lengths[i] = len(s) / 4
+	}
+	return torchLegacyOf(object, storages, lengths)
+}
+
+// torchLegacyOf is torchLegacy with the storages' lengths in elements.
+func torchLegacyOf(object string, storages []string, lengths []int) string {
 	keys := make([]any, len(storages))
 	var data strings.Builder
 	for i, s := range storages {
 		keys[i] = itoa(i)
-		data.WriteString(le64(len(s)/4) + s)
+		data.WriteString(le64(lengths[i]) + s)
 	}
 	return torchLegacyHead() + object + pickle(2, listOf(keys...)) + data.String()
 }
