@@ -148,7 +148,7 @@ func benignText() []Case {
 	s.add("yolo-yaml", "data.yaml", "train: ../images/train\nval: ../images/val\nnc: 2\nnames: ['cat', 'dog']\n", "a data set's description with relative paths")
 	s.add("dvc", "model.dvc", "outs:\n- md5: d41d8cd98f00b204e9800998ecf8427e\n  size: 10\n  path: model.pkl\n", "a DVC pointer")
 	s.add("conda", "environment.yml", "name: train\ndependencies:\n  - python=3.11\n  - pip:\n    - torch==2.3.1\n", "an environment")
-	s.add("mlmodel", "MLmodel.yaml", "artifact_path: model\nflavors:\n  python_function:\n    loader_module: mlflow.sklearn\n    model_path: model.pkl\n  sklearn:\n    serialization_format: cloudpickle\n    sklearn_version: 1.3.2\n", "an MLflow description")
+	s.add("mlmodel", "MLmodel", "artifact_path: model\nflavors:\n  python_function:\n    loader_module: mlflow.sklearn\n    model_path: model.pkl\n  sklearn:\n    serialization_format: cloudpickle\n    sklearn_version: 1.3.2\n", "an MLflow description")
 	s.add("requirements", "requirements.txt", "torch>=2.0\nnumpy==1.26.4\n", "requirements")
 	s.add("training-log", "train_log.txt", strings.Repeat("epoch 1 step 10 loss 0.53 lr 1e-4\n", 200), "a log")
 	s.add("results", "all_results.json", `{"epoch": 3.0, "eval_accuracy": 0.91, "eval_loss": 0.3, "eval_runtime": 12.5}`, "results")

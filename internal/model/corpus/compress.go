@@ -38,12 +38,12 @@ func zlibbed(s string, level int) string {
 }
 
 func xzed(s string) string {
-	return squeeze(s, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
+	return squeeze(s, func(w io.Writer) (io.WriteCloser, error) { return xz.WriterConfig{DictCap: 1 << 20}.NewWriter(w) })
 }
 
 // lzmaAlone is the old .lzma file that joblib's "lzma" writes.
 func lzmaAlone(s string) string {
-	return squeeze(s, func(w io.Writer) (io.WriteCloser, error) { return lzma.NewWriter(w) })
+	return squeeze(s, func(w io.Writer) (io.WriteCloser, error) { return lzma.WriterConfig{DictCap: 1 << 20}.NewWriter(w) })
 }
 
 func zstded(s string) string {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
@@ -86,18 +87,18 @@ type Line struct {
 // index.jsonl with one [Line] for each. Names say nothing of the label: a case
 // is 0001.bin, with its own extension where it has one, because many tools
 // look at nothing else. A case of several files, or whose loader asks for one
-// name (tokenizer_config.json), is a directory 0001 with the names kept. Benign
-// and malicious cases alternate as far as there are enough of both.
+// name (tokenizer_config.json), is a directory 0001 with the names kept. The
+// order is shuffled, always in the same way.
 func Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write corpus: %w", err)
 	}
 	var index strings.Builder
-	n := 0
-	for c := range alternate(Malicious(), Benign()) {
-		n++
+	cases := slices.AppendSeq(slices.Collect(Malicious()), Benign())
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(cases), func(i, k int) { cases[i], cases[k] = cases[k], cases[i] })
+	for n, c := range cases {
 		line := Line{Name: c.Name, Technique: c.Technique, Malicious: c.Malicious, Truth: c.Truth, Reference: c.Reference}
-		at := fmt.Sprintf("%04d", n)
+		at := fmt.Sprintf("%04d", n+1)
 		if len(c.Files) == 1 && !askedByName(c.Main) {
 			ext := path.Ext(c.Main)
 			if ext == "" {
@@ -134,28 +135,10 @@ func Write(dir string) error {
 // askedByName says whether loaders look for the file by its whole name.
 func askedByName(name string) bool {
 	switch path.Ext(name) {
-	case ".json", ".yaml", ".yml", ".md", ".txt", ".jinja", ".py", ".pb":
+	case "", ".json", ".yaml", ".yml", ".md", ".txt", ".jinja", ".py", ".pb":
 		return true
 	}
 	return false
-}
-
-func alternate(a, b iter.Seq[Case]) iter.Seq[Case] {
-	return func(yield func(Case) bool) {
-		nextA, stopA := iter.Pull(a)
-		defer stopA()
-		nextB, stopB := iter.Pull(b)
-		defer stopB()
-		for moreA, moreB := true, true; moreA || moreB; {
-			var c Case
-			if c, moreA = nextA(); moreA && !yield(c) {
-				return
-			}
-			if c, moreB = nextB(); moreB && !yield(c) {
-				return
-			}
-		}
-	}
 }
 
 // set collects the cases of one group. Every add takes the variation's name,

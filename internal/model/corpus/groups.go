@@ -3,7 +3,7 @@ package corpus
 func maliciousGroups() []group {
 	return []group{
 		globalReduce, instCalls, objCalls, newObjCalls, stackGlobals, stackJuggling, resultPopped, buildStates,
-		computedGlobals, dottedReexports, extRegistry, persistentIDs, gadgetsOfTheLibrary, gadgetsOfOthers,
+		computedGlobals, dottedReexports, extRegistry, persistentIDs, trustedCallees, gadgetsOfTheLibrary, gadgetsOfOthers,
 		brokenTails, frameTricks, memoConfusion, multiStreams, nestedPickles, noProto, opcodeFloods, protocol5,
 		parserDifferentials, sizePadding, stringEscapes,
 		zipCRC, zipFlagBits, zipHeaderMismatch, zipDuplicates, zipFakeEnds, zipNames, zipPrefixes, zipTrailers,
@@ -11,7 +11,7 @@ func maliciousGroups() []group {
 		torchLegacyCases, torchTarCases, torchZipCases, torchOddMembers, torchScriptCases, marshalCases, polyglots,
 		numpyObjects, joblibCases, safetensorsCases, ggufCases, tokenizerTemplates, remoteCode, hydraTargets, yamlTags,
 		skopsNodes, pmmlCases, executables, wrongExtensions, rdsPromises, kerasLambdas, kerasModules, kerasFileReads,
-		kerasTorchWrappers, hdf5Links, onnxExternal, onnxPython, onnxCustom, tfOps, tfFunctionOps, tfBrokenTails,
+		kerasTorchWrappers, hdf5Links, hdf5Pickles, indexTraversals, importedByName, onnxExternal, onnxPython, onnxCustom, tfOps, tfFunctionOps, tfBrokenTails,
 		nestedArchives, pathTraversals, bombs, compressedPickles, webDatasets, marFiles,
 	}
 }
