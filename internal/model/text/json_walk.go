@@ -39,7 +39,9 @@ func (w *jsonWalk) fail(what string) error { return &syntaxError{w.pos, what} }
 
 // isData says whether the beginning tells that no loader obeys the document:
 // records, or the vocabulary of a tokenizer.
-func (w *jsonWalk) isData() bool { return w.rootList || w.values > 0 || w.as == "tokenizer" }
+func (w *jsonWalk) isData() bool {
+	return w.rootList || w.values > 0 || bytes.HasPrefix(w.path, []byte("model.vocab")) || bytes.HasPrefix(w.path, []byte("model.merges"))
+}
 
 // walk walks the file: one document, or one on each line.
 func (w *jsonWalk) walk() error {
@@ -268,7 +270,6 @@ func (w *jsonWalk) list(key string, inTemplate, keep bool) (field, error) {
 		w.deep = true
 		return f, w.fail("the document is nested too deeply")
 	}
-	defer func() { w.depth-- }()
 	w.pos++
 	for i := 0; ; i++ {
 		if err := w.space(); err != nil {
@@ -276,14 +277,15 @@ func (w *jsonWalk) list(key string, inTemplate, keep bool) (field, error) {
 		}
 		if w.pos < len(w.data) && w.data[w.pos] == ']' {
 			w.pos++
+			w.depth--
 			return f, nil
 		}
 		n := w.push("", i)
 		item, err := w.value("", inTemplate, keep)
-		w.path = w.path[:n]
 		if err != nil {
-			return f, err
+			return f, err // the path stays where it broke
 		}
+		w.path = w.path[:n]
 		if keep && w.keepOne() {
 			f.list = append(f.list, item)
 		}
@@ -366,10 +368,10 @@ func (w *jsonWalk) object(key string, inTemplate, keep bool) (field, error) {
 		}
 		isTemplate := name == "chat_template" || inTemplate && (name == "template" || o.names <= 64 && name != "name")
 		inner, err := w.value(name, isTemplate, keep || wanted && name != "model" && name != "obj" && name != "added_tokens" && name != "params" && name != "init_args")
-		w.path = w.path[:n]
 		if err != nil {
-			return f, err
+			return f, err // the path stays where it broke
 		}
+		w.path = w.path[:n]
 		if (keep || wanted) && w.keepOne() {
 			o.fields = append(o.fields, inner)
 		}

@@ -40,18 +40,18 @@ const (
 )
 
 func scanPlain(p *scan.Place, f *scan.File) error {
-	if head := significant(f); claimJSON(f) && (head[0] == '{' || bytes.IndexByte([]byte(`{["`), bytes.TrimLeft(head[1:], " \t\r\n")[0]) >= 0) ||
-		bytes.HasPrefix(head, []byte("<?xml")) {
+	if head := significant(f); bytes.HasPrefix(head, []byte("<?xml")) || claimJSON(f) && isJSON(head) {
 		return scan.ErrOther // said by those formats
 	}
 	step := int64(plainBlock)
-	if f.IsDear() && f.Size() > 2*plainBlock {
-		step = f.Size() / 4
+	block := int64(plainBlock)
+	if f.IsDear() && f.Size() > 2*dearOther {
+		step, block = f.Size()/2+1, dearOther/2
 	} else if f.Size() > plainWhole {
 		step = f.Size() / plainSamples
 	}
 	for at := int64(0); at < f.Size(); at += step {
-		n := min(plainBlock, f.Size()-at)
+		n := min(block, f.Size()-at)
 		if err := p.Spend(scan.Cost(n)*4 + 1000); err != nil {
 			return err
 		}
@@ -60,9 +60,11 @@ func scanPlain(p *scan.Place, f *scan.File) error {
 			return err
 		}
 		whole := at+n == f.Size()
-		if wide := isWide(f); wide && at == 0 {
+		wide := isWide(f)
+		if wide && at == 0 {
 			b = toUTF8(b)
-		} else if !wide && !isPlainText(b, at > 0, !whole) {
+		}
+		if (!wide || at == 0) && !isPlainText(b, at > 0, !whole) {
 			return scan.ErrOther
 		}
 		if at == 0 {
@@ -77,6 +79,12 @@ func scanPlain(p *scan.Place, f *scan.File) error {
 		formulas(p, b, at)
 	}
 	return nil
+}
+
+// isJSON says whether what may be JSON can be nothing else.
+func isJSON(head []byte) bool {
+	next := bytes.TrimLeft(head[1:], " \t\r\n")
+	return head[0] == '{' || len(next) > 0 && bytes.IndexByte([]byte(`{["`), next[0]) >= 0
 }
 
 func isWide(f *scan.File) bool {

@@ -17,26 +17,38 @@ var rulePython = &scan.Rule{ID: "python.code", Severity: scan.Doubtful,
 	Mend:       "Read the code; load the model without it.",
 	References: []string{"CWE-94", "CWE-829"}}
 
+var rulePythonSize = &scan.Rule{ID: "python.size", Severity: scan.Unreadable,
+	Why: "A source this long was not read to its end.", Mend: "Split the source."}
+
 // Python is source that a loader runs when it is asked to trust the model's
 // code. Source without anything doubtful in it stays unknown: nobody said that
 // it may run.
 func Python() scan.Format {
-	return scan.Format{Name: "python", Rules: []*scan.Rule{rulePython}, Claim: claimPython, Scan: scanPython}
+	return scan.Format{Name: "python", Rules: []*scan.Rule{rulePython, rulePythonSize}, Claim: claimPython, Scan: scanPython}
 }
 
 func claimPython(f *scan.File) bool {
 	head := significant(f)
-	return len(head) > 0 && f.Size() <= maxPython && head[0] != '<' && head[0] != '{'
+	return len(head) > 0 && head[0] != '<' && head[0] != '{'
 }
 
 func scanPython(p *scan.Place, f *scan.File) error {
-	b, _, err := load(p, f, maxPython, costPython)
+	b, whole, err := load(p, f, maxPython, costPython)
 	if err != nil {
+		return err
+	}
+	if !whole {
+		if !isSource(toUTF8(b)) {
+			return scan.ErrOther
+		}
+		p.Report(rulePythonSize, scan.Nowhere, "it has more than 2 MiB")
+	}
+	if _, err := p.Hold(int64(len(b)) * 40); err != nil { // tokens
 		return err
 	}
 	b = toUTF8(b)
 	source := readPython(b)
-	if !source.isPython || len(source.does) == 0 || looksLikeYAML(b) && !isSource(b) {
+	if whole && (!source.isPython || len(source.does) == 0 || looksLikeYAML(b) && !isSource(b)) {
 		return scan.ErrOther
 	}
 	for _, finding := range source.does {

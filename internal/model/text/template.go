@@ -98,7 +98,7 @@ func isHanded(p *scan.Place) bool {
 }
 
 func scanTemplate(p *scan.Place, f *scan.File) error {
-	b, _, err := load(p, f, maxTemplateFile, scan.CostRead)
+	b, _, err := load(p, f, min(f.Size(), maxTemplateFile), scan.CostRead)
 	if err != nil {
 		return err
 	}
@@ -170,11 +170,12 @@ func checkTemplate(p *scan.Place, path string, src []byte, as readingAs) (took, 
 	broken := err != nil
 	if broken {
 		var syntax *jinja.SyntaxError
-		if as == obeyed && errors.As(err, &syntax) {
+		errors.As(err, &syntax)
+		if as == obeyed {
 			p.Report(ruleTemplateSyntax, where(syntax.Line), syntax.Msg)
 		}
-		if as == anyString {
-			return false, false, nil
+		if as != obeyed && !(as == aloneText && (syntax.Extension || len(src) > jinja.MaxSize)) {
+			return false, false, nil // an engine would refuse it as a whole
 		}
 		if err := p.Spend(scan.Cost(min(len(src), jinja.MaxSize)) * costTemplate); err != nil {
 			return false, false, err

@@ -74,8 +74,10 @@ func toUTF8(b []byte) []byte {
 // load reads up to limit bytes of a text and takes their memory and time from
 // the budget. whole says whether that was all.
 func load(p *scan.Place, f *scan.File, limit int64, cost scan.Cost) (b []byte, whole bool, err error) {
-	if f.IsDear() {
+	if f.IsDear() && limit > maxTemplateFile {
 		limit = min(limit, dearText)
+	} else if f.IsDear() {
+		limit = min(limit, dearOther)
 	}
 	n := min(f.Size(), limit)
 	if err := p.Spend(scan.Cost(n) * cost); err != nil {
@@ -90,9 +92,12 @@ func load(p *scan.Place, f *scan.File, limit int64, cost scan.Cost) (b []byte, w
 	return b, n == f.Size(), nil
 }
 
-// dearText is how much of one text is read from another machine: below the 16
-// MiB that one file may cost.
-const dearText = 15 << 20
+// How much of one text is read from another machine. All formats that look at
+// it together stay below the 16 MiB that one file may cost.
+const (
+	dearText  = 11 << 20 // of JSON or XML, which are not both
+	dearOther = 1 << 20  // of anything else
+)
 
 // significant returns the head without a mark and leading white space.
 func significant(f *scan.File) []byte {

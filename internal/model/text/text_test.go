@@ -322,7 +322,7 @@ func TestExternalEntities(t *testing.T) {
 		{"in apostrophes and lines", doc("<!DOCTYPE\nr\n[\n<!ENTITY\tx\nSYSTEM\n'file:///etc/passwd'\n>\n]\n>", "&x;"), "malicious pmml pmml.xxe"},
 		{"in UTF-16", string(wide("\ufeff" + doc(`<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>`, "&x;"))), "malicious pmml pmml.xxe"},
 		{"in UTF-7", `<?xml version="1.0" encoding="UTF-7"?>+ADwAIQ-DOCTYPE r+AD4-<a/>`, "suspicious xml xml.encoding"},
-		{"in four bytes", "\x00\x00\x00<\x00\x00\x00?\x00\x00\x00x", "suspicious xml xml.encoding"},
+		{"in four bytes", "\x00\x00\x00<\x00\x00\x00?\x00\x00\x00x\x00\x00\x00m\x00\x00\x00l", "suspicious xml xml.encoding"},
 		{"parameter entities inside", doc(`<!DOCTYPE r [<!ENTITY % a "<!ENTITY b 'c'>"> %a;]>`, ""), "suspicious pmml xml.parameter-entity"},
 		{"laughs", doc(`<!DOCTYPE r [<!ENTITY a "aaaaaaaaaaaaaaaaaaaa">`+entities()+`]>`, "&i;"), "suspicious pmml xml.bomb"},
 		{"an entity in itself", doc(`<!DOCTYPE r [<!ENTITY a "&b;"><!ENTITY b "&a;">]>`, "&a;"), "suspicious pmml xml.bomb"},
@@ -515,4 +515,52 @@ func BenchmarkTokenizer(b *testing.B) {
 			b.Fatal(res.Findings)
 		}
 	}
+}
+
+// remote counts what is asked of another machine.
+type remote struct {
+	content         []byte
+	requests, bytes int
+}
+
+func (r *remote) ReadAt(p []byte, off int64) (int, error) {
+	n := copy(p, r.content[off:])
+	r.requests++
+	r.bytes += n
+	return n, nil
+}
+
+func TestRemoteFilesCostLittle(t *testing.T) {
+	for name, content := range map[string][]byte{
+		"a tokenizer": tokenizerJSON(500_000),
+		"a table":     []byte("a,b\n" + strings.Repeat("1,2\n", 10<<20)),
+		"XML":         []byte("<?xml version=\"1.0\"?><a>" + strings.Repeat("<b/>", 6<<20) + "</a>"),
+		"YAML":        []byte("a:\n" + strings.Repeat("- b\n", 6<<20)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &remote{content: content}
+			res := scan.NewFormats(scan.Limits{}, text.Formats()...).Scan(t.Context(), scan.NewFile(r, int64(len(content))).Dear(), scan.Options{})
+			if r.requests > 20 || r.bytes > 16<<20 || res.Verdict > scan.Clean && name != "XML" {
+				t.Errorf("%d requests, %d bytes, %+v", r.requests, r.bytes, res)
+			}
+		})
+	}
+}
+
+func TestWhatIsTooLongIsNotClean(t *testing.T) {
+	pad := strings.Repeat(" ", 65<<20)
+	check(t, []sample{
+		{"JSON", `{"a": 1` + pad + `, "chat_template": ` + quote(t, ssti) + `}`, "unscannable json json.size"},
+		{"Python", "import os\n" + strings.Repeat("# x\n", 600_000) + "os.system('id')\n", "unscannable python python.size"},
+		{"a template", strings.Repeat("word ", 700_000) + ssti, "malicious jinja"},
+		{"records", strings.Repeat(`{"a": [1, 2, {"b": "c"}]}`+"\n", 3_000_000), "clean json"},
+		{"an endless loop in a template", "{% for a in range(10**10) %}{% endfor %}", "suspicious jinja jinja.exhaustion"},
+	})
+}
+
+func TestTemplatesWithForeignTagsAreReadByTags(t *testing.T) {
+	check(t, []sample{
+		{"an extension", "{% mytag x %}{{ x.__class__.__mro__ }}", "malicious jinja jinja.attribute"},
+		{"its twin", "{% mytag x %}{{ x.name }}", "clean text"},
+	})
 }

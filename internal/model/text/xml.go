@@ -77,9 +77,24 @@ func claimXML(f *scan.File) bool {
 
 // wide says whether the text has four bytes for each character, or is EBCDIC.
 func wide(b []byte) bool {
-	return bytes.HasPrefix(b, []byte("\x00\x00\x00<\x00\x00\x00")) || bytes.HasPrefix(b, []byte("<\x00\x00\x00?\x00\x00\x00")) ||
-		bytes.HasPrefix(b, []byte("<\x00\x00\x00!\x00\x00\x00")) || bytes.HasPrefix(b, []byte("\x00\x00\xfe\xff\x00\x00\x00<")) ||
-		bytes.HasPrefix(b, []byte("\xff\xfe\x00\x00<\x00\x00\x00")) || bytes.HasPrefix(b, []byte("Lo\xa7\x94\x93"))
+	if bytes.HasPrefix(b, []byte("Lo\xa7\x94\x93")) {
+		return true
+	}
+	var little, big []byte
+	for i := 0; i+3 < min(len(b), 32); i += 4 {
+		if b[i+1]|b[i+2]|b[i+3] == 0 {
+			little = append(little, b[i])
+		}
+		if b[i]|b[i+1]|b[i+2] == 0 {
+			big = append(big, b[i+3])
+		}
+	}
+	for _, s := range [][]byte{little, big} {
+		if bytes.HasPrefix(s, []byte("<?xml")) || bytes.HasPrefix(s, []byte("<!DOC")) {
+			return true
+		}
+	}
+	return false
 }
 
 func scanXML(p *scan.Place, f *scan.File) error {
@@ -216,8 +231,6 @@ func (x *xmlWalk) instruction(at int64, t xml.ProcInst) {
 		if s := string(t.Inst); strings.Contains(s, "://") || strings.Contains(s, "data:") || strings.Contains(s, "javascript:") || strings.Contains(s, "..") {
 			x.report(ruleXInclude, at, "a style sheet: "+s)
 		}
-	case "php", "jython", "python", "import":
-		x.report(ruleXMLScript, at, "<?"+t.Target)
 	}
 }
 

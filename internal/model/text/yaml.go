@@ -86,7 +86,11 @@ func looksLikeYAML(b []byte) bool {
 }
 
 func scanYAML(p *scan.Place, f *scan.File) error {
-	b, whole, err := load(p, f, maxJSON, costSearch)
+	limit := int64(maxJSON)
+	if f.IsDear() {
+		limit = dearOther
+	}
+	b, whole, err := load(p, f, limit, costSearch)
 	if err != nil {
 		return err
 	}

@@ -411,7 +411,7 @@ func (c *checker) asked(line int, base, name value, attribute bool) {
 			c.report(Environment, line, base.text+"."+name.text)
 		} else if isSurrounding(base.text) && isTelling(base.text, name.text) {
 			c.report(Environment, line, base.text+"."+name.text)
-		} else if isModule(base.text) {
+		} else if isModule(base.text) && isModuleUse(name.text) {
 			c.report(Interpreter, line, base.text+"."+name.text)
 		}
 	}

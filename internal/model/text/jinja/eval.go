@@ -66,7 +66,7 @@ func (a *callArgs) known() bool {
 func isSearch(name string) bool {
 	switch name {
 	case "replace", "split", "rsplit", "startswith", "endswith", "find", "rfind", "index", "count", "partition", "rpartition", "strip",
-		"lstrip", "rstrip", "removeprefix", "removesuffix", "get":
+		"lstrip", "rstrip", "removeprefix", "removesuffix", "get", "selectattr", "rejectattr", "select", "reject", "default", "d":
 		return true
 	}
 	return false

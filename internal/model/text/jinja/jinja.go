@@ -24,7 +24,7 @@ import "fmt"
 // and 30 levels.
 const (
 	// MaxSize is the longest template in bytes.
-	MaxSize = 1 << 20
+	MaxSize = 4 << 20
 	// maxNodes bounds what a template of that size can make of memory.
 	maxNodes = 200_000
 	// maxDepth bounds recursion; Python gives up at less than 1000.
@@ -35,6 +35,8 @@ const (
 type SyntaxError struct {
 	Line int // from 1
 	Msg  string
+	// Extension says that the error is a tag that an extension may have.
+	Extension bool
 }
 
 // Error implements error.
@@ -84,7 +86,7 @@ type Problem struct {
 // Parse reads a template. The error is a *[SyntaxError].
 func Parse(src []byte) (*Template, error) {
 	if len(src) > MaxSize {
-		return nil, &SyntaxError{1, fmt.Sprintf("the template is longer than %d bytes", MaxSize)}
+		return nil, &SyntaxError{Line: 1, Msg: fmt.Sprintf("the template is longer than %d bytes", MaxSize)}
 	}
 	p := &parser{lex: lexer{src: string(src), line: 1}}
 	body, err := p.template()

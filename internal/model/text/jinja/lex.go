@@ -40,7 +40,7 @@ type lexer struct {
 	stack   []byte // open brackets
 }
 
-func (l *lexer) fail(msg string) error { return &SyntaxError{l.line, msg} }
+func (l *lexer) fail(msg string) error { return &SyntaxError{Line: l.line, Msg: msg} }
 
 func (l *lexer) advance(n int) {
 	l.line += strings.Count(l.src[l.pos:l.pos+n], "\n")
@@ -299,6 +299,7 @@ func (l *lexer) str(quote byte) (token, error) {
 			return t, nil
 		}
 	}
+	l.pos = len(l.src)
 	return t, l.fail("a string is not closed")
 }
 

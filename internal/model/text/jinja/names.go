@@ -138,7 +138,7 @@ func isBuiltin(name string) bool {
 // isModule says whether the name is a module that no template has.
 func isModule(name string) bool {
 	switch name {
-	case "os", "subprocess", "sys", "builtins", "importlib", "shutil", "socket", "ctypes", "pty", "posix", "pickle", "runpy", "platform":
+	case "os", "subprocess", "sys", "builtins", "importlib", "shutil", "socket", "ctypes", "pty", "posix", "pickle", "runpy":
 		return true
 	}
 	return false
@@ -158,4 +158,15 @@ func isTelling(object, attribute string) bool {
 		return false
 	}
 	return true
+}
+
+// isModuleUse says whether the attribute of a module does more than tell a
+// name: a prompt may well have an input that is called "os".
+func isModuleUse(name string) bool {
+	switch name {
+	case "run", "call", "loads", "load", "rmtree", "listdir", "remove", "unlink", "environ", "getenv", "modules", "exec", "eval", "open", "socket",
+		"CDLL", "spawn", "fork", "kill", "run_path", "run_module", "write", "rename", "scandir", "walk", "getattr", "compile":
+		return true
+	}
+	return runs(name)
 }

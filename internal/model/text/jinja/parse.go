@@ -35,7 +35,7 @@ func (p *parser) fail(msg string) error {
 	if p.err != nil {
 		return p.err
 	}
-	return &SyntaxError{p.tok.line, msg}
+	return &SyntaxError{Line: p.tok.line, Msg: msg}
 }
 
 // enter counts a node and a level; the caller defers leave.
@@ -234,7 +234,10 @@ func (p *parser) statement() (stmt, error) {
 	case "include", "import", "extends", "from":
 		return p.loadStatement(n, word)
 	}
-	return nil, p.fail(fmt.Sprintf("there is no tag %q", word))
+	if p.err != nil {
+		return nil, p.err
+	}
+	return nil, &SyntaxError{Line: n.line, Msg: fmt.Sprintf("there is no tag %q", word), Extension: true}
 }
 
 // named reads the body of a block whose closing tag may repeat a name.
@@ -523,9 +526,10 @@ func (p *parser) loadStatement(n node, verb string) (stmt, error) {
 func fragments(src string) *Template {
 	t := &Template{}
 	nodes, line, counted := 0, 1, 0
+	lexed := 0 // bytes, of which an open quote can take the same ones many times
 	for at := 0; ; {
 		i := strings.IndexByte(src[at:], '{')
-		if i < 0 || at+i+2 >= len(src) || nodes > maxNodes {
+		if i < 0 || at+i+2 >= len(src) || nodes > maxNodes || lexed > 4*len(src)+maxFragment {
 			return t
 		}
 		at += i
@@ -548,6 +552,7 @@ func fragments(src string) *Template {
 		p.advance()
 		s, err := p.fragment(c == '%')
 		nodes += p.nodes + 1
+		lexed += p.lex.pos - at
 		if err != nil {
 			at++
 			continue
