@@ -23,6 +23,8 @@ var (
 	rulePython = &scan.Rule{ID: "executable.python", Severity: scan.Doubtful,
 		Why:  "This is a program that says who runs it, not a model.",
 		Mend: "Review it as source code; keep it out of what loaders import."}
+	ruleInner = &scan.Rule{ID: "executable.inner", Severity: scan.Note,
+		Why: "Archives of software bring scripts, which no loader of models starts.", Mend: "Review it as source code."}
 	ruleWasm = &scan.Rule{ID: "executable.wasm", Severity: scan.Note,
 		Why: "WebAssembly is code, though its runtime keeps it in a sandbox.", Mend: "Check that the runtime grants it nothing."}
 )
@@ -32,7 +34,7 @@ var (
 // shortcuts. It reads headers only.
 func Executable() scan.Format {
 	return scan.Format{Name: "executable", Claim: claimExecutable, Scan: scanExecutable,
-		Rules: []*scan.Rule{ruleExecutable, ruleLibrary, ruleScript, rulePython, ruleWasm}}
+		Rules: []*scan.Rule{ruleExecutable, ruleLibrary, ruleScript, rulePython, ruleInner, ruleWasm}}
 }
 
 // A program is what identify says of a file.
@@ -59,6 +61,9 @@ func scanExecutable(p *scan.Place, f *scan.File) error {
 	found, ok := identify(f, head)
 	if !ok {
 		return scan.ErrOther
+	}
+	if p.Depth() > 0 && (found.rule == ruleScript || found.rule == rulePython) {
+		found.rule = ruleInner // the model archives, which have none, report them by name
 	}
 	p.As(found.as)
 	p.Report(found.rule, scan.At(0), found.what)

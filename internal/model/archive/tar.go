@@ -167,7 +167,9 @@ func scanTar(p *scan.Place, f *scan.File) error {
 			}
 			if t.f.Size() == whole {
 				p.Report(ruleTarBroken, scan.At(at), err.Error())
-				p.Inside("", at, t.f.Section(at, whole-at))
+				if at > 0 {
+					p.Inside("", at, t.f.Section(at, whole-at))
+				}
 			}
 			break
 		}
@@ -381,9 +383,6 @@ func records(b []byte, into map[string]string) error {
 func (t *tarFile) member(m *tarMember) error {
 	where := scan.Where{Member: printable(m.name), Offset: -1}
 	checkName(t.p, m.name, m.start)
-	if strings.HasPrefix(m.name, "/") {
-		t.p.Report(ruleNameEscape, where, fmt.Sprintf("the name %q is absolute, and many unpackers write there", cut(m.name)))
-	}
 	name := path.Clean(strings.TrimLeft(m.name, "/"))
 	if m.other >= 0 {
 		t.p.Report(ruleTarSize, where, fmt.Sprintf("it has %d bytes by its extended header and %d by its own", m.size, m.other))
