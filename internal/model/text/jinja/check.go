@@ -45,6 +45,8 @@ type checker struct {
 	macros   int // macros around this one
 	active   map[*macroStmt]int
 	depth    int
+	taints   taint            // of what is rendered
+	out      *strings.Builder // what is rendered, where that becomes a value
 	steps    int
 	stopped  bool
 }
@@ -67,6 +69,17 @@ func (c *checker) step(line int) bool {
 		return false
 	}
 	return true
+}
+
+// work counts the steps that going through values takes.
+func (c *checker) work(values ...value) {
+	for _, v := range values {
+		n := len(v.text) / 64
+		if v.list != nil {
+			n += len(v.list.items) / 4
+		}
+		c.steps += n
+	}
 }
 
 func (c *checker) lookup(name string) (value, bool) {
@@ -96,8 +109,11 @@ func (c *checker) run(body []stmt) {
 
 func (c *checker) statement(s stmt) {
 	switch s := s.(type) {
+	case textStmt:
+		c.print(text(s.text))
 	case outputStmt:
 		if k, ok := s.x.(constExpr); ok && k.value.kind == textKind {
+			c.print(k.value)
 			return // text, written as an expression
 		}
 		if n, ok := s.x.(nameExpr); ok && (n.name == "self" || n.name == "config") {
@@ -105,17 +121,13 @@ func (c *checker) statement(s stmt) {
 				c.report(Environment, n.line, n.name+" is printed")
 			}
 		}
-		c.eval(s.x)
+		c.print(c.eval(s.x).str())
 	case setStmt:
 		c.assign(s.target, c.eval(s.x))
 	case setBlock:
 		c.push()
-		c.run(s.body)
+		v := c.capture(func() { c.run(s.body) })
 		c.pop()
-		v := text(c.rendered(s.body))
-		if strings.Contains(v.text, "\x01") {
-			v = pieces(strings.ReplaceAll(v.text, "\x01", gap), fromInput)
-		}
 		if s.filter != nil {
 			v = c.filterChain(s.filter, v)
 		}
@@ -131,11 +143,11 @@ func (c *checker) statement(s stmt) {
 		c.macro(s.macro, nil, true)
 		c.push()
 		c.set("caller", value{kind: macroKind, macro: s.macro, taint: fromEngine})
-		c.eval(s.call)
+		c.print(c.eval(s.call).str())
 		c.pop()
 	case filterStmt:
-		c.run(s.body)
-		c.filterChain(s.filter, pieces(gap, fromInput))
+		v := c.capture(func() { c.run(s.body) })
+		c.print(c.filterChain(s.filter, v).str())
 	case withStmt:
 		c.push()
 		for i := range s.targets {
@@ -152,29 +164,27 @@ func (c *checker) statement(s stmt) {
 	}
 }
 
-// rendered is the text that a body of text and constants makes; the mark of
-// text stands for the rest.
-func (c *checker) rendered(body []stmt) string {
-	var b strings.Builder
-	for _, s := range body {
-		switch s := s.(type) {
-		case textStmt:
-			b.WriteString(s.text)
-		case outputStmt:
-			if v := c.eval(s.x).str(); v.known() {
-				b.WriteString(v.text)
-			} else {
-				b.WriteString(strings.ReplaceAll(v.text, gap, "\x01"))
-			}
-		case setStmt, loadStmt, *macroStmt:
-		default:
-			b.WriteString("\x01")
-		}
-		if b.Len() > longest {
-			return "\x01"
-		}
+// print adds to what is rendered. The marks of text are gaps again.
+func (c *checker) print(v value) {
+	if c.out != nil && c.out.Len() < longest {
+		c.out.WriteString(v.text)
+		c.taints = max(c.taints, v.taint)
 	}
-	return b.String()
+}
+
+// capture returns what is rendered meanwhile. Of branches of which one is
+// taken, all are in it, with gaps between.
+func (c *checker) capture(render func()) value {
+	outer, taints := c.out, c.taints
+	c.out, c.taints = &strings.Builder{}, fromInput
+	render()
+	v := pieces(c.out.String(), c.taints)
+	if c.out.Len() >= longest {
+		v = pieces(gap, fromFold)
+	}
+	c.work(v)
+	c.out, c.taints = outer, taints
+	return v
 }
 
 func (c *checker) load(s loadStmt) {
@@ -322,6 +332,7 @@ func (c *checker) branches(s ifStmt) {
 		if !sure {
 			c.unsure--
 		}
+		c.print(pieces(gap, fromInput))
 		if sure {
 			after = branch
 			before = branch
@@ -349,9 +360,9 @@ func identical(a, b value) bool {
 }
 
 // macro runs the body of a macro. Without arguments the parameters are unknown.
-func (c *checker) macro(m *macroStmt, a *callArgs, definition bool) {
+func (c *checker) macro(m *macroStmt, a *callArgs, definition bool) value {
 	if c.macros > 8 || c.active[m] >= maxRecursion {
-		return
+		return pieces(gap, fromInput)
 	}
 	c.active[m]++
 	defer func() { c.active[m]-- }()
@@ -383,12 +394,13 @@ func (c *checker) macro(m *macroStmt, a *callArgs, definition bool) {
 		}
 		c.set("kwargs", a.dict())
 	}
-	c.run(m.body)
+	out := c.capture(func() { c.run(m.body) })
 	if definition {
 		c.unsure--
 	}
 	c.pop()
 	c.macros--
+	return out
 }
 
 // asked judges that an attribute, or an item, is asked for by a name.

@@ -117,12 +117,13 @@ func (c *checker) argument(line int, x expr) value {
 // made looks at what was folded: nobody puts a name of the interpreter's
 // together without a reason.
 func (c *checker) made(line int, v value) value {
+	c.work(v)
 	if v.kind == textKind {
 		if isDunder(v.text) {
 			c.report(Assembled, line, v.text)
 		}
 		if len(v.text) > longest {
-			return unknown(v.taint)
+			return unknown(fromFold)
 		}
 	}
 	return v
@@ -251,6 +252,7 @@ func (c *checker) binary(x binaryExpr) value {
 		}
 		return worse(l, r, true)
 	}
+	c.work(l, r)
 	t := max(l.source(), r.source())
 	switch {
 	case isNumber(l) && isNumber(r):
@@ -406,8 +408,11 @@ func (c *checker) index(x indexExpr) value {
 		if base.kind == listKind || base.kind == dictKind {
 			return likeliest(base)
 		}
+		if base.kind == textKind && base.known() {
+			return pieces(gap, max(fromFold, key.taint)) // a letter of an alphabet
+		}
 		if base.kind == textKind {
-			return unknown(max(base.taint, key.taint))
+			return pieces(gap, max(base.taint, key.taint))
 		}
 		return unknown(base.source())
 	case intKind, boolKind:
@@ -498,7 +503,10 @@ func (c *checker) slice(s sliceExpr, base value) value {
 	}
 	if !ok1 || !ok2 || !ok3 || step == 0 {
 		if base.kind == textKind {
-			return pieces(gap, max(base.taint, fromFold*b2t(base.known() && ok1 && ok2 && ok3)))
+			if base.known() {
+				return pieces(gap, fromFold)
+			}
+			return pieces(gap, base.taint)
 		}
 		return unknown(base.source())
 	}
@@ -541,13 +549,6 @@ func (c *checker) slice(s sliceExpr, base value) value {
 		b.WriteString(v.text)
 	}
 	return c.made(s.line, text(b.String()))
-}
-
-func b2t(b bool) taint {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // attribute judges base.name or base[name], and returns what is known of it.

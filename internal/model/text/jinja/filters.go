@@ -26,12 +26,31 @@ func (c *checker) filterChain(x expr, start value) value {
 			v = c.eval(f.x)
 		}
 	}
-	return c.made(f.line, c.filter(f.line, v, f.name, c.args(f.line, f.name, f.args)))
+	a := c.args(f.line, f.name, f.args)
+	r := c.filter(f.line, v, f.name, a)
+	if isOpaque(f.name, v, a, r) {
+		r.taint = fromFold
+	}
+	return c.made(f.line, r)
+}
+
+// isOpaque says whether a filter made something unknown of what is known.
+func isOpaque(name string, v value, a *callArgs, r value) bool {
+	switch name {
+	case "length", "count", "int", "float", "abs", "round", "wordcount", "attr":
+		return false
+	}
+	if r.taint != fromInput || !(r.kind == dataKind || r.kind == lazyKind || r.kind == textKind && !r.known()) || !a.known() {
+		return false
+	}
+	return (v.kind == textKind || v.kind == listKind || v.kind == dictKind) && v.known()
 }
 
 // filter applies one filter. A filter that is not followed makes what is known
 // unknown, and marks it so.
 func (c *checker) filter(line int, v value, name string, a *callArgs) value {
+	c.work(v)
+	c.work(a.pos...)
 	t := max(v.source(), a.source())
 	for _, key := range []string{"attribute", "by"} {
 		if by, ok := a.arg(-1, key); ok && !(name == "dictsort" && key == "by") {
@@ -181,7 +200,10 @@ func (c *checker) filter(line int, v value, name string, a *callArgs) value {
 		return pieces(gap, t)
 	}
 	switch name {
-	case "lower", "upper", "trim", "title", "capitalize", "replace", "safe", "escape", "e", "forceescape", "indent", "striptags", "urlencode":
+	case "replace":
+		now, _ := a.arg(1, "new")
+		return pieces(gap+now.str().text+gap, t)
+	case "lower", "upper", "trim", "title", "capitalize", "safe", "escape", "e", "forceescape", "indent", "striptags", "urlencode":
 		return pieces(gap, v.str().taint)
 	}
 	return unknown(t)

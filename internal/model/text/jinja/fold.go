@@ -23,8 +23,7 @@ func (c *checker) call(x callExpr) value {
 	}
 	switch fn.kind {
 	case macroKind:
-		c.macro(fn.macro, a, false)
-		return unknown(max(a.source(), fromInput))
+		return c.made(x.line, c.macro(fn.macro, a, false))
 	case methodKind:
 		return c.made(x.line, c.method(x.line, *fn.recv, fn.text, a))
 	case engineKind:
@@ -36,8 +35,19 @@ func (c *checker) call(x callExpr) value {
 		if runs(fn.text) {
 			c.report(Interpreter, x.line, fn.text+"()")
 		}
-		if fn.text == "format" || fn.text == "format_map" || fn.text == "join" || fn.text == "replace" {
-			return pieces(gap, max(fn.taint, a.source()))
+		switch fn.text {
+		case "join":
+			if len(a.pos) == 1 {
+				return joined(a.pos[0], gap, max(fn.taint, a.source()))
+			}
+		case "format", "format_map", "replace", "ljust", "rjust", "center", "__add__", "__mod__", "__radd__":
+			s := gap
+			for i, v := range a.pos {
+				if v.kind == textKind && !(fn.text == "replace" && i == 0) {
+					s += v.text + gap
+				}
+			}
+			return pieces(s, max(fn.taint, a.source()))
 		}
 	}
 	return unknown(max(fn.taint, min(a.source(), fromFold)))
@@ -104,7 +114,7 @@ func (c *checker) function(line int, name string, a *callArgs) value {
 	case "cycler":
 		return likeliest(listOf(a.pos))
 	case "joiner":
-		return unknown(min(a.source(), fromFold))
+		return unknown(fromFold)
 	}
 	return value{}
 }
@@ -152,9 +162,12 @@ func percent(format string, items []value, dict value, t taint) value {
 			v = items[next]
 			next++
 		}
+		if format[i] == 'c' && !isNumber(v) {
+			t = max(t, fromFold) // a character by its code: nobody writes a prompt so
+		}
 		b.WriteString(formatOne(format[i], width, v))
 		if b.Len() > longest {
-			return unknown(t)
+			return unknown(fromFold)
 		}
 	}
 	return pieces(b.String(), t)
@@ -225,9 +238,12 @@ func (c *checker) braces(line int, format string, a *callArgs, t taint) value {
 		if spec != "" {
 			conversion, width = spec[len(spec)-1], spec[:len(spec)-1]
 		}
+		if conversion == 'c' && !isNumber(v) {
+			t = max(t, fromFold)
+		}
 		b.WriteString(formatOne(conversion, width, v))
 		if b.Len() > longest {
-			return unknown(t)
+			return unknown(fromFold)
 		}
 	}
 	return pieces(b.String(), t)
@@ -235,6 +251,8 @@ func (c *checker) braces(line int, format string, a *callArgs, t taint) value {
 
 // method calls a method of a constant.
 func (c *checker) method(line int, recv value, name string, a *callArgs) value {
+	c.work(recv)
+	c.work(a.pos...)
 	t := max(recv.source(), a.source())
 	arg := func(i int) string {
 		v, _ := a.arg(i, "")
@@ -464,7 +482,7 @@ func textMethod(s, name string, a *callArgs) (string, bool) {
 	case "replace":
 		old, ok1 := arg(0, "old")
 		now, ok2 := arg(1, "new")
-		if !ok1 || !ok2 || len(s)*(len(now)+1) > 1<<22 {
+		if !ok1 || !ok2 || len(s)*(len(now)+1) > 1<<20 {
 			return "", false
 		}
 		n := -1
@@ -509,7 +527,7 @@ func joined(v value, separator string, t taint) value {
 		}
 		b.WriteString(item.str().text)
 		if b.Len() > longest {
-			return unknown(t)
+			return unknown(fromFold)
 		}
 	}
 	if open {

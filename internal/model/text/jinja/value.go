@@ -138,7 +138,7 @@ func (v value) truth() (is, known bool) {
 }
 
 // longest string or list that folding makes; longer ones are unknown.
-const longest = 1 << 16
+const longest = 1 << 14
 
 // str is str(v). What is not known of it is a gap.
 func (v value) str() value {
