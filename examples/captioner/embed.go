@@ -9,3 +9,8 @@ import "embed"
 //
 //go:embed policies workloads README.md
 var Files embed.FS
+
+// Model is the function's model, below the folder "model".
+//
+//go:embed model
+var Model embed.FS

@@ -63,6 +63,7 @@ const (
 	signingKey  = "apexlogic-model-signing-key-v1"
 	buildKey    = "apexlogic-build-key-v1"
 	scannerKey  = "apexlogic-scanner-key-v1"
+	modelsKey   = "apexlogic-models-key-v1"
 	approverKey = "apexlogic-approver-v1"
 	strangerKey = "stranger"
 )
@@ -107,6 +108,9 @@ func stock(ctx context.Context, registry *oci.Client, host string, keys *keyring
 		if err := stockOne(ctx, registry, host, keys, s, now, fresh); err != nil {
 			return last, fmt.Errorf("stock %s: %w", s.repository, err)
 		}
+	}
+	if err := stockModels(ctx, registry, host, keys, now, fresh); err != nil {
+		return last, err
 	}
 	if fresh {
 		return last, nil

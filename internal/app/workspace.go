@@ -307,6 +307,7 @@ func captionerTrust(keys *keyring) (*v1alpha1.TrustRoot, error) {
 		{Name: signingKey, Owner: "release@apexlogic.example"},
 		{Name: buildKey, Owner: "ci@apexlogic.example"},
 		{Name: scannerKey, Owner: "scanning@apexlogic.example"},
+		{Name: modelsKey, Owner: "models@apexlogic.example", Uses: []v1alpha1.TrustUse{v1alpha1.UseModels}},
 		{Name: approverKey, Owner: "security@apexlogic.example", Uses: []v1alpha1.TrustUse{v1alpha1.UseExceptions, v1alpha1.UseRevocations}},
 	} {
 		pem, err := keys.public(e.Name)

@@ -7,6 +7,7 @@ import (
 	"github.com/apexlogic/apex/internal/model/graph"
 	"github.com/apexlogic/apex/internal/model/hdf5"
 	"github.com/apexlogic/apex/internal/model/keras"
+	"github.com/apexlogic/apex/internal/model/pickle"
 	"github.com/apexlogic/apex/internal/model/scan"
 	"github.com/apexlogic/apex/internal/model/tensor"
 	"github.com/apexlogic/apex/internal/model/text"
@@ -17,6 +18,7 @@ import (
 // family and one line in that package's table.
 func Formats(limits scan.Limits) *scan.Formats {
 	return scan.NewFormats(limits, slices.Concat(
+		pickle.Formats(),
 		archive.Formats(),
 		tensor.Formats(),
 		hdf5.Formats(),
@@ -27,7 +29,7 @@ func Formats(limits scan.Limits) *scan.Formats {
 }
 
 // ListVersion is the version of the lists of names that scans judge by.
-func ListVersion() string { return "" }
+func ListVersion() string { return pickle.ListVersion() }
 
 // remoteCode are the rules about files that ask their loader to run code which
 // comes with the model or from elsewhere.
