@@ -76,7 +76,7 @@ func isRunnerOf(module, name string) bool {
 	switch module {
 	case "os", "posix", "nt":
 		return name == "system" || strings.HasPrefix(name, "popen") || strings.HasPrefix(name, "exec") || strings.HasPrefix(name, "spawn") ||
-			strings.HasPrefix(name, "posix_spawn") || name == "startfile" || name == "fork" || name == "forkpty" || name == "dup2" || name == "putenv_" || name == "kill" || name == "__dict__"
+			strings.HasPrefix(name, "posix_spawn") || name == "startfile" || name == "fork" || name == "forkpty" || name == "__dict__"
 	case "subprocess":
 		switch name {
 		case "run", "call", "Popen", "check_call", "check_output", "getoutput", "getstatusoutput", "*":
@@ -85,7 +85,7 @@ func isRunnerOf(module, name string) bool {
 	case "commands":
 		return name == "getoutput" || name == "getstatusoutput"
 	case "builtins", "__builtins__", "__builtin__":
-		return name == "exec" || name == "eval" || name == "compile" || name == "__import__" || name == "__dict__" || name == "open" || name == "getattr"
+		return name == "exec" || name == "eval" || name == "__import__" || name == "__dict__"
 	case "pty":
 		return name == "spawn"
 	case "runpy":
@@ -103,7 +103,7 @@ func isRunnerOf(module, name string) bool {
 	case "types":
 		return name == "FunctionType" || name == "CodeType"
 	case "sys":
-		return name == "settrace" || name == "_getframe" || name == "meta_path" || name == "setprofile" || name == "addaudithook"
+		return name == "meta_path"
 	case "webbrowser":
 		return strings.HasPrefix(name, "open")
 	case "pip":
@@ -120,14 +120,12 @@ func isRunnerOf(module, name string) bool {
 		return name == "SSHClient"
 	case "shutil":
 		return name == "rmtree"
-	case "atexit":
-		return name == "register_"
 	case "timeit":
 		return name == "timeit" || name == "Timer" || name == "repeat"
 	case "platform":
 		return name == "popen"
 	case "importlib.util":
-		return name == "spec_from_loader" || name == "module_from_spec_"
+		return name == "spec_from_loader"
 	case "imp":
 		return name == "load_source" || name == "load_dynamic" || name == "load_module"
 	}

@@ -153,7 +153,7 @@ func (r *pyReader) assigns(i int) {
 
 // isPyRunner says whether the builtin runs code.
 func isPyRunner(name string) bool {
-	return name == "eval" || name == "exec" || name == "__import__" || name == "execfile" || name == "compile"
+	return name == "eval" || name == "exec" || name == "__import__" || name == "execfile"
 }
 
 // name looks at one use of a name.
@@ -161,7 +161,7 @@ func (r *pyReader) name(i int) {
 	t, before, after := r.at(i), r.at(i-1), r.at(i+1)
 	if before.kind == '.' {
 		switch t.text {
-		case "__subclasses__", "__globals__", "__builtins__", "f_globals", "f_builtins", "__getattribute__", "gi_frame":
+		case "__subclasses__", "__globals__", "__builtins__", "f_globals", "f_builtins", "gi_frame":
 			r.found(t.line, "reaches for "+t.text)
 		case "run_line_magic", "load_inline":
 			if after.kind == '(' {
@@ -180,13 +180,13 @@ func (r *pyReader) name(i int) {
 		return
 	}
 	switch t.text {
-	case "exec", "eval", "execfile", "__import__", "compile":
+	case "exec", "eval", "execfile", "__import__":
 		called := after.kind == '('
 		handed := before.kind == '(' && (after.kind == ')' || after.kind == ',') || before.kind == '=' && after.kind == '\n' || before.kind == '[' && after.kind == ']'
 		if called && t.text == "eval" && r.at(i+2).kind == ')' {
 			return // a function of the same name
 		}
-		if called || handed && t.text != "compile" && t.text != "eval" {
+		if called || handed && t.text != "eval" {
 			if t.text == "__import__" && r.at(i+2).kind == 's' && r.at(i+3).kind == ')' && !isDangerousModule(r.at(i+2).text) && r.at(i+4).kind != '.' {
 				return
 			}
@@ -203,11 +203,9 @@ func (r *pyReader) name(i int) {
 				module = r.at(i + 2).text
 			}
 			if (isDangerousModule(module) && (ok || strings.HasPrefix(module, "__")) || module == "__builtins__") && module != "sys" {
-				name := r.at(i + 4)
-				if name.kind != 's' || r.at(i+5).kind != ')' && r.at(i+5).kind != ',' || isRunnerOf(module, name.text) {
-					if t.text == "vars" || name.kind != 's' || isRunnerOf(module, name.text) || r.at(i+5).kind != ',' {
-						r.found(t.line, t.text+" of "+module)
-					}
+				name, next := r.at(i+4), r.at(i+5).kind
+				if t.text == "vars" || name.kind != 's' || next != ')' && next != ',' || isRunnerOf(module, name.text) {
+					r.found(t.line, t.text+" of "+module)
 				}
 			}
 		}

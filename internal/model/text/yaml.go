@@ -56,10 +56,17 @@ func YAML() scan.Format {
 
 func claimYAML(f *scan.File) bool {
 	head := significant(f)
-	if len(head) < 2 || head[0] == '<' {
+	if len(head) < 2 {
 		return false
 	}
-	return looksLikeYAML(head)
+	// A first document that is a word or a sentence can have others behind it.
+	return looksLikeYAML(head) || f.Size() <= maxYAML && !f.IsDear() || mayHaveTags(head)
+}
+
+// mayHaveTags says whether a tag that runs something can be in the text.
+func mayHaveTags(b []byte) bool {
+	return bytes.Contains(b, []byte("!!")) || bytes.Contains(b, []byte("!<")) || bytes.Contains(b, []byte("%TAG")) || bytes.Contains(b, []byte("!p")) ||
+		bytes.Contains(b, []byte("!r"))
 }
 
 // looksLikeYAML says whether the first line that says anything has the shape
@@ -87,7 +94,8 @@ func looksLikeYAML(b []byte) bool {
 
 func scanYAML(p *scan.Place, f *scan.File) error {
 	limit := int64(maxJSON)
-	if f.IsDear() {
+	looksLike := looksLikeYAML(significant(f))
+	if f.IsDear() || !looksLike {
 		limit = dearOther
 	}
 	b, whole, err := load(p, f, limit, costSearch)
@@ -98,6 +106,9 @@ func scanYAML(p *scan.Place, f *scan.File) error {
 	first := bytes.TrimLeft(b, " \t\r\n")
 	if len(first) > 0 && (first[0] == '{' || first[0] == '[') && bytes.IndexByte(b, '!') < 0 && bytes.IndexByte(b, '&') < 0 {
 		return scan.ErrOther // JSON, which is read as that
+	}
+	if !looksLike && (!whole || !mayHaveTags(b)) {
+		return scan.ErrOther
 	}
 	y := &yamlWalk{document: document{place: p, language: "yaml"}}
 	if whole && len(b) <= maxYAML {
@@ -115,14 +126,14 @@ func scanYAML(p *scan.Place, f *scan.File) error {
 		err = errYAML
 	}
 	if err != nil {
-		found := y.search(b)
+		found := looksLike && y.search(b)
 		if !found && !y.tagged {
 			return scan.ErrOther
 		}
 		p.Report(ruleYAMLSyntax, scan.Nowhere, err.Error())
 		return nil
 	}
-	if !y.structured && !y.tagged {
+	if !looksLike && !y.tagged || !y.structured && !y.tagged {
 		return scan.ErrOther // a sentence
 	}
 	return nil

@@ -166,6 +166,7 @@ func TestOrdinaryTemplatesAreQuiet(t *testing.T) {
 		`{%- for a, (b, c) in d if e recursive -%}{{ loop(a) }}{%- else -%}{%- endfor -%}`, `{{ {"a": {"b": [1, 2.5e3, (), (1,)]}}.a }}`,
 		`{% do x.append(1) %}{% generation %}x{% endgeneration %}{% break %}{% continue %}`, `{{ not a == b ~ c ** -d // 2 % 3 }}`,
 		`{% set ns = namespace(found=false) %}{% for m in messages %}{% set ns.found = true %}{% endfor %}{{ ns.found }}`,
+		`{{ in.x }}{{ os.1.5 }}{{ x.0or(y) }}{% if a: %}b{% endif: %}{% for a in b recursive: %}{% endfor %}{{ f(none=or) }}`, `x{#`, `x{% raw %}`,
 		`{% trans count=n %}one{% pluralize %}{{ count }}{% endtrans %}{% autoescape true %}{% endautoescape %}`, `{{ a }} }} %} {`,
 		`{% set roles = {"user": "USER", "assistant": "BOT"} %}{{ roles[message.role] }}`,
 		`{% if a %}{% set r = "user" %}{% else %}{% set r = "model" %}{% endif %}{{ names[r] }}`,

@@ -91,8 +91,12 @@ func (l *lexer) open() (t token, ok bool, err error) {
 	switch l.src[l.pos+1] {
 	case '#':
 		end := strings.Index(l.src[l.pos+2:], "#}")
-		if end < 0 {
+		if end < 0 && l.pos+2 < len(l.src) {
 			return t, false, l.fail("a comment is not closed")
+		}
+		if l.pos+2 == len(l.src) { // Jinja does not mind at the very end
+			l.advance(2)
+			return t, false, nil
 		}
 		l.advance(end + 4)
 		return t, false, nil
@@ -101,6 +105,10 @@ func (l *lexer) open() (t token, ok bool, err error) {
 			l.advance(n)
 			t.kind, t.text = tokText, body
 			return t, true, nil
+		}
+		if n, ok := tagOf(l.src[l.pos:], "raw"); ok && l.pos+n == len(l.src) {
+			l.advance(n) // nor here
+			return t, false, nil
 		}
 		t.kind, l.closing = tokTag, "%}"
 	default:
@@ -239,30 +247,26 @@ func (l *lexer) number() (token, error) {
 	t := token{kind: tokInt, line: l.line}
 	n := 0
 	isDigit := func(i int) bool { return i < len(rest) && rest[i] >= '0' && rest[i] <= '9' }
-	if len(rest) > 1 && rest[0] == '0' && strings.ContainsRune("xXoObB", rune(rest[1])) {
-		n = 2
-		for n < len(rest) && (rest[n] == '_' || isDigit(n) || rest[n]|0x20 >= 'a' && rest[n]|0x20 <= 'f') {
-			n++
-		}
-	} else {
+	afterDot := l.pos > 0 && l.src[l.pos-1] == '.' // x.1.5 is two subscripts
+	if n = prefixed(rest); n == 0 {
 		for isDigit(n) || n < len(rest) && rest[n] == '_' && isDigit(n+1) {
 			n++
 		}
-		if n+1 < len(rest) && rest[n] == '.' && isDigit(n+1) {
+		if !afterDot && n+1 < len(rest) && rest[n] == '.' && isDigit(n+1) {
 			t.kind = tokFloat
 			n++
 			for isDigit(n) || n < len(rest) && rest[n] == '_' && isDigit(n+1) {
 				n++
 			}
 		}
-		if n < len(rest) && rest[n]|0x20 == 'e' {
+		if !afterDot && n < len(rest) && rest[n]|0x20 == 'e' {
 			m := n + 1
 			if m < len(rest) && (rest[m] == '+' || rest[m] == '-') {
 				m++
 			}
 			if isDigit(m) {
 				t.kind = tokFloat
-				for n = m; isDigit(n); n++ {
+				for n = m; isDigit(n) || n < len(rest) && rest[n] == '_' && isDigit(n+1); n++ {
 				}
 			}
 		}
@@ -284,6 +288,32 @@ func (l *lexer) number() (token, error) {
 	}
 	t.num, _ = strconv.ParseFloat(t.text, 64) // out of range is infinite
 	return t, nil
+}
+
+// prefixed is the length of a number in another base at the beginning of s.
+func prefixed(s string) int {
+	if len(s) < 3 || s[0] != '0' {
+		return 0
+	}
+	digits := ""
+	switch s[1] | 0x20 {
+	case 'x':
+		digits = "0123456789abcdefABCDEF"
+	case 'o':
+		digits = "01234567"
+	case 'b':
+		digits = "01"
+	default:
+		return 0
+	}
+	n := 2
+	for n < len(s) && (strings.IndexByte(digits, s[n]) >= 0 || s[n] == '_' && n+1 < len(s) && strings.IndexByte(digits, s[n+1]) >= 0) {
+		n++
+	}
+	if n == 2 {
+		return 0
+	}
+	return n
 }
 
 func (l *lexer) str(quote byte) (token, error) {
