@@ -56,10 +56,8 @@ func (m *machine) build() error {
 		return nil
 	}
 	o := m.heap.get(target)
-	if len(m.states)%pageSize == 0 {
-		if _, err := m.place.Hold(2 * pageSize * valueSize); err != nil {
-			return err
-		}
+	if err := m.take(2 * valueSize); err != nil {
+		return err
 	}
 	m.states = append(m.states, state)
 	o.state = uint32(len(m.states))

@@ -265,7 +265,7 @@ func (m *machine) persistent() error {
 			if class := m.item(id, 1); class.kind == isGlobal && m.globals[class.off].listed.use == useClass {
 				v := value{kind: isPersistent, n: id.n, off: id.off}
 				if m.storages != nil {
-					if _, err := m.place.Hold(120); err != nil {
+					if err := m.take(120); err != nil {
 						return err
 					}
 					key, s, _ := m.storage(v)

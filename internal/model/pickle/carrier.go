@@ -76,7 +76,7 @@ func (m *machine) encodedBytes(v, encoding value) (*scan.File, bool) {
 	case v.n > maxCarried:
 		return nil, false
 	default:
-		if _, err := m.place.Hold(2 * int64(v.n)); err != nil {
+		if m.take(2*int64(v.n)) != nil {
 			return nil, false
 		}
 		if m.spendText(int64(v.n)) != nil {

@@ -119,7 +119,9 @@ func legacy(object []byte, keys []string, storages ...string) []byte {
 	return a.raw(string(list.raw("e").stop())).raw(storages...).bytes()
 }
 
-func storage(elements, size int) string { return le64(elements) + strings.Repeat("\x01", elements*size) }
+func storage(elements, size int) string {
+	return le64(elements) + strings.Repeat("\x01", elements*size)
+}
 
 func TestLegacyFilesOfTorchAreReadToTheirEnd(t *testing.T) {
 	object := proto(2).raw("}(").text("a").tensor("FloatStorage", "10", 0).text("b").tensor("HalfStorage", "11", 6).raw("u").stop()
@@ -247,7 +249,7 @@ func TestAFileBehindANetworkIsReadInFewRequests(t *testing.T) {
 	storages = append(storages, storage(5<<20, 4)) // 20 MiB that nobody reads
 	keys = append(keys, "big")
 	a.text("big").global("torch._utils", "_rebuild_tensor_v2").raw("((").text("storage").global("torch", "FloatStorage").text("big").text("cpu").
-		int(5 << 20).raw("tQ").int(0).int(5 << 20).raw("\x85K\x01\x85\x89").global("collections", "OrderedDict").raw(")RtRu")
+		int(5<<20).raw("tQ").int(0).int(5<<20).raw("\x85K\x01\x85\x89").global("collections", "OrderedDict").raw(")RtRu")
 	r := &remote{content: legacy(a.stop(), keys, storages...)}
 	res := scan.NewFormats(scan.Limits{}, pickle.Formats()...).Scan(t.Context(), scan.NewFile(r, int64(len(r.content))).Dear(), scan.Options{})
 	if res.Verdict != clean || r.requests > 20 || r.read > 4<<20 {

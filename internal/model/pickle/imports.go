@@ -55,9 +55,11 @@ func (m *machine) global() error {
 }
 
 // importLines reads the two lines of GLOBAL and INST. Python's unpickler takes
-// the last byte of a line off even where the file ends instead of it.
+// the last byte of a line off even where the file ends instead of it. C's reads
+// a line that a frame cuts from behind the frame, so that name is judged too.
 func (m *machine) importLines() (module, name string, err error) {
-	for _, line := range []*string{&module, &name} {
+	var lines, cut [2]string
+	for i := range lines {
 		off, n, whole := m.in.line()
 		if !whole {
 			if n < 2 {
@@ -69,9 +71,16 @@ func (m *machine) importLines() (module, name string, err error) {
 		if err != nil {
 			return "", "", err
 		}
-		*line = string(b)
+		lines[i] = string(b)
+		cut[i] = lines[i]
+		if before := m.frame - off; before > 0 && before < int64(len(b)) {
+			cut[i] = lines[i][before:]
+		}
 	}
-	return module, name, nil
+	if cut != lines {
+		m.imported(cut[0], cut[1])
+	}
+	return lines[0], lines[1], nil
 }
 
 // stackGlobal runs STACK_GLOBAL.
@@ -110,7 +119,7 @@ func (m *machine) imported(module, name string) value {
 	}
 	i := len(m.globals)
 	g := m.judgeImport(module, name)
-	if _, err := m.place.Hold(int64(len(m.lookup))*2 + 200); err == nil { // else it is judged anew each time
+	if m.take(int64(len(m.lookup))*2+200) == nil { // else it is judged anew each time
 		m.index[string(m.lookup)] = i
 	}
 	m.globals = append(m.globals, g)

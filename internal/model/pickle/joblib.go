@@ -84,8 +84,12 @@ func (m *machine) joblibArray(state value) error {
 // nested runs a pickle that stands between opcodes, read by an unpickler of
 // its own.
 func (m *machine) nested() error {
-	n := newMachine(m.place, m.in)
-	n.joblib.off = true
+	if m.spare == nil {
+		m.spare = newMachine(m.place, m.in)
+		m.spare.joblib.off = true
+	}
+	n := m.spare
+	n.restart()
 	end := n.run()
 	for _, f := range n.found {
 		if key := f.rule.ID + " " + f.detail; !m.seen[key] && len(m.found) < maxFindings {
@@ -97,6 +101,8 @@ func (m *machine) nested() error {
 		}
 	}
 	m.later = append(m.later, n.later...)
+	m.releases = append(m.releases, n.releases...) // what is looked into later is held until then
+	n.releases, n.room = nil, 0
 	m.valid += n.valid
 	m.acted += n.acted
 	m.denying = m.denying || n.denying
@@ -106,6 +112,7 @@ func (m *machine) nested() error {
 	case !end.stopped:
 		return broken(end.why)
 	}
+	m.in.seek(end.at)
 	return nil
 }
 

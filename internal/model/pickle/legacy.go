@@ -19,7 +19,7 @@ func (m *machine) isMagic(v value) bool {
 }
 
 // legacy reads a legacy file on from behind the magic number.
-func legacy(p *scan.Place, in *input) error {
+func legacy(p *scan.Place, m *machine) error {
 	var (
 		found    []tensor
 		storages map[string]storage
@@ -27,7 +27,7 @@ func legacy(p *scan.Place, in *input) error {
 	)
 	parts := [...]string{"the protocol version", "the system", "the object", "the keys of the storages"}
 	for i, part := range parts {
-		m := newMachine(p, in)
+		m.restart()
 		if part == "the object" {
 			m.storages = map[string]storage{}
 		}
@@ -40,6 +40,7 @@ func legacy(p *scan.Place, in *input) error {
 			p.Report(ruleBroken, scan.Op(m.opAt, opNames[m.op]), "in "+part+": "+end.why)
 			return nil
 		}
+		m.in.seek(end.at)
 		switch i {
 		case 2:
 			found, storages = m.tensors(end.value), m.storages
@@ -49,7 +50,7 @@ func legacy(p *scan.Place, in *input) error {
 			}
 		}
 	}
-	at, f := in.at(), in.file
+	at, f := m.in.at(), m.in.file
 	where := make(map[string]int64, len(keys))
 	for _, key := range keys {
 		from, known := storages[key]

@@ -37,10 +37,11 @@ type machine struct {
 	opAt   int64
 	start  int64
 	ops    int
-	frame  int64 // where the last frame ends
+	frame  int64 // where the present frame ends, 0 for none
 	joblib joblibState
 
 	storages map[string]storage // of a legacy file, by key
+	spare    *machine           // for pickles between opcodes
 }
 
 // memoSet marks an entry of the memo.
@@ -49,7 +50,7 @@ const memoSet = 0x80
 // ending says how a stream ended.
 type ending struct {
 	stopped bool  // at STOP
-	at      int64 // after the last opcode that was read
+	at      int64 // where the next one begins: after the last opcode and its frame
 	value   value // at the top, when stopped
 	sane    bool  // and nothing else was left
 	why     string
@@ -68,8 +69,20 @@ const (
 
 // newMachine returns one that runs what comes next.
 func newMachine(p *scan.Place, in *input) *machine {
-	return &machine{heap: heap{place: p}, in: in, start: in.at(), stack: make([]value, 0, 64),
-		imports: imports{list: theList(), index: map[string]int{}}}
+	m := &machine{heap: heap{place: p}, in: in, stack: make([]value, 0, 64)}
+	m.restart()
+	return m
+}
+
+// restart makes it as new, for the stream that comes next. Its memory stays.
+func (m *machine) restart() {
+	m.reset()
+	m.findings = findings{}
+	m.imports = imports{list: theList(), index: map[string]int{}}
+	m.stack, m.marks, m.fence = m.stack[:0], m.marks[:0], 0
+	m.memo.n, m.sparse, m.filled = 0, nil, 0
+	m.start, m.ops, m.frame = m.in.at(), 0, 0
+	m.joblib.arrays, m.storages = 0, nil
 }
 
 // run reads opcodes up to STOP or to what ends loading.
@@ -79,8 +92,11 @@ func (m *machine) run() (end ending) {
 		if in.pos >= len(in.buf) && !in.need(1) {
 			return m.ended(in.err)
 		}
-		m.op = in.buf[in.pos]
-		m.opAt = in.base + int64(in.pos)
+		at := in.base + int64(in.pos)
+		if at >= m.frame && m.frame != 0 {
+			m.leaveFrame(at)
+		}
+		m.op, m.opAt = in.buf[in.pos], at
 		in.pos++
 		if m.ops++; m.ops%opsBlock == 0 {
 			if err := m.place.Spend(costOp * opsBlock); err != nil {
@@ -94,11 +110,16 @@ func (m *machine) run() (end ending) {
 				return m.ended(errUnderflow)
 			}
 			_ = m.place.Spend(scan.Cost(m.ops%opsBlock) * costOp) // what is next to be read finds out
-			return ending{stopped: true, at: in.at(), value: m.stack[len(m.stack)-1], sane: len(m.stack) == 1 && len(m.marks) == 0}
+			end = ending{stopped: true, at: max(in.at(), m.frame), value: m.stack[len(m.stack)-1], sane: len(m.stack) == 1 && len(m.marks) == 0}
+			if end.at > in.at() {
+				m.report(ruleCrossed, fmt.Sprintf("%d bytes of the frame follow STOP", end.at-in.at()))
+			}
+			return end
 		case opMark:
-			if len(m.marks) >= maxStack {
-				err = m.tooMuch()
-				break
+			if len(m.marks) == cap(m.marks) {
+				if err = m.growMarks(); err != nil {
+					break
+				}
 			}
 			m.marks = append(m.marks, len(m.stack))
 			m.fence = len(m.stack)
@@ -275,16 +296,35 @@ func (m *machine) rare() error {
 		}
 		length := binary.LittleEndian.Uint64(m.in.buf[m.in.pos:])
 		m.in.pos += 8
-		if length > uint64(m.in.file.Size()-m.in.at()) {
-			m.report(ruleFrame, fmt.Sprintf("a frame of %d bytes, of which %d are there", length, m.in.file.Size()-m.in.at()))
-			length = 0
-		}
-		m.frame = m.in.at() + int64(length)
-		return nil
+		return m.enterFrame(length)
 	case opInt, opLong, opFloat, opString, opUnicode, opGet, opPut:
 		return m.textual()
 	}
 	return broken(fmt.Sprintf("byte %#02x is no opcode", m.op))
+}
+
+// enterFrame begins a frame of protocol 4. Its length is no part of what is
+// run; only that unpicklers disagree over frames that no pickler writes matters.
+func (m *machine) enterFrame(length uint64) error {
+	at := m.in.at()
+	if left := m.in.file.Size() - at; length > uint64(left) {
+		m.report(ruleFrame, fmt.Sprintf("a frame of %d bytes, of which %d are there", length, left))
+		return nil
+	}
+	if m.frame > at {
+		m.report(ruleCrossed, fmt.Sprintf("at byte %d, in another frame", m.frame))
+		return nil
+	}
+	m.frame = at + int64(length)
+	return nil
+}
+
+// leaveFrame notes that an opcode begins behind the frame.
+func (m *machine) leaveFrame(at int64) {
+	if at > m.frame {
+		m.report(ruleCrossed, fmt.Sprintf("at byte %d, in the argument of the opcode", m.frame))
+	}
+	m.frame = 0
 }
 
 // textual runs the opcodes of protocol 0, whose argument is a line.
@@ -330,6 +370,9 @@ func (m *machine) textual() error {
 func (m *machine) ended(err error) ending {
 	_ = m.place.Spend(scan.Cost(m.ops%opsBlock) * costOp)
 	end := ending{at: m.in.at()}
+	if m.opAt < m.frame && !errors.Is(err, errUnderflow) && !errors.Is(err, errNoMark) {
+		m.report(ruleCrossed, fmt.Sprintf("at byte %d, in the argument of the last opcode", m.frame))
+	}
 	var why broken
 	switch {
 	case errors.As(err, &why):

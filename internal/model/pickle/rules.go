@@ -80,6 +80,10 @@ var (
 	ruleFrame = &scan.Rule{ID: "pickle.frame", Severity: scan.Unreadable,
 		Why:  "A frame ends after the file does: one unpickler reads it, the other does not.",
 		Mend: "Get the file again; if it is the same, do not load it."}
+	ruleCrossed = &scan.Rule{ID: "pickle.frame.crossed", Severity: scan.Doubtful,
+		Why: "A frame ends in the middle of an opcode: CPython drops what is left of it when it reads from a file, " +
+			"and takes the rest for other opcodes than when it reads from memory.",
+		Mend: mendFormat, References: []string{"CWE-436", "CWE-502"}}
 	ruleResidue = &scan.Rule{ID: "pickle.residue", Severity: scan.Unreadable,
 		Why:  "After the pickle come bytes that its loader does not read.",
 		Mend: "Ask its author what they are; a model file has no use for them."}
@@ -117,6 +121,6 @@ var (
 func allRules() []*scan.Rule {
 	return []*scan.Rule{ruleDenied, ruleDotted, ruleReexport, ruleComputed, ruleUnlisted, ruleMain, ruleExtension,
 		ruleCall, ruleCallee, ruleGadget, ruleArguments, ruleUnlistedMade, ruleModified, ruleDunder, rulePersistent,
-		ruleHidden, ruleCarrier, ruleInner, ruleBroken, ruleProtocol, ruleFrame, ruleResidue, ruleAppended, rulePadding,
+		ruleHidden, ruleCarrier, ruleInner, ruleBroken, ruleProtocol, ruleFrame, ruleCrossed, ruleResidue, ruleAppended, rulePadding,
 		ruleArray, ruleFrameArray, ruleOutside, ruleStorage, ruleSource}
 }

@@ -25,12 +25,23 @@ func (m *machine) growStack() error {
 		return m.tooMuch()
 	}
 	size := 2 * len(m.stack)
-	if _, err := m.place.Hold(int64(len(m.stack)) * valueSize); err != nil {
+	if _, err := m.place.Hold(int64(len(m.stack)) * valueSize); err != nil { // the next stream uses it too
 		return err
 	}
 	bigger := make([]value, len(m.stack), size)
 	copy(bigger, m.stack)
 	m.stack = bigger
+	return nil
+}
+
+func (m *machine) growMarks() error {
+	size := max(2*len(m.marks), 64)
+	if _, err := m.place.Hold(int64(size) * 8); err != nil {
+		return err
+	}
+	bigger := make([]int, len(m.marks), size)
+	copy(bigger, m.marks)
+	m.marks = bigger
 	return nil
 }
 
@@ -127,7 +138,7 @@ func (m *machine) put(i int64) error {
 			m.sparse = map[int64]value{}
 		}
 		if _, found := m.sparse[i]; !found {
-			if _, err := m.place.Hold(64); err != nil {
+			if err := m.take(64); err != nil {
 				return err
 			}
 			m.filled++

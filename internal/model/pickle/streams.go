@@ -45,9 +45,10 @@ const maxStreams = 1 << 16
 func scanPickle(p *scan.Place, f *scan.File) error {
 	in := newInput(p, f)
 	sure := false
+	m := newMachine(p, in)
 	for n := 0; ; n++ {
 		start := in.at()
-		m := newMachine(p, in)
+		m.restart()
 		end := m.run()
 		certain := m.certainty(end, n)
 		sure = sure || certain == yes
@@ -77,7 +78,7 @@ func scanPickle(p *scan.Place, f *scan.File) error {
 		}
 		if n == 0 && m.isMagic(end.value) {
 			p.As("torch-legacy")
-			return legacy(p, in)
+			return legacy(p, m)
 		}
 		for _, t := range m.tensors(end.value) {
 			p.Tensor(t.inZip())

@@ -38,7 +38,7 @@ func (m *machine) literal(off, n int64) error {
 		v.mark |= markEscaped
 	default:
 		s := unescape(b, m.op == opString)
-		if _, err := m.place.Hold(int64(len(s)) + 16); err != nil {
+		if err := m.take(int64(len(s)) + 32); err != nil {
 			return err
 		}
 		m.texts = append(m.texts, s)
@@ -66,6 +66,13 @@ func (m *machine) text(v value) (string, error) {
 		}
 		if v.mark&markEscaped != 0 {
 			return unescape(b, false), nil
+		}
+		if v.mark&markLatin1 != 0 && !ascii(b) {
+			var s strings.Builder
+			for _, c := range b {
+				latin1(&s, c)
+			}
+			return s.String(), nil
 		}
 		return string(b), nil
 	}
@@ -144,6 +151,15 @@ func unescape(b []byte, all bool) string {
 		}
 	}
 	return s.String()
+}
+
+func ascii(b []byte) bool {
+	for _, c := range b {
+		if c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 func latin1(s *strings.Builder, c byte) { s.WriteRune(rune(c)) }

@@ -81,13 +81,16 @@ func (a *paged[T]) at(i int) *T { return &a.pages[i>>pageBits][i&(pageSize-1)] }
 func (a *paged[T]) grow(p *scan.Place, size int64) (*T, error) {
 	i := a.n
 	if i>>pageBits == len(a.pages) {
-		if _, err := p.Hold(size * pageSize); err != nil { // until the scan returns
+		if _, err := p.Hold(size * pageSize); err != nil { // until the scan returns: the next stream uses the page too
 			return nil, err
 		}
 		a.pages = append(a.pages, new([pageSize]T))
 	}
 	a.n++
-	return a.at(i), nil
+	slot := a.at(i)
+	var zero T
+	*slot = zero
+	return slot, nil
 }
 
 const (
@@ -104,6 +107,36 @@ type heap struct {
 	states  []value
 	texts   []string
 	kept    int // values in lists
+
+	room     int64 // bytes that were taken from the budget and are not used yet
+	releases []func()
+}
+
+// take takes memory from the budget, some more than is asked for at a time,
+// until the stream ends.
+func (h *heap) take(n int64) error {
+	if n > h.room {
+		more := max(n, 64<<10)
+		release, err := h.place.Hold(more)
+		if err != nil {
+			return err
+		}
+		h.releases = append(h.releases, release)
+		h.room += more
+	}
+	h.room -= n
+	return nil
+}
+
+// reset forgets everything, for the next stream.
+func (h *heap) reset() {
+	for _, release := range h.releases {
+		release()
+	}
+	clear(h.lists)
+	clear(h.texts)
+	h.items.n, h.objects.n, h.kept, h.room = 0, 0, 0, 0
+	h.lists, h.states, h.texts, h.releases = h.lists[:0], h.states[:0], h.texts[:0], h.releases[:0]
 }
 
 // maxKept bounds the items that are kept of lists and dicts.
@@ -150,17 +183,15 @@ func (h *heap) add(o *object, items []value) error {
 	}
 	h.kept += len(items)
 	if o.items == 0 {
-		if len(h.lists)%pageSize == 0 {
-			if _, err := h.place.Hold(24 * pageSize * 2); err != nil {
-				return err
-			}
+		if err := h.take(48); err != nil {
+			return err
 		}
 		h.lists = append(h.lists, nil)
 		o.items = uint32(len(h.lists))
 	}
 	list := &h.lists[o.items-1]
 	if cap(*list)-len(*list) < len(items) {
-		if _, err := h.place.Hold(int64(len(items)+len(*list)) * valueSize); err != nil {
+		if err := h.take(int64(len(items)+len(*list)) * valueSize); err != nil {
 			return err
 		}
 	}
