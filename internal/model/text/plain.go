@@ -128,6 +128,7 @@ func isSource(b []byte) bool {
 	if bytes.HasPrefix(b, []byte("#!")) {
 		return true
 	}
+	whole := len(b) <= 64<<10
 	b = b[:min(len(b), 64<<10)]
 	statements, lines := 0, 0
 	for line := range bytes.Lines(b) {
@@ -145,8 +146,13 @@ func isSource(b []byte) bool {
 	if statements == 0 {
 		return false
 	}
-	_, ok := lexPython(string(b))
-	return ok || statements*20 > lines
+	if !whole {
+		b = b[:bytes.LastIndexByte(b, '\n')+1]
+	}
+	if _, ok := lexPython(string(b)); ok {
+		return true
+	}
+	return !whole && statements*20 > lines && !bytes.Contains(b, []byte("```")) // the cut may be within a string
 }
 
 // isImport says whether the text is a list of modules.
