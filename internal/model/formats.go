@@ -33,6 +33,6 @@ func ListVersion() string { return pickle.ListVersion() }
 
 // remoteCode are the rules about files that ask their loader to run code which
 // comes with the model or from elsewhere.
-var remoteCode = []string{"config.remote-code"}
+var remoteCode = []string{"config.remote-code", "config.remote-repository"}
 
 func isRemoteCode(rule string) bool { return slices.Contains(remoteCode, rule) }
