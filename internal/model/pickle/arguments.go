@@ -258,6 +258,12 @@ func (m *machine) loadsBytes(c call) (value, error) {
 	if !ok || c.args.n != 1 {
 		return m.doubtAs(ruleHidden, c)
 	}
+	if err := m.take(200); err != nil {
+		return value{}, err
+	}
+	if err := m.place.Spend(costCarried); err != nil {
+		return value{}, err
+	}
 	where, name := m.opAt, m.globals[c.fn].String()
 	op := opNames[m.op]
 	m.later = append(m.later, func() {

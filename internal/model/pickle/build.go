@@ -1,12 +1,20 @@
 package pickle
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/apexlogic/apex/internal/model/scan"
+)
 
 // Flags of keys that begin with two underscores.
 const (
 	keyMethod = 1 << iota // Python calls it, or it changes what the object is
 	keyDict
 	keyPydantic // pydantic's states have a __dict__ beside such a key
+	keyComputed // a call's result
+	keyTemplate // see distribution
 )
 
 // harmlessDunders are attributes that are only data.
@@ -26,14 +34,29 @@ func dunder(key string) uint8 {
 	return keyMethod
 }
 
-// keys notes in an object which keys begin with two underscores; keys and
-// values alternate.
+// keys notes in an object which keys begin with two underscores or are
+// computed; keys and values alternate.
 func (m *machine) keys(o *object, items []value) {
 	for i := 0; i+1 < len(items); i += 2 {
 		if items[i].mark&markDunder != 0 {
 			o.dunder |= dunder(m.short(items[i]))
 		}
+		if m.isTemplate(items[i]) {
+			o.dunder |= keyTemplate
+		}
+		if m.computed(items[i]) {
+			o.dunder |= keyComputed
+		}
 	}
+}
+
+// computed says whether a call returns the value.
+func (m *machine) computed(v value) bool {
+	if v.kind == isUnknown {
+		return true
+	}
+	o := m.heap.get(v)
+	return o != nil && (o.shape == aCall || o.shape == aBuffer)
 }
 
 // build runs BUILD.
@@ -49,8 +72,15 @@ func (m *machine) build() error {
 		m.report(ruleModified, m.show(target, 0))
 		return nil
 	}
-	if flags := m.stateKeys(state, 0); flags&keyMethod != 0 || flags&keyDict != 0 && flags&keyPydantic == 0 {
+	flags := m.stateKeys(state, 0)
+	switch {
+	case flags&keyMethod != 0, flags&keyDict != 0 && flags&keyPydantic == 0:
 		m.report(ruleDunder, m.show(state, 0))
+	case flags&keyComputed != 0:
+		m.report(ruleComputedKey, m.show(state, 0))
+	}
+	if flags&keyTemplate != 0 {
+		m.distribution(state)
 	}
 	if target.kind != isObject {
 		return nil
@@ -78,17 +108,25 @@ func (m *machine) build() error {
 	return nil
 }
 
+const costState scan.Cost = 40
+
 // stateKeys returns the flags of the keys that BUILD will set: of a dict, of
 // the two dicts of a tuple, of a dict that a call makes from its arguments.
 func (m *machine) stateKeys(state value, depth int) (flags uint8) {
 	const deepest, most = 4, 64
 	switch {
-	case depth > deepest:
+	case depth > deepest || m.place.Spend(costState) != nil:
 	case state.kind == isTuple && (state.n == 2 || depth > 0):
 		for i := range min(int(state.n), most) {
 			item := m.item(state, i)
 			if depth > 0 && item.mark&markDunder != 0 {
 				flags |= dunder(m.short(item))
+			}
+			if depth > 0 && m.isTemplate(item) {
+				flags |= keyTemplate
+			}
+			if depth > 1 && i == 0 && m.computed(item) {
+				flags |= keyComputed
 			}
 			flags |= m.stateKeys(item, depth+1)
 		}
@@ -105,4 +143,29 @@ func (m *machine) stateKeys(state value, depth int) (flags uint8) {
 		}
 	}
 	return flags
+}
+
+// argumentParser is what scipy.stats runs with exec when a distribution gets
+// its state (_distn_infrastructure.py, parse_arg_template).
+var argumentParser = sync.OnceValue(func() *regexp.Regexp {
+	const names = `[A-Za-z0-9_, .=]*`
+	return regexp.MustCompile(`^\s*def _parse_args\(self, ` + names + `\):\s+return \(` + names + `\), ` + names +
+		`\s+def _parse_args_rvs\(self, ` + names + `\):\s+return self\._argcheck_rvs\(` + names + `\)` +
+		`\s+def _parse_args_stats\(self, ` + names + `moments='mvs?k?'\):\s+return \(` + names + `\), ` + names + `\s*$`)
+})
+
+const templateKey = "_parse_arg_template"
+
+func (m *machine) isTemplate(v value) bool {
+	return (v.kind == isOwned || v.isString() && v.n == uint32(len(templateKey))) && m.is(v, templateKey)
+}
+
+// distribution judges the code that the state of a distribution of scipy.stats
+// carries. Whatever class gets it, no other data has this name.
+func (m *machine) distribution(state value) {
+	template, _ := m.field(state, templateKey)
+	text, err := m.text(template)
+	if err != nil || !template.isString() || template.kind != isOwned && template.n >= keptText || !argumentParser().MatchString(text) {
+		m.report(ruleExec, m.show(template, 0))
+	}
 }

@@ -82,14 +82,14 @@ func (m *machine) judgeCall(c call) (value, error) {
 	case useFunc, useValue:
 	case useClass:
 		if (c.args.kind != isTuple || c.args.n > 0) && !constructible[g.listed.tier] {
-			m.reportAs(ruleArguments, g.String(), what())
+			m.reportAs(ruleArguments, g.String(), what)
 		}
 	case useEnum:
 		if c.args.kind != isTuple || c.args.n != 1 {
-			m.reportAs(ruleArguments, g.String(), what())
+			m.reportAs(ruleArguments, g.String(), what)
 		}
 	case useData:
-		m.reportAs(ruleCall, g.String(), what())
+		m.reportAs(ruleCall, g.String(), what)
 	default:
 		if g.script {
 			break
@@ -98,7 +98,7 @@ func (m *machine) judgeCall(c call) (value, error) {
 		if g.denied != nil {
 			references = g.denied.references
 		}
-		m.reportAs(ruleCall, g.String(), what(), references...)
+		m.reportAs(ruleCall, g.String(), what, references...)
 		m.carried(c.args)
 	}
 	return m.heap.object(object{shape: aCall, fn: uint32(c.fn + 1), args: c.args})
@@ -111,8 +111,9 @@ var constructible = map[string]bool{"sklearn": true, "scipy": true, "pandas": tr
 // carried looks into bytes among the arguments of a call that is reported
 // already, so that what they hold has its name in the report too.
 func (m *machine) carried(args value) {
-	for _, arg := range m.of(args) {
-		if file, off, ok := m.bytesOf(arg); ok && file.Size() > 1 {
+	const most = 16 // the call is harmful already
+	for _, arg := range m.of(args)[:min(most, len(m.of(args)))] {
+		if file, off, ok := m.bytesOf(arg); ok && file.Size() > 1 && len(m.later) < most {
 			m.later = append(m.later, func() { m.place.Inside("", off, file) })
 		}
 	}
@@ -158,10 +159,10 @@ func (m *machine) judgeMade(class, args value) (value, error) {
 	case useFunc:
 		return m.judgeCall(call{fn: fn, args: args, made: true})
 	case useData:
-		m.reportAs(ruleGadget, g.String(), what())
+		m.reportAs(ruleGadget, g.String(), what)
 	case useNone:
 		if !g.main && !g.script {
-			m.reportAs(ruleUnlistedMade, g.String(), what())
+			m.reportAs(ruleUnlistedMade, g.String(), what)
 		}
 	}
 	if !g.odd {
@@ -338,10 +339,17 @@ func (m *machine) extend() error {
 	case isGlobal:
 		m.acted++
 		m.report(ruleModified, m.show(target, 0))
+	case isPersistent:
+		if keyed {
+			m.report(ruleMemory, m.show(target, 0))
+		}
 	case isObject:
 		o := m.heap.get(target)
 		if keyed {
 			m.keys(o, items)
+			if o.shape == aCall && o.fn > 0 && m.globals[o.fn-1].listed.rule == "tensor" {
+				m.report(ruleMemory, m.show(target, 0))
+			}
 		}
 		return m.add(o, items)
 	}
@@ -349,4 +357,9 @@ func (m *machine) extend() error {
 }
 
 // spendText pays for bytes that are looked at.
-func (m *machine) spendText(n int64) error { return m.place.Spend(scan.Cost(n) * 2 * scan.CostRead) }
+func (m *machine) spendText(n int64) error {
+	if n < 16 {
+		return nil // the opcode has paid
+	}
+	return m.place.Spend(scan.Cost(n) * 2 * scan.CostRead)
+}

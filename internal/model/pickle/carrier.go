@@ -10,6 +10,9 @@ import (
 // the file as it is has no bound.
 const maxCarried = 32 << 20
 
+// costCarried is what handing bytes to all formats takes at least.
+const costCarried = 5 * scan.CostMember
+
 // bytesOf returns the bytes that a value is when it is loaded, where that can
 // be said: constants, and what turns text into bytes. off is where they stand
 // in the file, -1 for nowhere.

@@ -8,7 +8,11 @@ import (
 )
 
 // Findings are kept until it is sure that what is read is a pickle.
-const maxFindings = 300 // of one stream, each a different thing
+const (
+	maxFindings           = 100 // of one stream and severity, each a different thing
+	costReport  scan.Cost = 300
+	costShow    scan.Cost = 3_000
+)
 
 type finding struct {
 	rule       *scan.Rule
@@ -18,27 +22,34 @@ type finding struct {
 }
 
 type findings struct {
-	found []finding
-	seen  map[string]bool
-	later []func() // bytes that a carrier loads, to be looked into
+	found  []finding
+	counts [4]int // by severity: many notes do not push a call out
+	seen   map[string]bool
+	later  []func() // bytes that a carrier loads, to be looked into
 }
 
 // report keeps a finding at the present opcode, once for each detail.
 func (m *machine) report(rule *scan.Rule, detail string, references ...string) {
-	m.reportAs(rule, detail, detail, references...)
+	m.reportAs(rule, detail, func() string { return detail }, references...)
 }
 
 // reportAs keeps one finding of a rule for each key.
-func (m *machine) reportAs(rule *scan.Rule, key, detail string, references ...string) {
+func (m *machine) reportAs(rule *scan.Rule, key string, detail func() string, references ...string) {
+	_ = m.place.Spend(costReport) // the next opcodes find out
 	key = rule.ID + " " + key
-	if m.seen[key] || len(m.found) >= maxFindings {
+	if m.seen[key] || m.counts[rule.Severity] >= maxFindings {
 		return
 	}
+	m.keep(key, finding{rule: rule, where: scan.Op(m.opAt, opNames[m.op]), detail: detail(), references: references})
+}
+
+func (m *machine) keep(key string, f finding) {
 	if m.seen == nil {
 		m.seen = map[string]bool{}
 	}
 	m.seen[key] = true
-	m.found = append(m.found, finding{rule: rule, where: scan.Op(m.opAt, opNames[m.op]), detail: detail, references: references})
+	m.counts[f.rule.Severity]++
+	m.found = append(m.found, f)
 }
 
 // flush reports what was kept, and looks into what carriers load.
@@ -61,6 +72,9 @@ const (
 
 // show writes a value for people.
 func (m *machine) show(v value, depth int) string {
+	if depth == 0 {
+		_ = m.place.Spend(costShow)
+	}
 	switch v.kind {
 	case isNone:
 		return "None"

@@ -126,6 +126,9 @@ func (m *machine) imported(module, name string) value {
 	return value{kind: isGlobal, off: int64(i)}
 }
 
+// longestName is longer than any honest module and name.
+const longestName = 1000
+
 func (m *machine) judgeImport(module, name string) global {
 	g := global{odd: !importable(module) || !importable(name)}
 	g.module, g.name = m.list.python3(module, name)
@@ -138,6 +141,14 @@ func (m *machine) judgeImport(module, name string) global {
 	}
 	if entry, found := m.list.allow[g.module+" "+g.name]; found {
 		g.listed = entry
+		return g
+	}
+	if len(g.name)+len(g.module) > longestName { // an attribute of an attribute of …
+		if strings.Contains(g.name, ".") {
+			m.report(ruleDotted, what)
+			return g
+		}
+		m.report(ruleUnlisted, what)
 		return g
 	}
 	if g.denied = m.list.denies(g.module, g.name); g.denied == nil {
@@ -195,7 +206,7 @@ func root(module string) string {
 
 // importable says whether Python's grammar allows a dotted name.
 func importable(name string) bool {
-	if len(name) > 500 || !utf8.ValidString(name) {
+	if !utf8.ValidString(name) {
 		return false
 	}
 	for part := range strings.SplitSeq(name, ".") {

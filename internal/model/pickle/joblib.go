@@ -26,10 +26,17 @@ func joblibModule(module string) bool {
 	return false
 }
 
+// fieldsSearched bounds the search for a key: keys and values of states of
+// honest objects are fewer.
+const fieldsSearched = 1 << 12
+
 // field returns what a state dict has under a key.
 func (m *machine) field(state value, key string) (value, bool) {
 	items := m.of(state)
-	for i := 0; i+1 < len(items) && i < 64; i += 2 {
+	if m.place.Spend(scan.Cost(min(len(items), fieldsSearched))*5) != nil {
+		return value{}, false // the next opcodes find out
+	}
+	for i := 0; i+1 < len(items) && i < fieldsSearched; i += 2 {
 		if m.is(items[i], key) {
 			return items[i+1], true
 		}
@@ -92,12 +99,8 @@ func (m *machine) nested() error {
 	n.restart()
 	end := n.run()
 	for _, f := range n.found {
-		if key := f.rule.ID + " " + f.detail; !m.seen[key] && len(m.found) < maxFindings {
-			if m.seen == nil {
-				m.seen = map[string]bool{}
-			}
-			m.seen[key] = true
-			m.found = append(m.found, f)
+		if key := f.rule.ID + " " + f.detail; !m.seen[key] && m.counts[f.rule.Severity] < maxFindings {
+			m.keep(key, f)
 		}
 	}
 	m.later = append(m.later, n.later...)

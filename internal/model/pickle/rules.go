@@ -55,6 +55,16 @@ var (
 	ruleDunder = &scan.Rule{ID: "pickle.build.method", Severity: scan.Harmful,
 		Why:  "It gives an object attributes that Python calls by itself.",
 		Mend: mendFormat, References: []string{"CWE-502", "CWE-915"}}
+	ruleComputedKey = &scan.Rule{ID: "pickle.build.computed", Severity: scan.Doubtful,
+		Why:  "It gives an object attributes whose names are computed while it is loaded.",
+		Mend: mendFormat, References: []string{"CWE-502", "CWE-915"}}
+	ruleExec = &scan.Rule{ID: "pickle.build.code", Severity: scan.Harmful,
+		Why:  "It gives a distribution of scipy.stats a text that scipy runs as code, and that is not scipy's own.",
+		Mend: mendFormat, References: []string{"CWE-95", "CWE-502"}}
+	ruleMemory = &scan.Rule{ID: "torch.setitem", Severity: scan.Harmful,
+		Why:        "It sets items of a tensor or storage as if it were a dict, which breaks the memory of torch's restricted unpickler.",
+		Mend:       "Do not load it, not with weights_only either; load files only with torch 2.10 or newer.",
+		References: []string{"CVE-2026-24747"}}
 	rulePersistent = &scan.Rule{ID: "pickle.persistent", Severity: scan.Doubtful,
 		Why:  "A persistent id that is none of PyTorch's means whatever the loader makes of it.",
 		Mend: mendList}
@@ -120,7 +130,7 @@ var (
 
 func allRules() []*scan.Rule {
 	return []*scan.Rule{ruleDenied, ruleDotted, ruleReexport, ruleComputed, ruleUnlisted, ruleMain, ruleExtension,
-		ruleCall, ruleCallee, ruleGadget, ruleArguments, ruleUnlistedMade, ruleModified, ruleDunder, rulePersistent,
+		ruleCall, ruleCallee, ruleGadget, ruleArguments, ruleUnlistedMade, ruleModified, ruleDunder, ruleComputedKey, ruleExec, ruleMemory, rulePersistent,
 		ruleHidden, ruleCarrier, ruleInner, ruleBroken, ruleProtocol, ruleFrame, ruleCrossed, ruleResidue, ruleAppended, rulePadding,
 		ruleArray, ruleFrameArray, ruleOutside, ruleStorage, ruleSource}
 }

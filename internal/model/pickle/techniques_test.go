@@ -27,6 +27,18 @@ const (
 // inert is what the bad samples would run.
 const inert = "echo inert"
 
+// parser is the text that scipy keeps in its normal distribution.
+const parser = `
+def _parse_args(self,  loc=0, scale=1):
+    return (), loc, scale
+
+def _parse_args_rvs(self,  loc=0, scale=1, size=None):
+    return self._argcheck_rvs( loc, scale, size=size)
+
+def _parse_args_stats(self,  loc=0, scale=1, moments='mv'):
+    return (), loc, scale, moments
+`
+
 func ordered() *asm { return proto(2).global("collections", "OrderedDict").raw(")R") }
 
 // techniques are the ways by which pickles run code, each several times, and
@@ -110,9 +122,15 @@ func techniques() map[string][]sample {
 			{"escaped", proto(0).raw("(iargparse\nNamespace\n(dS'\\x5f_setstate__'\nI1\nsb.").bytes(), malicious},
 			{"by DICT", proto(2).global("argparse", "Namespace").raw(")\x81(").text("__reduce__").raw("K\x01db").stop(), malicious},
 			{"by a call", proto(2).global("argparse", "Namespace").raw(")\x81").global("builtins", "dict").raw("]").text("__setstate__").raw("K\x01\x86a\x85Rb").stop(), malicious},
+			{"computed", proto(2).global("argparse", "Namespace").raw(")\x81}").global("builtins", "str").data([]byte("__setstate__")).text("ascii").raw("\x86RK\x01sb").stop(), suspicious},
+			{"computed, by a call", proto(2).global("argparse", "Namespace").raw(")\x81").global("builtins", "dict").raw("]").call("builtins", "str", "a").raw("K\x01\x86a\x85Rb").stop(), suspicious},
+			{"code that scipy runs", proto(2).global("scipy.stats._continuous_distns", "norm_gen").raw(")\x81}").text("_parse_arg_template").text("import os").raw("sb").stop(), malicious},
+			{"code that scipy runs, after its own", proto(2).global("scipy.stats._continuous_distns", "norm_gen").raw(")\x81}").text("_parse_arg_template").text(parser + "\nx()").raw("sb").stop(), malicious},
+			{"code that scipy runs, in a default", proto(2).global("scipy.stats._continuous_distns", "norm_gen").raw(")\x81}").text("_parse_arg_template").text(strings.Replace(parser, "scale=1", "scale=x()", 1)).raw("sb").stop(), malicious},
 			{"of a class", proto(2).global("argparse", "Namespace").raw("}").text("x").raw("K\x01sb").stop(), malicious},
 			{"of a module's dict", proto(2).global("os", "environ").text("A").text("B").raw("s").stop(), malicious},
 			{"of a listed function", proto(2).global("numpy", "mean").raw("}").text("x").raw("K\x01sb").stop(), malicious},
+			{"scipy's own code", proto(2).global("scipy.stats._continuous_distns", "norm_gen").raw(")\x81}").text("_parse_arg_template").text(parser).raw("sb").stop(), clean},
 			{"a key in plain data", proto(2).raw("}").text("__class__").text("Foo").raw("s").stop(), clean},
 			{"a harmless one", proto(2).global("argparse", "Namespace").raw(")\x81}").text("__doc__").text("x").raw("sb").stop(), clean},
 		},
@@ -272,6 +290,12 @@ func techniques() map[string][]sample {
 			{"quotes", proto(4).raw("S\"os\"\nS'system'\n\x93").args(inert).raw("R").stop(), malicious},
 			{"no quotes", proto(4).raw("Sos\n").stop(), unscannable},
 			{"honest", proto(0).raw("S'\\x6f\\x73'\n").stop(), clean},
+		},
+		"torch-setitem": {
+			{"of a storage", proto(2).raw("(").text("storage").global("torch", "FloatStorage").text("0").text("cpu").raw("K\x01tQK\x01K\x02s").stop(), malicious},
+			{"of a tensor", proto(2).tensor("FloatStorage", "0", 0).raw("K\x01K\x02s").stop(), malicious},
+			{"several of a tensor", proto(2).tensor("FloatStorage", "0", 0).raw("(K\x01K\x02u").stop(), malicious},
+			{"of an ordered dict", ordered().raw("K\x01").tensor("FloatStorage", "0", 0).raw("s").stop(), clean},
 		},
 		"factories": {
 			{"partial of a gadget", proto(2).global("functools", "partial").global("os", "system").raw("\x85R").stop(), malicious},

@@ -58,8 +58,15 @@ func (m *machine) literal(off, n int64) error {
 func (m *machine) text(v value) (string, error) {
 	switch v.kind {
 	case isOwned:
-		return m.texts[v.n], nil
+		return m.texts[v.n], m.spendText(int64(len(m.texts[v.n]) / 8))
 	case isText, isBytes:
+		if n := min(int64(v.n), keptText); v.mark&markEscaped != 0 {
+			if err := m.spendText(n * 3); err != nil {
+				return "", err
+			}
+		} else if err := m.spendText(n / 8); err != nil {
+			return "", err
+		}
 		b, err := m.in.text(v.off, int64(v.n))
 		if err != nil {
 			return "", err

@@ -205,6 +205,7 @@ func (h *heap) of(v value) []value {
 	switch v.kind {
 	case isTuple:
 		items := make([]value, min(int(v.n), pageSize))
+		_ = h.place.Spend(scan.Cost(len(items)) * 3) // the next opcodes find out
 		for i := range items {
 			items[i] = h.item(v, i)
 		}
