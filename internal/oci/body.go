@@ -50,6 +50,20 @@ func (w *watch) stop() {
 	w.timer.Stop()
 }
 
+// paceOf judges as watchRate does, for a body that is read with deadlines: each
+// read may wait until the average would be too low.
+func paceOf(l Limits, got *atomic.Int64) func() (time.Time, error) {
+	started := time.Now()
+	return func() (time.Time, error) {
+		enough := time.Duration(float64(got.Load()) / float64(l.MinRate) * float64(time.Second))
+		until := started.Add(max(l.Grace, enough))
+		if !time.Now().Before(until) {
+			return until, errRate
+		}
+		return until, nil
+	}
+}
+
 // readBody reads to the end. The buffer grows with what really came, by four,
 // and not further than the announced length (-1: none): a lie about it costs nothing.
 func readBody(r io.Reader, limit, announced int64) ([]byte, error) {

@@ -49,6 +49,34 @@ func TestABodyIsJudgedByItsAverageRateAfterTheGrace(t *testing.T) {
 	}
 }
 
+func TestAReadMayWaitUntilTheAverageWouldBeTooLow(t *testing.T) {
+	limits := Limits{}.withDefaults()
+	synctest.Test(t, func(t *testing.T) {
+		var got atomic.Int64
+		pace := paceOf(limits, &got)
+		start := time.Now()
+		for _, tc := range []struct {
+			at    time.Duration
+			bytes int64
+			until time.Duration
+			slow  bool
+		}{
+			{0, 0, 5 * time.Second, false},
+			{4 * time.Second, 1 << 10, 5 * time.Second, false},
+			{4 * time.Second, 20 << 10, 20 * time.Second, false},
+			{19 * time.Second, 20 << 10, 20 * time.Second, false},
+			{20 * time.Second, 20 << 10, 20 * time.Second, true},
+		} {
+			time.Sleep(tc.at - time.Since(start)) // the bubble's clock
+			got.Store(tc.bytes)
+			until, err := pace()
+			if until.Sub(start) != tc.until || errors.Is(err, errRate) != tc.slow {
+				t.Errorf("at %s with %d bytes: until %s, %v", tc.at, tc.bytes, until.Sub(start), err)
+			}
+		}
+	})
+}
+
 func TestAWatchThatIsStoppedSaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got atomic.Int64

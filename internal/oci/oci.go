@@ -22,7 +22,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 
@@ -66,8 +65,8 @@ type Options struct {
 type Client struct {
 	limits   Limits
 	guard    *guard
-	open     *http.Transport // obeys AllowPrivate
-	public   *http.Transport // public addresses only: for hops that a public registry asks for
+	open     *wire // obeys AllowPrivate
+	public   *wire // public addresses only: for hops that a public registry asks for
 	plain    map[string]bool
 	keychain Keychain
 	clock    clock.Clock
@@ -115,8 +114,8 @@ func New(o Options) (*Client, error) {
 		c.agent = "apex"
 	}
 	c.cache = newCache(c.limits.CacheBytes)
-	c.open = newTransport(g.dialAllowed, o.TLS)
-	c.public = newTransport(g.dialPublic, o.TLS)
+	c.open = newWire(g.dialAllowed, o.TLS)
+	c.public = newWire(g.dialPublic, o.TLS)
 	return c, nil
 }
 

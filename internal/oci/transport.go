@@ -21,10 +21,10 @@ import (
 
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// newTransport returns a transport that speaks HTTP/1.1 without proxies and
+// newWire returns a wire that speaks HTTP/1.1 without proxies and
 // without decompression: what was hashed is what was sent, and no answer grows
 // on the way in. HTTP/2 would save nothing for four requests in a row.
-func newTransport(dial dialFunc, conf *tls.Config) *http.Transport {
+func newWire(dial dialFunc, conf *tls.Config) *wire {
 	if conf == nil {
 		conf = &tls.Config{}
 	}
@@ -34,18 +34,18 @@ func newTransport(dial dialFunc, conf *tls.Config) *http.Transport {
 	if conf.ClientSessionCache == nil {
 		conf.ClientSessionCache = tls.NewLRUClientSessionCache(64)
 	}
-	return &http.Transport{
+	return &wire{Transport: &http.Transport{
 		DialContext:            dial,
 		TLSClientConfig:        conf,
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    handshakeWait,
 		DisableCompression:     true,
-		MaxIdleConns:           64,
+		MaxIdleConns:           maxIdle,
 		MaxIdleConnsPerHost:    perRegistry,
 		MaxConnsPerHost:        4 * perRegistry,
-		IdleConnTimeout:        30 * time.Second,
+		IdleConnTimeout:        idleWait,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
-	}
+	}}
 }
 
 // host is what the client remembers about one registry.
@@ -289,7 +289,7 @@ func (c *call) target(h *host, scheme, path string) (*url.URL, error) {
 // hop decides whether a registry may send us to u, and how it is dialled. A
 // registry at a public address can only send us to public addresses, even if
 // the options open private ones: those were opened for somebody else.
-func (c *call) hop(h *host, u *url.URL) (*http.Transport, error) {
+func (c *call) hop(h *host, u *url.URL) (*wire, error) {
 	own := strings.EqualFold(u.Host, h.name)
 	plainOwn := false
 	if own {
@@ -320,24 +320,17 @@ func (c *call) hop(h *host, u *url.URL) (*http.Transport, error) {
 
 // exchange is one HTTP request and its whole answer, watched: the header has
 // to be there after r.wait, and the body has to keep coming.
-func (c *call) exchange(parent context.Context, transport *http.Transport, u *url.URL, r request, auth string) (*response, error) {
-	ctx, cancel := context.WithCancelCause(parent)
-	defer cancel(nil)
-	header := time.AfterFunc(r.wait, func() {
-		cancel(faultf(verdict.RegistryUnreachable, "%s sent no complete response header within %s", u.Host, r.wait))
-	})
-	defer header.Stop()
-
-	req := &http.Request{Method: r.method, URL: u, Host: u.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+func (c *call) exchange(ctx context.Context, over *wire, u *url.URL, r request, auth string) (*response, error) {
+	req := &http.Request{Method: r.method, URL: u, Host: u.Host, Header: make(http.Header, len(r.header)+3), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	for k, v := range r.header {
 		req.Header[k] = v
 	}
-	req.Header.Set("User-Agent", c.agent)
+	req.Header["User-Agent"] = []string{c.agent}
 	if r.accept != "" {
-		req.Header.Set("Accept", r.accept)
+		req.Header["Accept"] = []string{r.accept}
 	}
 	if auth != "" {
-		req.Header.Set("Authorization", auth)
+		req.Header["Authorization"] = []string{auth}
 	}
 	if r.body != nil {
 		body, err := r.body()
@@ -351,51 +344,111 @@ func (c *call) exchange(parent context.Context, transport *http.Transport, u *ur
 		}
 	}
 	var got atomic.Int64
-	defer func() { c.charge(parent, got.Load()) }()
+	defer func() { c.charge(ctx, got.Load()) }()
+	if over.carries(req) {
+		return c.askOver(ctx, over, req, r, &got)
+	}
+	return c.sendOver(ctx, over.Transport, req, r, &got)
+}
 
+// askOver makes a request without a body. The deadlines of its connection are its watch.
+func (c *call) askOver(ctx context.Context, over *wire, req *http.Request, r request, got *atomic.Int64) (*response, error) {
+	host := req.URL.Host
+	deadline := time.Now().Add(r.wait)
+	conn, httpRes, err := over.do(ctx, req, deadline)
+	if err != nil {
+		if ctx.Err() == nil && !time.Now().Before(deadline) {
+			return nil, c.noHeader(host, r.wait)
+		}
+		return nil, transportError(ctx, host, err)
+	}
+	whole := false
+	defer func() { over.release(conn, whole && !httpRes.Close) }()
+	res, limit, err := c.header(httpRes, req, r)
+	if err != nil || limit < 0 {
+		whole = err == nil
+		return res, err
+	}
+	conn.pace = paceOf(c.limits, got)
+	res.body, err = readBody(&countedBody{r: httpRes.Body, n: got, left: c.left}, limit, httpRes.ContentLength)
+	switch {
+	case err == nil:
+		whole = true
+		return res, nil
+	case errors.Is(err, errRate) && ctx.Err() == nil:
+		return nil, c.tooSlow(host)
+	}
+	return c.broken(ctx, host, res, err)
+}
+
+// sendOver makes a request with a body, by net/http and with timers.
+func (c *call) sendOver(parent context.Context, transport *http.Transport, req *http.Request, r request, got *atomic.Int64) (*response, error) {
+	host := req.URL.Host
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	header := time.AfterFunc(r.wait, func() { cancel(c.noHeader(host, r.wait)) })
+	defer header.Stop()
 	httpRes, err := transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
-		return nil, transportError(ctx, u.Host, err)
+		return nil, transportError(ctx, host, err)
 	}
 	defer httpRes.Body.Close()
 	if !header.Stop() {
 		// The header came as the timer fired: the cause is set, or will be.
 		<-ctx.Done()
-		return nil, transportError(ctx, u.Host, ctx.Err())
+		return nil, transportError(ctx, host, ctx.Err())
 	}
+	res, limit, err := c.header(httpRes, req, r)
+	if err != nil || limit < 0 {
+		return res, err
+	}
+	w := watchRate(c.limits, got, func() { cancel(c.tooSlow(host)) })
+	defer w.stop()
+	if res.body, err = readBody(&countedBody{r: httpRes.Body, n: got, left: c.left}, limit, httpRes.ContentLength); err != nil {
+		return c.broken(ctx, host, res, err)
+	}
+	return res, nil
+}
+
+func (c *call) noHeader(host string, wait time.Duration) error {
+	return faultf(verdict.RegistryUnreachable, "%s sent no complete response header within %s", host, wait)
+}
+
+func (c *call) tooSlow(host string) error {
+	return faultf(verdict.RegistryUnreachable, "%s sends less than %d bytes per second: %w", host, c.limits.MinRate, errRate)
+}
+
+// header judges an answer's header. limit is how much of its body may be read;
+// negative: there is none.
+func (c *call) header(httpRes *http.Response, req *http.Request, r request) (res *response, limit int64, err error) {
+	host := req.URL.Host
 	if enc := httpRes.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		return nil, faultf(verdict.RegistryAnswer, "%s sent an encoded body (%.20q) although none was asked for", u.Host, enc)
+		return nil, 0, faultf(verdict.RegistryAnswer, "%s sent an encoded body (%.20q) although none was asked for", host, enc)
 	}
-	res := &response{status: httpRes.StatusCode, header: httpRes.Header, url: u}
+	res = &response{status: httpRes.StatusCode, header: httpRes.Header, url: req.URL}
 	if r.method == http.MethodHead {
-		return res, nil
+		return res, -1, nil
 	}
-	limit := r.limit
+	limit = r.limit
 	if res.status >= 300 || limit == 0 {
 		limit = maxErrorBytes
 	}
 	if httpRes.ContentLength > limit && res.status < 300 {
-		return nil, faultf(verdict.RegistryTooLarge, "%s announces a body of %d bytes; the limit is %d", u.Host, httpRes.ContentLength, limit)
+		return nil, 0, faultf(verdict.RegistryTooLarge, "%s announces a body of %d bytes; the limit is %d", host, httpRes.ContentLength, limit)
 	}
+	return res, limit, nil
+}
 
-	w := watchRate(c.limits, &got, func() {
-		cancel(&fault{code: verdict.RegistryUnreachable,
-			err: fmt.Errorf("%s sends less than %d bytes per second: %w", u.Host, c.limits.MinRate, errRate)})
-	})
-	defer w.stop()
-	body := &countedBody{r: httpRes.Body, n: &got, left: c.left}
-	res.body, err = readBody(body, limit, httpRes.ContentLength)
-	switch {
-	case err == nil:
-		return res, nil
-	case errors.Is(err, bounded.ErrTooLarge):
+// broken explains why a body was not read to its end; err is not nil.
+func (c *call) broken(ctx context.Context, host string, res *response, err error) (*response, error) {
+	if errors.Is(err, bounded.ErrTooLarge) {
 		if res.status >= 300 {
 			return res, nil // an error's text is not worth an error
 		}
-		return nil, faultf(verdict.RegistryTooLarge, "%s: body: %w", u.Host, err)
+		return nil, faultf(verdict.RegistryTooLarge, "%s: body: %w", host, err)
 	}
 	if _, ours := errors.AsType[*fault](err); ours {
 		return nil, err
 	}
-	return nil, transportError(ctx, u.Host, fmt.Errorf("read body: %w", err))
+	return nil, transportError(ctx, host, fmt.Errorf("read body: %w", err))
 }
