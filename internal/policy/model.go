@@ -69,20 +69,26 @@ func statements(facts *fact.Set, what string) (*fact.Model, []fact.Attestation, 
 	return &m, all, nil
 }
 
-// refused is the failed check for the refusal that came nearest to counting, or
-// for the absence of anything that could count.
-func refused(c verdict.Check, facts *fact.Set, refusals []refusal, absent refusal) verdict.Check {
-	if _, code, ok := facts.Attestations.All(); !ok {
+// incomplete turns the check into one that could not be made, where the fact is
+// not all there is and the answer needs all.
+func incomplete[T any](c *verdict.Check, f *fact.Fact[T], what string) bool {
+	_, code, ok := f.All()
+	if !ok {
 		c.Outcome, c.Code = verdict.Unknown, code
-		c.Detail = "not all attestations could be looked at: " + facts.Attestations.Why()
-		return c
+		c.Detail = fmt.Sprintf("not all %s could be looked at: %s", what, f.Why())
 	}
+	return !ok
+}
+
+// refused is the failed check for the refusal that came nearest to counting, or
+// for the absence of anything that could count. The caller has seen to it that
+// nothing else is there.
+func refused(c verdict.Check, refusals []refusal, absent refusal) verdict.Check {
 	best := absent
 	if len(refusals) > 0 {
 		best = slices.MaxFunc(refusals, func(a, b refusal) int { return a.rank - b.rank })
 	}
-	c.Outcome, c.Code, c.Found, c.Detail = verdict.Fail, best.code, best.detail, best.detail
-	return c
+	return fail(c, best.code, best.detail)
 }
 
 func pass(c verdict.Check, found string) verdict.Check {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,24 +27,32 @@ func compileModelFormats(p *v1alpha1.ModelRuleParameters, env *environment) (Rul
 }
 
 func (r *formatsRule) Check(q *verdict.Question, facts *fact.Set, now time.Time) verdict.Check {
-	scan, c, ok := r.newest(q, facts, now)
-	if !ok {
-		return c
-	}
-	c.Expected = "only " + list(r.allowed)
+	return r.judge(q, facts, now, "only "+list(r.allowed), r.against, r.lacks, func(s *fact.ModelScan) string {
+		return "only " + clean(some(s.Formats, 8))
+	})
+}
+
+func (r *formatsRule) against(s *fact.ModelScan) *objection {
 	var denied []string
-	for _, format := range scan.Formats {
+	for _, format := range s.Formats {
 		if !slices.ContainsFunc(r.allowed, func(a string) bool { return strings.EqualFold(a, format) }) {
 			denied = append(denied, clean(format))
 		}
 	}
 	switch {
 	case len(denied) > 0:
-		return fail(c, verdict.ModelFormatDenied, "the model holds "+some(denied, 5))
-	case len(scan.Unknown) > 0 || scan.Verdict == "unknown":
-		return fail(c, verdict.ModelFormatDenied, "of no known format: "+clean(some(scan.Unknown, 3)))
+		return &objection{verdict.ModelFormatDenied, "the model holds " + some(denied, 5)}
+	case len(s.Unknown) > 0 || s.Verdict == scanUnknown:
+		return &objection{verdict.ModelFormatDenied, "of no known format: " + clean(some(s.Unknown, 3))}
 	}
-	return pass(c, "only "+clean(some(scan.Formats, 8)))
+	return nil
+}
+
+func (r *formatsRule) lacks(s *fact.ModelScan) *objection {
+	if len(s.Formats) > 0 {
+		return nil
+	}
+	return &objection{verdict.ModelFormatDenied, "the scan names no format"}
 }
 
 // remoteCodeRule is DenyRemoteCode: a trusted scan found nothing that asks a
@@ -58,15 +65,25 @@ func compileRemoteCode(p *v1alpha1.ModelRuleParameters, env *environment) (Rule,
 }
 
 func (r *remoteCodeRule) Check(q *verdict.Question, facts *fact.Set, now time.Time) verdict.Check {
-	scan, c, ok := r.newest(q, facts, now)
-	if !ok {
-		return c
+	return r.judge(q, facts, now, "no file that asks for remote code", r.against, r.lacks, func(*fact.ModelScan) string {
+		return "no file asks for remote code"
+	})
+}
+
+func (r *remoteCodeRule) against(s *fact.ModelScan) *objection {
+	if len(s.RemoteCode) == 0 {
+		return nil
 	}
-	c.Expected = "no file that asks for remote code"
-	if len(scan.RemoteCode) > 0 {
-		return fail(c, verdict.ModelRemoteCode, fmt.Sprintf("remote code is asked for by %s", clean(some(scan.RemoteCode, 3))))
+	return &objection{verdict.ModelRemoteCode, "remote code is asked for by " + clean(some(s.RemoteCode, 3))}
+}
+
+// lacks objects to a scan that could not read every file to its end: what it
+// did not read may ask for code.
+func (r *remoteCodeRule) lacks(s *fact.ModelScan) *objection {
+	if s.Verdict != scanUnscannable {
+		return nil
 	}
-	return pass(c, "no file asks for remote code")
+	return &objection{verdict.ModelScanPartial, "a file could not be read to its end: " + firstFinding(s)}
 }
 
 var (

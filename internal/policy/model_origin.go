@@ -12,9 +12,6 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
-// DependencyBaseModel is how provenance names the model that another was made from.
-const DependencyBaseModel = "base-model"
-
 // modelProvenanceRule is RequireModelProvenance: signed SLSA provenance says
 // that an approved builder made this model, from approved base models.
 type modelProvenanceRule struct {
@@ -23,21 +20,23 @@ type modelProvenanceRule struct {
 }
 
 func compileModelProvenance(p *v1alpha1.ModelRuleParameters, env *environment) (Rule, string, []string) {
-	rule, about, missing := compileProvenance(&v1alpha1.ImageRuleParameters{ProvenanceParameters: p.ProvenanceParameters}, env)
-	// The rule about images asks for signers of images.
-	missing = slices.DeleteFunc(missing, func(m string) bool { return strings.HasPrefix(m, "provenanceFrom:") })
-	missing = append(missing, env.missing("provenanceFrom", p.ProvenanceFrom, v1alpha1.UseModels)...)
-	return &modelProvenanceRule{build: rule.(*provenanceRule), bases: p.BaseModels}, about, missing
+	// The rule about images would ask for signers of images.
+	build := p.ProvenanceParameters
+	build.ProvenanceFrom = nil
+	rule, about, missing := compileProvenance(&v1alpha1.ImageRuleParameters{ProvenanceParameters: build}, env)
+	r := &modelProvenanceRule{build: rule.(*provenanceRule), bases: p.BaseModels}
+	r.build.from = p.ProvenanceFrom
+	return r, about, append(missing, env.missing("provenanceFrom", p.ProvenanceFrom, v1alpha1.UseModels)...)
 }
 
 func (r *modelProvenanceRule) Needs() fact.Need {
-	return fact.NeedModel | fact.NeedProvenance | fact.NeedAttestations
+	return fact.NeedModel | fact.NeedProvenance
 }
 
 func (r *modelProvenanceRule) Check(q *verdict.Question, facts *fact.Set, now time.Time) verdict.Check {
-	m, _, problem := statements(facts, "where the model was made")
-	if problem != nil {
-		return *problem
+	m, _, ok := facts.Model.All()
+	if !ok {
+		return unknown(fact.NeedModel, &facts.Model, "what the model consists of")
 	}
 	all, _, ok := facts.Provenance.Some()
 	if !ok {
@@ -45,45 +44,79 @@ func (r *modelProvenanceRule) Check(q *verdict.Question, facts *fact.Set, now ti
 	}
 	c := verdict.Check{
 		Expected: "provenance by " + some(r.build.builders, 3) + ", signed by " + list(r.build.from),
-		Evidence: []verdict.Evidence{facts.Provenance.Evidence(fact.NeedProvenance)},
+		Evidence: []verdict.Evidence{facts.Provenance.Evidence(fact.NeedProvenance), facts.Model.Evidence(fact.NeedModel)},
+	}
+	if len(r.bases) > 0 {
+		c.Expected += ", from the listed base models only"
 	}
 	var refusals []refusal
+	var accepted *fact.Provenance
 	for i := range all {
 		p := &all[i]
-		about := *q
-		if !names(p.Subjects, q) && m.Root != "" {
-			about.Digest, about.Index = m.Root, "" // made before the model was packed
-		}
-		why := r.build.accept(&about, p, now)
-		if why == nil {
-			why = r.fromApproved(p)
-		} else {
-			why.code = originCode(why.code)
-		}
-		if why != nil {
+		if why := r.accept(q, p, &m, now); why != nil {
 			refusals = append(refusals, *why)
 			continue
 		}
-		c.Until = p.Signing.Until
-		if r.build.maxAge > 0 {
-			c.Until = verdict.Earliest(c.Until, p.Finished.Add(r.build.maxAge))
+		if why := r.fromApproved(p); why != nil {
+			// What somebody trusted says counts even where another says less.
+			return fail(c, why.code, why.detail)
 		}
-		return pass(c, fmt.Sprintf("made by %s from %s", clean(p.Builder), clean(orElse(p.SourceRepository, "an unstated source"))))
+		if accepted == nil {
+			accepted = p
+		}
 	}
-	return refused(c, facts, refusals, refusal{0, verdict.ModelProvenanceMissing, "the model has no SLSA provenance"})
+	if (accepted == nil || len(r.bases) > 0) && incomplete(&c, &facts.Provenance, "provenance") {
+		return c
+	}
+	if accepted == nil {
+		return refused(c, refusals, refusal{0, verdict.ModelProvenanceMissing, "the model has no SLSA provenance"})
+	}
+	c.Until = accepted.Signing.Until
+	if r.build.maxAge > 0 {
+		c.Until = verdict.Earliest(c.Until, accepted.Finished.Add(r.build.maxAge))
+	}
+	return pass(c, fmt.Sprintf("made by %s from %s", clean(accepted.Builder), clean(orElse(accepted.SourceRepository, "an unstated source"))))
 }
 
+// accept says why provenance does not count for the model, as an artifact or as
+// the files in it: they may have been made before they were packed.
+func (r *modelProvenanceRule) accept(q *verdict.Question, p *fact.Provenance, m *fact.Model, now time.Time) *refusal {
+	if p.Signing.Code == verdict.SignatureSubject {
+		return &refusal{3, verdict.ModelProvenanceInvalid, "the provenance is about another model"}
+	}
+	about := *q
+	if !names(p.Subjects, q) && m.Root != "" {
+		about.Digest, about.Index = m.Root, ""
+	}
+	why := r.build.accept(&about, p, now)
+	if why != nil {
+		why.code = originCode(why.code)
+	}
+	return why
+}
+
+// fromApproved says which base model of the provenance is not on the list.
 func (r *modelProvenanceRule) fromApproved(p *fact.Provenance) *refusal {
 	if len(r.bases) == 0 {
 		return nil
 	}
 	for i := range p.Dependencies {
-		d := &p.Dependencies[i]
-		if d.Name == DependencyBaseModel && !slices.Contains(r.bases, string(d.Digest)) {
+		if d := &p.Dependencies[i]; mayBeModel(d, p) && !slices.Contains(r.bases, string(d.Digest)) {
 			return &refusal{20, verdict.ModelProvenanceBase, fmt.Sprintf("made from %s (%s)", clean(orElse(d.URI, "a base model")), orElse(string(d.Digest), "no digest"))}
 		}
 	}
 	return nil
+}
+
+// mayBeModel tells base models from the other dependencies by the name that the
+// producer gives: "base-model", as apex model provenance writes it, or any other
+// with the word in it. One without a name, as all materials of SLSA v0.2 are, is
+// none only where it is the source of the build.
+func mayBeModel(d *fact.Dependency, p *fact.Provenance) bool {
+	if d.Name != "" {
+		return strings.Contains(strings.ToLower(d.Name), "model")
+	}
+	return p.SourceRepository == "" || fact.SourceRepository(d.URI) != p.SourceRepository
 }
 
 // originCode says of a model what the code says of an image.
@@ -91,7 +124,7 @@ func originCode(code verdict.Code) verdict.Code {
 	switch code {
 	case verdict.AttestationUntrusted:
 		return verdict.ModelProvenanceUntrusted
-	case verdict.ProvenanceInvalid, verdict.AttestationInvalid:
+	case verdict.ProvenanceInvalid, verdict.AttestationInvalid, verdict.SignatureSubject:
 		return verdict.ModelProvenanceInvalid
 	}
 	return verdict.ModelProvenanceRefused
@@ -168,18 +201,21 @@ func (r *datasetRule) Check(q *verdict.Question, facts *fact.Set, _ time.Time) v
 			return fail(c, why.code, why.detail)
 		}
 	}
-	if len(roots) == 0 {
-		return refused(c, facts, refusals, refusal{0, verdict.ModelDatasetMissing, "nobody has attested which data the model was trained on"})
-	}
 	// A manifest that names more data may stand where nobody has looked.
-	if _, code, ok := facts.Attestations.All(); !ok && len(r.roots) > 0 {
-		c.Outcome, c.Code, c.Detail = verdict.Unknown, code, "not all attestations could be looked at: "+facts.Attestations.Why()
+	if (len(roots) == 0 || len(r.roots) > 0) && incomplete(&c, &facts.Attestations, "attestations") {
 		return c
+	}
+	if len(roots) == 0 {
+		return refused(c, refusals, refusal{0, verdict.ModelDatasetMissing, "nobody has attested which data the model was trained on"})
 	}
 	return pass(c, "trained on "+some(roots, 3))
 }
 
 func (r *datasetRule) accept(q *verdict.Question, a *fact.Attestation, m *fact.Model) ([]string, *refusal) {
+	const another = "the dataset manifest is about another model"
+	if a.Code == verdict.SignatureSubject {
+		return nil, &refusal{3, verdict.ModelDatasetInvalid, another}
+	}
 	if len(signedBy(&a.Signing, r.from)) == 0 {
 		return nil, &refusal{1, verdict.ModelDatasetUntrusted, "the dataset manifest is not signed by " + list(r.from) + ": " + orElse(a.Detail, "somebody else signed it")}
 	}
@@ -188,7 +224,7 @@ func (r *datasetRule) accept(q *verdict.Question, a *fact.Attestation, m *fact.M
 		return nil, &refusal{2, verdict.ModelDatasetInvalid, "the dataset manifest cannot be read or names no dataset"}
 	}
 	if !concerns(a.Subjects, q, m) {
-		return nil, &refusal{3, verdict.ModelDatasetInvalid, "the dataset manifest is about another model"}
+		return nil, &refusal{3, verdict.ModelDatasetInvalid, another}
 	}
 	var roots []string
 	for _, d := range p.Datasets {

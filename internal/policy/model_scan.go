@@ -15,8 +15,8 @@ import (
 // bytes do not change, but what is known of attacks does.
 const defaultScanAge = 30 * 24 * time.Hour
 
-// scanned is what the rules about scans share: the newest signed scan of
-// exactly this model.
+// scanned is what the rules about scans share: the signed scans of exactly this
+// model that are in force.
 type scanned struct {
 	from   []string
 	maxAge time.Duration
@@ -32,21 +32,27 @@ func compileScanned(p *v1alpha1.ModelRuleParameters, env *environment) (scanned,
 
 func (a *scanned) Needs() fact.Need { return fact.NeedModel | fact.NeedAttestations }
 
-// newest returns the newest scan that counts, or the check that says why none
-// does. An older scan never speaks for a newer one: what a later scan has found
-// is not undone by keeping the earlier attestation.
-func (a *scanned) newest(q *verdict.Question, facts *fact.Set, now time.Time) (*fact.ModelScan, verdict.Check, bool) {
+// objection is what a scan says against a model, or why it is not enough.
+type objection struct {
+	code  verdict.Code
+	found string
+}
+
+// judge makes the check of a rule about scans. No scan that is in force may say
+// anything against the model, and one of them has to be enough to speak for it.
+// against and lacks return nil where there is nothing to object.
+func (a *scanned) judge(q *verdict.Question, facts *fact.Set, now time.Time, expected string,
+	against, lacks func(*fact.ModelScan) *objection, says func(*fact.ModelScan) string) verdict.Check {
 	m, all, problem := statements(facts, "whether the model was scanned")
 	if problem != nil {
-		return nil, *problem, false
+		return *problem
 	}
 	c := verdict.Check{
-		Expected: fmt.Sprintf("a scan signed by %s, at most %s old", list(a.from), age(a.maxAge)),
+		Expected: fmt.Sprintf("%s, in a scan signed by %s that is at most %s old", expected, list(a.from), age(a.maxAge)),
 		Evidence: []verdict.Evidence{facts.Attestations.Evidence(fact.NeedAttestations), facts.Model.Evidence(fact.NeedModel)},
 	}
 	var refusals []refusal
-	var best *fact.ModelScan
-	var until time.Time
+	var scans []*fact.ModelScan
 	for i := range all {
 		s := &all[i]
 		if s.PredicateType != fact.PredicateModelScan {
@@ -57,38 +63,95 @@ func (a *scanned) newest(q *verdict.Question, facts *fact.Set, now time.Time) (*
 			refusals = append(refusals, *why)
 			continue
 		}
-		if best == nil || scan.Finished.After(best.Finished) {
-			best, until = scan, verdict.Earliest(s.Until, scan.Finished.Add(a.maxAge))
+		scans = append(scans, scan)
+		c.Until = verdict.Earliest(c.Until, verdict.Earliest(s.Until, scan.Finished.Add(a.maxAge)))
+	}
+	scans = inForce(scans)
+	for _, s := range scans {
+		if why := against(s); why != nil {
+			return fail(c, why.code, why.found)
 		}
 	}
-	if best == nil {
-		return nil, refused(c, facts, refusals, refusal{0, verdict.ModelScanMissing, "nobody has attested a scan of the model"}), false
+	// A scan that says something else may stand where nobody has looked.
+	if incomplete(&c, &facts.Attestations, "attestations") {
+		return c
 	}
-	// A newer scan may stand where nobody has looked.
-	if _, code, ok := facts.Attestations.All(); !ok {
-		c.Outcome, c.Code = verdict.Unknown, code
-		c.Detail = "not all attestations could be looked at: " + facts.Attestations.Why()
-		return nil, c, false
+	var best *objection
+	for _, s := range scans {
+		why := unread(s)
+		if why == nil {
+			why = lacks(s)
+		}
+		if why == nil {
+			return pass(c, says(s))
+		}
+		if best == nil {
+			best = why
+		}
 	}
-	c.Until = until
-	return best, c, true
+	if best != nil {
+		return fail(c, best.code, best.found)
+	}
+	return refused(c, refusals, refusal{0, verdict.ModelScanMissing, "nobody has attested a scan of the model"})
 }
 
+// inForce leaves out the scans that a later one has replaced: by the same
+// scanner, with lists that are no older, of no fewer bytes. What a scan has found
+// is so not undone by one that knows less or has read less, nor by another scanner.
+func inForce(scans []*fact.ModelScan) []*fact.ModelScan {
+	var out []*fact.ModelScan
+	for _, s := range scans {
+		if !slices.ContainsFunc(scans, func(later *fact.ModelScan) bool {
+			return later.Finished.After(s.Finished) && later.Scanner.Name == s.Scanner.Name &&
+				later.Scanner.Lists >= s.Scanner.Lists && later.Unhashed <= s.Unhashed
+		}) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// unread objects to a scan of ranges: a registry can serve other bytes to who
+// reads a part than to who reads and hashes the whole.
+func unread(s *fact.ModelScan) *objection {
+	if s.Unhashed == 0 {
+		return nil
+	}
+	return &objection{verdict.ModelScanPartial, fmt.Sprintf("%d bytes were not read", s.Unhashed)}
+}
+
+// The verdicts that scans state, and those that can be blocked, from the least.
+const (
+	scanClean       = "clean"
+	scanUnknown     = "unknown"
+	scanUnscannable = "unscannable"
+)
+
+var scanVerdicts = []string{scanUnscannable, "suspicious", "malicious"}
+
 func (a *scanned) accept(q *verdict.Question, s *fact.Attestation, m *fact.Model, now time.Time) (*fact.ModelScan, *refusal) {
+	const another = "the scan is about other files"
+	if s.Code == verdict.SignatureSubject {
+		return nil, &refusal{2, verdict.ModelScanSubject, another}
+	}
 	if len(signedBy(&s.Signing, a.from)) == 0 {
 		return nil, &refusal{1, verdict.ModelScanUntrusted, "the scan is not signed by " + list(a.from) + ": " + orElse(s.Detail, "somebody else signed it")}
 	}
 	var scan fact.ModelScan
 	if err := json.Unmarshal(s.Predicate, &scan); err != nil {
-		return nil, &refusal{2, verdict.ModelScanInvalid, "the scan cannot be read: " + clean(err.Error())}
+		return nil, &refusal{3, verdict.ModelScanInvalid, "the scan cannot be read: " + clean(err.Error())}
 	}
 	switch {
 	case !concerns(s.Subjects, q, m), m.Root != "" && scan.Root != m.Root:
-		return nil, &refusal{3, verdict.ModelScanSubject, "the scan is about other files"}
+		return nil, &refusal{4, verdict.ModelScanSubject, another}
+	case m.Root != "" && scan.Files != len(m.Files):
+		return nil, &refusal{5, verdict.ModelScanInvalid, fmt.Sprintf("the scan is of %d files and the model has %d", scan.Files, len(m.Files))}
+	case scan.Unhashed < 0 || scan.Verdict != scanClean && scan.Verdict != scanUnknown && !slices.Contains(scanVerdicts, scan.Verdict):
+		return nil, &refusal{5, verdict.ModelScanInvalid, fmt.Sprintf("the scan says %q, which is no verdict", clean(scan.Verdict))}
 	case scan.Finished.IsZero() || scan.Finished.After(now.Add(clockSkew)):
-		return nil, &refusal{4, verdict.ModelScanInvalid, "the scan does not say when it was made, or says a time that has not come"}
+		return nil, &refusal{5, verdict.ModelScanInvalid, "the scan does not say when it was made, or says a time that has not come"}
 	case now.Sub(scan.Finished) > a.maxAge:
-		return nil, &refusal{5, verdict.ModelScanStale, fmt.Sprintf("the scan is %s old; at most %s are allowed", age(now.Sub(scan.Finished)), age(a.maxAge))}
+		return nil, &refusal{6, verdict.ModelScanStale, fmt.Sprintf("the scan is %s old; at most %s are allowed", age(now.Sub(scan.Finished)), age(a.maxAge))}
 	}
 	return &scan, nil
 }
@@ -101,9 +164,6 @@ type modelScanRule struct {
 	blockUnknown bool
 	minLists     string
 }
-
-// scanVerdicts are the verdicts that can be blocked, from the least.
-var scanVerdicts = []string{"unscannable", "suspicious", "malicious"}
 
 func compileModelScan(p *v1alpha1.ModelRuleParameters, env *environment) (Rule, string, []string) {
 	shared, missing := compileScanned(p, env)
@@ -121,24 +181,26 @@ func compileModelScan(p *v1alpha1.ModelRuleParameters, env *environment) (Rule, 
 }
 
 func (r *modelScanRule) Check(q *verdict.Question, facts *fact.Set, now time.Time) verdict.Check {
-	scan, c, ok := r.newest(q, facts, now)
-	if !ok {
-		return c
-	}
-	known := slices.Contains(scanVerdicts, scan.Verdict) || scan.Verdict == "clean" || scan.Verdict == "unknown"
+	return r.judge(q, facts, now, "nothing "+r.blocked[0]+" or worse", r.against, r.lacks, func(s *fact.ModelScan) string {
+		return fmt.Sprintf("%s, scanned by %s %s with lists %s", s.Verdict, clean(s.Scanner.Name), clean(s.Scanner.Version), clean(orElse(s.Scanner.Lists, "of no version")))
+	})
+}
+
+func (r *modelScanRule) against(s *fact.ModelScan) *objection {
 	switch {
-	case !known:
-		return fail(c, verdict.ModelScanInvalid, fmt.Sprintf("the scan says %q, which is no verdict", clean(scan.Verdict)))
-	case scan.Scanner.Lists < r.minLists:
-		return fail(c, verdict.ModelScanLists, fmt.Sprintf("the scan was made with lists of version %q, the policy asks for %s", clean(scan.Scanner.Lists), r.minLists))
-	case slices.Contains(r.blocked, scan.Verdict):
-		return fail(c, verdict.ModelScanBlocked, fmt.Sprintf("the model is %s: %s", scan.Verdict, firstFinding(scan)))
-	case scan.Unhashed > 0:
-		return fail(c, verdict.ModelScanPartial, fmt.Sprintf("%d bytes were not read", scan.Unhashed))
-	case r.blockUnknown && (len(scan.Unknown) > 0 || scan.Verdict == "unknown"):
-		return fail(c, verdict.ModelScanUnknown, "of no known format: "+clean(some(scan.Unknown, 3)))
+	case slices.Contains(r.blocked, s.Verdict):
+		return &objection{verdict.ModelScanBlocked, fmt.Sprintf("the model is %s: %s", s.Verdict, firstFinding(s))}
+	case r.blockUnknown && (len(s.Unknown) > 0 || s.Verdict == scanUnknown):
+		return &objection{verdict.ModelScanUnknown, "of no known format: " + clean(some(s.Unknown, 3))}
 	}
-	return pass(c, fmt.Sprintf("%s, scanned by %s %s with lists %s", scan.Verdict, clean(scan.Scanner.Name), clean(scan.Scanner.Version), clean(orElse(scan.Scanner.Lists, "of no version"))))
+	return nil
+}
+
+func (r *modelScanRule) lacks(s *fact.ModelScan) *objection {
+	if s.Scanner.Lists >= r.minLists {
+		return nil
+	}
+	return &objection{verdict.ModelScanLists, fmt.Sprintf("the scan was made with lists of version %q, the policy asks for %s", clean(s.Scanner.Lists), r.minLists)}
 }
 
 func firstFinding(s *fact.ModelScan) string {

@@ -50,62 +50,74 @@ func (r *modelSignatureRule) Check(q *verdict.Question, facts *fact.Set, _ time.
 	}
 	var votes []vote
 	var refusals []refusal
-	consider := func(s *fact.Signature, why *refusal) {
+	// about says why a signature that verifies is about something else; nil: it is not.
+	consider := func(s *fact.Signature, about func() *refusal) {
 		names := signedBy(&s.Signing, r.from)
 		switch {
-		case len(names) == 0 && !s.Valid():
-			code := verdict.ModelSignatureUntrusted
-			if s.Code == verdict.SignatureInvalid || s.Code == verdict.AttestationInvalid {
-				code = verdict.ModelSignatureInvalid
-			}
-			refusals = append(refusals, refusal{1, code, describe(&s.Signing) + ": " + orElse(s.Detail, code.Info().Meaning)})
+		case !s.Valid():
+			refusals = append(refusals, invalid(&s.Signing))
 		case len(names) == 0:
 			refusals = append(refusals, refusal{2, verdict.ModelSignatureUntrusted, fmt.Sprintf("signed by %s, whom the policy does not name", list(s.TrustedBy))})
-		case why != nil:
-			refusals = append(refusals, *why)
 		default:
+			if why := about(); why != nil {
+				refusals = append(refusals, *why)
+				return
+			}
 			votes = append(votes, vote{s, names})
 		}
 	}
 	for i := range signatures {
 		s := &signatures[i]
-		var why *refusal
-		if s.Subject != q.Digest {
-			why = &refusal{3, verdict.ModelSignatureFiles, fmt.Sprintf("the signature is about %s", s.Subject)}
-		}
-		consider(s, why)
+		consider(s, func() *refusal {
+			if s.Subject == q.Digest {
+				return nil
+			}
+			return &refusal{3, verdict.ModelSignatureFiles, fmt.Sprintf("the signature is about %s", s.Subject)}
+		})
 	}
 	for i := range signed {
 		a := &signed[i]
-		if a.PredicateType != fact.PredicateModelSignature {
-			continue
+		switch {
+		case a.PredicateType != fact.PredicateModelSignature:
+		case m.Root == "":
+			refusals = append(refusals, refusal{3, verdict.ModelSignatureFiles, "the artifact holds packed layers, so its files cannot be compared with the signature"})
+		default:
+			consider(&fact.Signature{Signing: a.Signing}, func() *refusal { return coversFiles(a, m) })
 		}
-		consider(&fact.Signature{Signing: a.Signing}, coversFiles(a, m))
 	}
 	counted := count(votes)
-	if len(counted) < r.threshold {
-		if _, code, ok := facts.Signatures.All(); !ok {
-			c.Outcome, c.Code, c.Detail = verdict.Unknown, code, "not all signatures could be looked at: "+facts.Signatures.Why()
-			return c
+	if len(counted) >= r.threshold {
+		for _, s := range counted {
+			c.Until = verdict.Earliest(c.Until, s.Until)
 		}
-		if len(counted) > 0 {
-			return fail(c, verdict.ModelSignatureThreshold, fmt.Sprintf("%d of %d needed signers have signed: %s", len(counted), r.threshold, list(slices.Sorted(maps.Keys(counted)))))
-		}
-		return refused(c, facts, refusals, refusal{0, verdict.ModelSignatureMissing, "the model has no signature"})
+		return pass(c, "signed by "+list(slices.Sorted(maps.Keys(counted))))
 	}
-	for _, s := range counted {
-		c.Until = verdict.Earliest(c.Until, s.Until)
+	if incomplete(&c, &facts.Signatures, "signatures") || incomplete(&c, &facts.Attestations, "attestations") {
+		return c
 	}
-	return pass(c, "signed by "+list(slices.Sorted(maps.Keys(counted))))
+	if len(counted) > 0 {
+		return fail(c, verdict.ModelSignatureThreshold, fmt.Sprintf("%d of %d needed signers have signed: %s", len(counted), r.threshold, list(slices.Sorted(maps.Keys(counted)))))
+	}
+	return refused(c, refusals, refusal{0, verdict.ModelSignatureMissing, "the model has no signature"})
+}
+
+// invalid says why a signature does not verify under any entry.
+func invalid(s *fact.Signing) refusal {
+	why := refusal{1, verdict.ModelSignatureUntrusted, ""}
+	switch s.Code {
+	case verdict.SignatureInvalid, verdict.AttestationInvalid:
+		why.code = verdict.ModelSignatureInvalid
+	case verdict.SignatureSubject:
+		why.rank, why.code = 3, verdict.ModelSignatureFiles
+	}
+	why.detail = describe(s) + ": " + orElse(s.Detail, why.code.Info().Meaning)
+	return why
 }
 
 // coversFiles says why an OpenSSF Model Signing statement does not cover
-// exactly the files of the model. The root that was signed binds the contents
+// exactly the files of the model, none of which is packed. The root that was signed binds the contents
 // in their order; the names are bound by the statement that lists them.
 func coversFiles(a *fact.Attestation, m *fact.Model) *refusal {
-	if m.Root == "" {
-		return &refusal{3, verdict.ModelSignatureFiles, "the artifact holds packed layers, so its files cannot be compared with the signature"}
-	}
 	var p fact.ModelSignature
 	if err := json.Unmarshal(a.Predicate, &p); err != nil {
 		return &refusal{3, verdict.ModelSignatureInvalid, "the signed list of files cannot be read: " + clean(err.Error())}
