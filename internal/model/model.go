@@ -34,7 +34,48 @@ func New(limits scan.Limits) *Scanner { return &Scanner{formats: Formats(limits)
 
 // File scans one file.
 func (s *Scanner) File(ctx context.Context, f *scan.File, o scan.Options) scan.Result {
-	return s.formats.Scan(ctx, f, o)
+	res := s.formats.Scan(ctx, f, o)
+	if f.HasPrefix(lfsPointer) && f.Size() < maxPointer {
+		found := File{Result: res}
+		found.add(rulePointer, "a pointer of Git LFS")
+		return found.Result
+	}
+	return res
+}
+
+// What a pointer of Git LFS begins with, and how long it is at most
+// (git-lfs/docs/spec.md).
+const (
+	lfsPointer = "version https://git-lfs.github.com/spec/v1\n"
+	maxPointer = 1024
+)
+
+// Rule is a rule with the format that it belongs to: "file" for those about
+// files as such, "scan" for those of the scanner itself.
+type Rule struct {
+	*scan.Rule
+	Format string
+}
+
+// Rules lists every rule that a finding can name, in the order of the formats.
+// A rule that several formats share is listed with the first.
+func Rules() []Rule {
+	var out []Rule
+	seen := map[*scan.Rule]bool{}
+	add := func(format string, rules []*scan.Rule) {
+		for _, r := range rules {
+			if !seen[r] {
+				seen[r] = true
+				out = append(out, Rule{r, format})
+			}
+		}
+	}
+	add("scan", scan.EngineRules())
+	add("file", fileRules)
+	for _, f := range Formats(scan.Limits{}).All() {
+		add(f.Name, f.Rules)
+	}
+	return out
 }
 
 // By says what scanned: an attestation is worth as much as the lists behind it.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/internal/model/scan"
+	"github.com/apexlogic/apex/verdict"
 )
 
 // File is what was found in one file.
@@ -23,6 +25,9 @@ type File struct {
 	Unhashed int64 `json:"unhashed,omitempty"`
 	// Requests that a remote file took.
 	Requests int `json:"requests,omitempty"`
+	// Digest of a remote file: as its place states it, or where that states
+	// none, as it was when all of it was read. Nothing proves the first.
+	Digest verdict.Digest `json:"digest,omitempty"`
 	// Took is how long it took; not part of the report, which is the same for
 	// the same bytes.
 	Took time.Duration `json:"-"`
@@ -39,9 +44,15 @@ var (
 		References: []string{"CWE-59"}}
 	ruleSpecial = &scan.Rule{ID: "file.special", Severity: scan.Unreadable,
 		Why: "A device, pipe or socket is not a file of a model.", Mend: "Remove it."}
+	rulePointer = &scan.Rule{ID: "file.pointer", Severity: scan.Unreadable,
+		Why:  "It only points to a file that Git LFS keeps, and that file was not scanned.",
+		Mend: "Fetch the files (git lfs pull), or scan the repository of a Hub with hf://."}
 	ruleOpen = &scan.Rule{ID: "file.open", Severity: scan.Unreadable,
 		Why: "What was not read may hold anything.", Mend: "Make the file readable and scan it again."}
 )
+
+// fileRules are the rules about files as such, whatever their format.
+var fileRules = []*scan.Rule{ruleLink, ruleSpecial, rulePointer, ruleOpen, ruleDigest, ruleEmpty}
 
 // Options say how to scan.
 type Options struct {
@@ -89,6 +100,9 @@ func (s *Scanner) Tree(ctx context.Context, path string, o Options, emit func(*F
 	var failed error
 	for future := range queue {
 		file := <-future
+		if failed == nil && ctx.Err() != nil { // what is said of the file may be that the scan was ended
+			failed = context.Cause(ctx)
+		}
 		if failed != nil {
 			continue
 		}
@@ -133,33 +147,53 @@ func (s *Scanner) one(ctx context.Context, name string, d fs.DirEntry, o scan.Op
 	defer func() { file.Took = time.Since(started) }()
 	link := d.Type()&fs.ModeSymlink != 0
 	if !link && !d.Type().IsRegular() {
-		file.Result = single(ruleSpecial, d.Type().String())
+		file.add(ruleSpecial, d.Type().String())
 		return file
 	}
 	// Without blocking: a pipe may have taken the file's place.
 	opened, err := os.OpenFile(name, os.O_RDONLY|openWithoutWaiting, 0)
 	if err != nil {
-		file.Result = single(ruleOpen, err.Error())
+		file.add(ruleOpen, reason(err))
 		return file
 	}
 	defer opened.Close()
 	info, err := opened.Stat()
 	switch {
 	case err != nil:
-		file.Result = single(ruleOpen, err.Error())
+		file.add(ruleOpen, reason(err))
 		return file
 	case !info.Mode().IsRegular():
-		file.Result = single(ruleSpecial, info.Mode().Type().String())
+		file.add(ruleSpecial, info.Mode().Type().String())
 		return file
 	}
 	file.Size = info.Size()
 	file.Result = s.File(ctx, scan.NewFile(opened, info.Size()), o)
+	after, err := opened.Stat()
+	if err != nil || after.Size() != info.Size() || !after.ModTime().Equal(info.ModTime()) {
+		scan.ReportChanged(&file.Result, "somebody wrote to it")
+	}
 	if link {
 		target, _ := os.Readlink(name) // an unreadable link is reported without its target
-		note := single(ruleLink, "leads to "+target)
-		file.Findings = append(file.Findings, note.Findings...)
+		file.add(ruleLink, "leads to "+target)
 	}
 	return file
+}
+
+// add adds a finding about the file as such.
+func (f *File) add(rule *scan.Rule, detail string) {
+	one := single(rule, detail)
+	f.Findings = append(f.Findings, one.Findings...)
+	if one.Verdict.Blocked() {
+		f.Verdict = max(f.Verdict, one.Verdict)
+	}
+}
+
+// reason is the error without the path, which stands beside it.
+func reason(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
 }
 
 // single is the result with one finding.

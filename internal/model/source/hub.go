@@ -4,18 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 	"sync"
 
-	"github.com/apexlogic/apex/internal/model/artifact"
 	"github.com/apexlogic/apex/verdict"
 )
 
 // onHub is a repository of a Hugging Face Hub at one commit.
 type onHub struct {
-	web      web
+	web      *web
 	endpoint string
 	repo     string
 	commit   string
@@ -26,7 +26,10 @@ var (
 	hubCommit = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{40}$`) })
 )
 
-func openHub(ctx context.Context, uri string, o *Options) (Source, error) {
+// maxPages bounds the pages of a listing; the Hub's have up to 1000 files.
+const maxPages = 1000
+
+func openHub(ctx context.Context, uri string, client *http.Client, o *Options) (Source, error) {
 	name, revision, _ := strings.Cut(strings.TrimPrefix(uri, "hf://"), "@")
 	owner, model, two := strings.Cut(name, "/")
 	if !two || !hubName().MatchString(owner) || !hubName().MatchString(model) {
@@ -35,15 +38,15 @@ func openHub(ctx context.Context, uri string, o *Options) (Source, error) {
 	if revision == "" {
 		revision = "main"
 	}
-	s := &onHub{web: web{client: o.HTTP, token: o.Getenv("HF_TOKEN")}, endpoint: strings.TrimSuffix(o.Getenv("HF_ENDPOINT"), "/"), repo: name}
-	if s.endpoint == "" {
-		s.endpoint = "https://huggingface.co"
+	endpoint := strings.TrimSuffix(o.Getenv("HF_ENDPOINT"), "/")
+	if endpoint == "" {
+		endpoint = "https://huggingface.co"
 	}
-	base, err := url.Parse(s.endpoint)
-	if err != nil || base.Host == "" {
+	base, err := url.Parse(endpoint)
+	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
 		return nil, errors.New("HF_ENDPOINT is no URL")
 	}
-	s.web.host = base.Host
+	s := &onHub{web: &web{client: client, base: base, token: o.Getenv("HF_TOKEN"), access: "set HF_TOKEN to a token that may read it"}, endpoint: endpoint, repo: name}
 	var info struct {
 		SHA string `json:"sha"`
 	}
@@ -66,7 +69,7 @@ func (s *onHub) Files(ctx context.Context) ([]Entry, error) {
 	var out []Entry
 	page := s.endpoint + "/api/models/" + s.repo + "/tree/" + s.commit + "?recursive=true"
 	for pages := 0; page != ""; pages++ {
-		var listed []struct {
+		var items []struct {
 			Type string `json:"type"`
 			Path string `json:"path"`
 			Size int64  `json:"size"`
@@ -75,35 +78,33 @@ func (s *onHub) Files(ctx context.Context) ([]Entry, error) {
 				Size int64  `json:"size"`
 			} `json:"lfs"`
 		}
-		next, err := s.web.json(ctx, page, &listed)
+		next, err := s.web.json(ctx, page, &items)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("list the files of %s: %w", s.Pinned(), err)
 		}
-		for _, f := range listed {
-			if f.Type != "file" {
+		for _, f := range items {
+			switch f.Type {
+			case "directory":
 				continue
+			case "file":
+			default:
+				return nil, fmt.Errorf("%q is a %.20q, which is not read", f.Path, f.Type)
 			}
-			if err := artifact.CheckPath(f.Path); err != nil {
-				return nil, err
-			}
-			e := Entry{Path: f.Path, Size: f.Size}
+			e := Entry{Path: f.Path, Size: f.Size, where: s.endpoint + "/" + s.repo + "/resolve/" + s.commit + "/" + escaped(f.Path)}
 			if f.LFS != nil {
 				e.Size = f.LFS.Size
-				e.Digest, _ = verdict.ParseDigest("sha256:" + f.LFS.OID) // one that cannot be read is none
+				if e.Digest, err = verdict.ParseDigest("sha256:" + f.LFS.OID); err != nil {
+					return nil, fmt.Errorf("the Hub's digest of %q: %w", f.Path, err)
+				}
 			}
-			segments := strings.Split(f.Path, "/")
-			for i := range segments {
-				segments[i] = url.PathEscape(segments[i])
-			}
-			e.where = s.endpoint + "/" + s.repo + "/resolve/" + s.commit + "/" + strings.Join(segments, "/")
 			out = append(out, e)
 		}
-		if len(out) > maxFiles || pages > 1000 {
-			return nil, fmt.Errorf("more than %d files", maxFiles)
+		if len(out) > maxFiles || pages >= maxPages {
+			return nil, tooMany()
 		}
 		page = next
 	}
-	return out, nil
+	return listed(out)
 }
 
 func (s *onHub) Open(ctx context.Context, e *Entry) *Ranges {

@@ -2,12 +2,15 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
 	"sync"
 
 	"github.com/apexlogic/apex/internal/model/scan"
+	"github.com/apexlogic/apex/verdict"
 )
 
 // How much is fetched at a time. Scanners read little headers from the front
@@ -18,8 +21,9 @@ const (
 	largest    = 4 << 20
 )
 
-// fetcher returns exactly n bytes from off.
-type fetcher func(ctx context.Context, off, n int64) ([]byte, error)
+// fetcher returns exactly n bytes from off, and how many requests that took. It
+// is asked for no bytes only of a file without any: to confirm that.
+type fetcher func(ctx context.Context, off, n int64) (data []byte, requests int, err error)
 
 // Ranges is a remote file that is read at offsets. What was fetched is kept
 // until the file is done with, so no byte is asked for twice, and reading on
@@ -55,6 +59,33 @@ func (r *Ranges) Cost() (requests int, bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.requests, r.bytes
+}
+
+// Confirm asks whether a file that was listed as empty is. Of other files every
+// answer says how long they are.
+func (r *Ranges) Confirm() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.size > 0 {
+		return nil
+	}
+	_, requests, err := r.fetch(r.ctx, 0, 0)
+	r.requests += requests
+	return err
+}
+
+// Digest is that of the whole file, where all of it was read.
+func (r *Ranges) Digest() (d verdict.Digest, whole bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bytes != r.size || r.failed != nil {
+		return "", false
+	}
+	sum := sha256.New()
+	for i := range r.spans { // each byte is there once, so they have no gaps
+		sum.Write(r.spans[i].data)
+	}
+	return verdict.Digest("sha256:" + hex.EncodeToString(sum.Sum(nil))), true
 }
 
 // ReadAt implements io.ReaderAt. An error that wraps [scan.ErrBudget] says that
@@ -117,13 +148,16 @@ func (r *Ranges) load(i int, at, need int64) error {
 		n = end - begin
 	}
 	n = min(n, end-begin, max(need, largest))
+	if left := MaxBytes - r.bytes; n > left { // no more than is needed, then
+		begin, n = at, min(need, end-at)
+	}
 	if r.requests >= MaxRequests || r.bytes+n > MaxBytes {
 		r.failed = fmt.Errorf("%w: a remote file is read with at most %d requests and %d MiB; scan a local copy", scan.ErrBudget, MaxRequests, MaxBytes>>20)
 		return r.failed
 	}
-	r.requests++
+	data, requests, err := r.fetch(r.ctx, begin, n)
+	r.requests += requests
 	r.bytes += n
-	data, err := r.fetch(r.ctx, begin, n)
 	if err == nil && int64(len(data)) != n {
 		err = fmt.Errorf("asked for %d bytes at %d and got %d", n, begin, len(data))
 	}

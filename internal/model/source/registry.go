@@ -2,7 +2,10 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/apexlogic/apex/internal/clock"
@@ -20,7 +23,7 @@ type inRegistry struct {
 	model  fact.Model
 }
 
-func openRegistry(ctx context.Context, uri string, o *Options) (Source, error) {
+func openRegistry(ctx context.Context, uri string, _ *http.Client, o *Options) (Source, error) {
 	if o.Registry == nil {
 		return nil, errors.New("registries are not asked here")
 	}
@@ -45,20 +48,32 @@ func (s *inRegistry) Pinned() string { return "oci://" + s.ref.String() }
 
 func (s *inRegistry) Files(context.Context) ([]Entry, error) {
 	var out []Entry
+	packed := map[verdict.Digest]bool{}
 	for i := range s.model.Files {
 		f := &s.model.Files[i]
 		name := f.Path
 		if f.Packed {
+			if packed[f.Digest] {
+				continue // the same layer again
+			}
+			packed[f.Digest] = true
 			name = string(f.Digest) // a layer that holds files
 		}
 		out = append(out, Entry{Path: name, Size: f.Size, Digest: f.Digest, where: f.MediaType})
 	}
-	return out, nil
+	return listed(out)
 }
 
 func (s *inRegistry) Open(ctx context.Context, e *Entry) *Ranges {
 	d := oci.Descriptor{MediaType: e.where, Digest: e.Digest, Size: e.Size}
-	return newRanges(ctx, e.Size, func(ctx context.Context, off, n int64) ([]byte, error) {
-		return s.client.BlobRange(ctx, s.ref.Repo, d, off, n)
+	return newRanges(ctx, e.Size, func(ctx context.Context, off, n int64) ([]byte, int, error) {
+		if n == 0 {
+			if empty := sha256.Sum256(nil); d.Digest.Hex() != hex.EncodeToString(empty[:]) {
+				return nil, 0, errors.New("the artifact says that the file is empty, and its digest is that of something else")
+			}
+			return nil, 0, nil
+		}
+		data, err := s.client.BlobRange(ctx, s.ref.Repo, d, off, n)
+		return data, 1, err
 	})
 }

@@ -16,14 +16,18 @@
 package source
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/apexlogic/apex/internal/model/artifact"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -62,18 +66,19 @@ type Source interface {
 
 // Options are what places need.
 type Options struct {
-	Registry *oci.Client
-	// HTTP is asked for everything but registries and buckets; nil: a client
-	// with bounded redirects and header times.
-	HTTP *http.Client
-	// Getenv is asked for HF_ENDPOINT, HF_TOKEN, MLFLOW_TRACKING_URI,
-	// MLFLOW_TRACKING_TOKEN and what the S3 client reads; see [os.Getenv].
+	Registry *oci.Client // for oci://
+	// Getenv is asked for HF_ENDPOINT, HF_TOKEN, MLFLOW_TRACKING_URI and
+	// MLFLOW_TRACKING_TOKEN; see [os.Getenv]. The client of S3 reads AWS's own
+	// variables and files by itself.
 	Getenv func(string) string
+
+	tls      *tls.Config   // nil: the system's roots
+	patience time.Duration // for one answer; 0: answerTime
 }
 
 type scheme struct {
 	prefix string
-	open   func(ctx context.Context, uri string, o *Options) (Source, error)
+	open   func(ctx context.Context, uri string, client *http.Client, o *Options) (Source, error)
 }
 
 // schemes lists the places by the scheme of their URIs.
@@ -99,17 +104,19 @@ func IsRemote(text string) bool {
 }
 
 // Open resolves the URI: oci://REPOSITORY[:TAG|@DIGEST], hf://OWNER/NAME[@REVISION],
-// https://…, s3://BUCKET/PREFIX, models:/NAME/VERSION.
+// https://…, s3://BUCKET/PREFIX, models:/NAME/VERSION. Errors hold neither
+// credentials nor the queries of URLs.
 func Open(ctx context.Context, uri string, o Options) (Source, error) {
-	if o.HTTP == nil {
-		o.HTTP = defaultClient()
-	}
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
 	}
+	return open(ctx, uri, newClient(o.tls, cmp.Or(o.patience, answerTime)), &o)
+}
+
+func open(ctx context.Context, uri string, client *http.Client, o *Options) (Source, error) {
 	for _, s := range schemes() {
 		if strings.HasPrefix(uri, s.prefix) {
-			src, err := s.open(ctx, uri, &o)
+			src, err := s.open(ctx, uri, client, o)
 			if err != nil {
 				return nil, fmt.Errorf("open %s: %w", redact(uri), err)
 			}
@@ -119,35 +126,44 @@ func Open(ctx context.Context, uri string, o Options) (Source, error) {
 	return nil, fmt.Errorf("%s names no place that is read: use oci://, hf://, https://, s3:// or models:/", redact(uri))
 }
 
+// listed checks a list of files, which somebody else wrote, and sorts it.
+func listed(entries []Entry) ([]Entry, error) {
+	if len(entries) > maxFiles {
+		return nil, tooMany()
+	}
+	slices.SortFunc(entries, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	for i := range entries {
+		e := &entries[i]
+		if err := artifact.CheckPath(e.Path); err != nil {
+			return nil, err
+		}
+		if e.Size < 0 {
+			return nil, fmt.Errorf("%q is listed with %d bytes", e.Path, e.Size)
+		}
+		if i > 0 && entries[i-1].Path == e.Path {
+			return nil, fmt.Errorf("%q is listed twice", e.Path)
+		}
+	}
+	return entries, nil
+}
+
+func tooMany() error {
+	return fmt.Errorf("the place has more than %d files; name the model's own folder, or download the model and scan the copy", maxFiles)
+}
+
 // redact takes credentials and queries, which may hold signatures, off a URI.
 func redact(uri string) string {
 	uri, _, _ = strings.Cut(uri, "?")
+	uri, _, _ = strings.Cut(uri, "#")
 	if scheme, rest, ok := strings.Cut(uri, "://"); ok {
 		host, path, slash := strings.Cut(rest, "/")
-		if _, after, user := strings.Cut(host, "@"); user {
-			host = after
-		}
+		host = host[strings.LastIndexByte(host, '@')+1:]
 		uri = scheme + "://" + host
 		if slash {
 			uri += "/" + path
 		}
 	}
 	return uri
-}
-
-func defaultClient() *http.Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = 30 * time.Second
-	transport.DisableCompression = true // ranges are of what is stored
-	return &http.Client{Transport: transport, Timeout: 5 * time.Minute, CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		switch {
-		case len(via) > 5:
-			return errors.New("more than 5 redirects")
-		case r.URL.Scheme != "https" && via[0].URL.Scheme == "https":
-			return errors.New("a redirect leaves HTTPS")
-		}
-		return nil
-	}}
 }
 
 var errChanged = errors.New("the file changed while it was read")
