@@ -100,15 +100,16 @@ func (c *call) attached(ctx context.Context, subject verdict.Digest, want Wanted
 		found []Artifact
 		err   error
 	}
-	parts := make([]part, 1+len(want.Legacy))
-	var wg sync.WaitGroup
-	if len(want.Types) > 0 {
-		wg.Go(func() { parts[0].found, parts[0].err = c.referrers(ctx, subject, want.Types) })
-	}
-	for i, suffix := range want.Legacy {
-		wg.Go(func() { parts[i+1].found, parts[i+1].err = c.legacy(ctx, subject, suffix) })
-	}
-	wg.Wait()
+	// The referrers, when they are wanted, and then the tags.
+	parts := make([]part, len(want.Legacy)+min(1, len(want.Types)))
+	each(len(parts), func(i int) {
+		p, tag := &parts[i], i-(len(parts)-len(want.Legacy))
+		if tag < 0 {
+			p.found, p.err = c.referrers(ctx, subject, want.Types)
+			return
+		}
+		p.found, p.err = c.legacy(ctx, subject, want.Legacy[tag])
+	})
 	var found []Artifact
 	var errs []error
 	for _, p := range parts {

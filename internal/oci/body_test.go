@@ -147,6 +147,97 @@ func TestAPanicInAFlightIsAnError(t *testing.T) {
 	}
 }
 
+func TestWorkWithinAFlightIsSharedWithThoseOutsideOfIt(t *testing.T) {
+	var outer, inner group[int]
+	started, finish := make(chan struct{}), make(chan struct{})
+	work := func(ctx context.Context) (int, error) {
+		close(started)
+		select {
+		case <-finish:
+			return 7, nil
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	within := func(ctx context.Context) (int, error) { return inner.do(ctx, "k", work) }
+	results := make(chan int, 2)
+	ask := func(ctx context.Context, do func(context.Context) (int, error)) {
+		v, err := do(ctx)
+		if err != nil {
+			v = -1
+		}
+		results <- v
+	}
+	waiting := func() int {
+		inner.mu.Lock()
+		defer inner.mu.Unlock()
+		if f := inner.flights["k"]; f != nil {
+			return f.waiters
+		}
+		return 0
+	}
+
+	t.Run("it is one call", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			started, finish = make(chan struct{}), make(chan struct{})
+			go ask(t.Context(), func(ctx context.Context) (int, error) { return outer.do(ctx, "o", within) })
+			<-started
+			// A second run of work would close the channel again, and panic.
+			go ask(t.Context(), within)
+			synctest.Wait()
+			if n := waiting(); n != 2 {
+				t.Fatalf("%d wait", n)
+			}
+			close(finish)
+			if a, b := <-results, <-results; a != 7 || b != 7 {
+				t.Errorf("%d and %d", a, b)
+			}
+		})
+	})
+	t.Run("when the flight around it is left by all, the others ask anew", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			started, finish = make(chan struct{}), make(chan struct{})
+			ctx, leave := context.WithCancel(t.Context())
+			go ask(ctx, func(ctx context.Context) (int, error) { return outer.do(ctx, "o", within) })
+			<-started
+			go ask(t.Context(), within)
+			synctest.Wait()
+			started = make(chan struct{})
+			leave()
+			if v := <-results; v != -1 {
+				t.Errorf("who left got %d", v)
+			}
+			<-started
+			close(finish)
+			if v := <-results; v != 7 {
+				t.Errorf("who stayed got %d", v)
+			}
+		})
+	})
+	t.Run("who waits from outside may leave", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			started, finish = make(chan struct{}), make(chan struct{})
+			go ask(t.Context(), func(ctx context.Context) (int, error) { return outer.do(ctx, "o", within) })
+			<-started
+			ctx, leave := context.WithCancel(t.Context())
+			leaving := make(chan error)
+			go func() { _, err := within(ctx); leaving <- err }()
+			synctest.Wait()
+			leave()
+			if err := <-leaving; !errors.Is(err, context.Canceled) {
+				t.Errorf("who left got %v", err)
+			}
+			close(finish)
+			if v := <-results; v != 7 {
+				t.Errorf("who stayed got %d", v)
+			}
+		})
+	})
+	if len(inner.flights)+len(outer.flights) != 0 {
+		t.Errorf("%d and %d flights are kept", len(inner.flights), len(outer.flights))
+	}
+}
+
 func TestAKeyIsHeldByOneAtATime(t *testing.T) {
 	var k keyedMutex
 	unlock, err := k.lock(t.Context(), "a")

@@ -18,37 +18,59 @@ type group[T any] struct {
 }
 
 type flight[T any] struct {
-	done    chan struct{} // closed when value and err are set
+	done    chan struct{} // closed when value, err and left are set
 	value   T
 	err     error
+	left    bool // the work ended early because nobody waited for the flight around it
 	waiters int
-	cancel  context.CancelFunc
+	cancel  context.CancelFunc // nil: the work runs on the goroutine of who asked first
 }
+
+type flyingKey struct{}
 
 // do returns what work returns for key. work gets the first caller's context
 // values but neither its deadline nor its cancellation.
+//
+// Within the work of another flight there is nobody who could leave early, so
+// the work runs at once, without a goroutine, and ends with the flight around
+// it. Who waited for it from outside of that flight then asks anew.
 func (g *group[T]) do(ctx context.Context, key string, work func(context.Context) (T, error)) (T, error) {
-	var zero T
+	for {
+		value, err, left := g.join(ctx, key, work)
+		if !left || ctx.Err() != nil {
+			return value, err
+		}
+	}
+}
+
+func (g *group[T]) join(ctx context.Context, key string, work func(context.Context) (T, error)) (value T, err error, left bool) {
 	if err := ctx.Err(); err != nil {
-		return zero, err
+		return value, err, false
 	}
 	g.mu.Lock()
-	if g.flights == nil {
-		g.flights = map[string]*flight[T]{}
-	}
 	f := g.flights[key]
 	if f == nil {
-		own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		f = &flight[T]{done: make(chan struct{}), cancel: cancel}
+		if g.flights == nil {
+			g.flights = map[string]*flight[T]{}
+		}
+		f = &flight[T]{done: make(chan struct{}), waiters: 1}
 		g.flights[key] = f
+		if ctx.Value(flyingKey{}) != nil {
+			g.mu.Unlock()
+			g.run(ctx, key, f, work)
+			return f.value, f.err, false
+		}
+		own := context.WithValue(context.WithoutCancel(ctx), flyingKey{}, true)
+		own, f.cancel = context.WithCancel(own)
 		go g.run(own, key, f, work)
+	} else {
+		f.waiters++
 	}
-	f.waiters++
 	g.mu.Unlock()
 
 	select {
 	case <-f.done:
-		return f.value, f.err
+		return f.value, f.err, f.left
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
@@ -57,7 +79,7 @@ func (g *group[T]) do(ctx context.Context, key string, work func(context.Context
 		g.forget(key, f) // whoever comes now starts anew
 	}
 	g.mu.Unlock()
-	return zero, context.Cause(ctx)
+	return value, context.Cause(ctx), false
 }
 
 func (g *group[T]) run(ctx context.Context, key string, f *flight[T], work func(context.Context) (T, error)) {
@@ -65,7 +87,11 @@ func (g *group[T]) run(ctx context.Context, key string, f *flight[T], work func(
 		if p := recover(); p != nil {
 			f.err = faultf(verdict.Internal, "panic in a registry call: %v\n%s", p, debug.Stack())
 		}
-		f.cancel()
+		if f.cancel != nil {
+			f.cancel()
+		} else {
+			f.left = f.err != nil && ctx.Err() != nil
+		}
 		g.mu.Lock()
 		g.forget(key, f)
 		g.mu.Unlock()

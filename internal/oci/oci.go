@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
@@ -178,8 +179,11 @@ func (c *call) fail(code verdict.Code, err error) *Error {
 	return &Error{Code: code, Op: c.op, Ref: c.ref, Err: err}
 }
 
-// within bounds ctx by the limit on one call.
+// within bounds ctx by the limit on one call. Work within a call is bounded already.
 func (c *Client) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) <= c.limits.Call {
+		return ctx, func() {}
+	}
 	return context.WithTimeout(ctx, c.limits.Call)
 }
 
