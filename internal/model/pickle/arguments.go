@@ -83,6 +83,9 @@ func (m *machine) applied(c call, fn, args int) (value, error) {
 // randomState judges numpy.random._pickle's constructors, which call what they
 // are given.
 func (m *machine) randomState(c call) (value, error) {
+	if c.args.kind != isTuple || c.args.n > mostOf {
+		return m.gadget(c)
+	}
 	for _, arg := range m.of(c.args) {
 		g, imported := m.importOf(arg)
 		if imported && g.module != "numpy.random" && !strings.HasPrefix(g.module, "numpy.random.") {
@@ -213,6 +216,9 @@ func (m *machine) attribute(c call) (value, error) {
 
 // attributeGetter judges operator.attrgetter: honest with names of data.
 func (m *machine) attributeGetter(c call) (value, error) {
+	if c.args.kind != isTuple || c.args.n > mostOf {
+		return m.gadget(c)
+	}
 	for _, arg := range m.of(c.args) {
 		if !arg.isString() || !importable(m.short(arg)) || strings.Contains(m.short(arg), "__") {
 			return m.gadget(c)
@@ -223,6 +229,9 @@ func (m *machine) attributeGetter(c call) (value, error) {
 
 // constants wants constants.
 func (m *machine) constants(c call) (value, error) {
+	if c.args.kind != isTuple || c.args.n > mostOf {
+		return m.doubt(c)
+	}
 	for _, arg := range m.of(c.args) {
 		switch arg.kind {
 		case isText, isOwned, isBytes, isInt, isNone, isBool, isNumber:
@@ -254,22 +263,23 @@ func (m *machine) dillType(c call) (value, error) {
 // loadsBytes judges torch.storage._load_from_bytes: torch.load of what is
 // looked into here.
 func (m *machine) loadsBytes(c call) (value, error) {
-	file, off, ok := m.bytesOf(m.item(c.args, 0))
-	if !ok || c.args.n != 1 {
-		return m.doubtAs(ruleHidden, c)
-	}
 	if err := m.take(200); err != nil {
 		return value{}, err
 	}
 	if err := m.place.Spend(costCarried); err != nil {
 		return value{}, err
 	}
-	where, name := m.opAt, m.globals[c.fn].String()
-	op := opNames[m.op]
+	where, what := scan.Op(m.opAt, opNames[m.op]), m.globals[c.fn].String()
 	m.later = append(m.later, func() {
-		if !m.place.Inside("", off, file) {
-			m.place.Report(ruleCarrier, scan.Op(where, op), fmt.Sprintf("%s of %d bytes", name, file.Size()))
+		file, off, ok := m.bytesOf(m.item(c.args, 0))
+		switch {
+		case m.place.Spend(0) != nil: // whoever reads on finds out
+		case !ok || c.args.n != 1:
+			m.place.Report(ruleHidden, where, what+m.arguments(c.args))
+		case !m.place.Inside("", off, file) && m.place.Spend(0) == nil:
+			m.place.Report(ruleCarrier, where, fmt.Sprintf("%s of %d bytes", what, file.Size()))
 		}
+		m.decoded()
 	})
 	return value{}, nil
 }

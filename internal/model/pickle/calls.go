@@ -112,10 +112,17 @@ var constructible = map[string]bool{"sklearn": true, "scipy": true, "pandas": tr
 // already, so that what they hold has its name in the report too.
 func (m *machine) carried(args value) {
 	const most = 16 // the call is harmful already
-	for _, arg := range m.of(args)[:min(most, len(m.of(args)))] {
-		if file, off, ok := m.bytesOf(arg); ok && file.Size() > 1 && len(m.later) < most {
-			m.later = append(m.later, func() { m.place.Inside("", off, file) })
+	items := m.of(args)
+	for _, arg := range items[:min(most, len(items))] {
+		if len(m.later) >= most || !arg.isString() && arg.kind != isObject {
+			continue
 		}
+		m.later = append(m.later, func() {
+			if file, off, ok := m.bytesOf(arg); ok && file.Size() > 1 {
+				m.place.Inside("", off, file)
+			}
+			m.decoded()
+		})
 	}
 }
 

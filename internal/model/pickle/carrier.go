@@ -79,9 +79,11 @@ func (m *machine) encodedBytes(v, encoding value) (*scan.File, bool) {
 	case v.n > maxCarried:
 		return nil, false
 	default:
-		if m.take(2*int64(v.n)) != nil {
+		release, err := m.place.Hold(3 * int64(v.n))
+		if err != nil {
 			return nil, false
 		}
+		m.decoded = release
 		if m.spendText(int64(v.n)) != nil {
 			return nil, false
 		}

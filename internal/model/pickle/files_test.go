@@ -49,6 +49,7 @@ func TestJoblibArraysArePassedOver(t *testing.T) {
 		{"of texts", proto(3).wrapper("U2", 0, false, 3).raw(string(raw)).stop(), clean},
 		{"of objects", proto(3).wrapper("O8", 63, false, 3).raw(string(objects)).stop(), clean},
 		{"two in a dict", proto(3).raw("}").text("a").wrapper("f8", 0, false, 3).raw(string(raw), "s").text("b").wrapper("f4", 0, true, 6).raw(padded(raw), "s").stop(), clean},
+		{"behind its frame", append([]byte("\x80\x04"), append(frame(plain().raw("}").text("a").wrapper("f8", 0, true, 3).bytes()), padded(raw)+string(frame(plain().raw("s").stop()))...)...), clean},
 		{"then a call", proto(3).wrapper("f8", 0, false, 3).raw(string(raw), "0").call("os", "system", inert).stop(), malicious},
 		{"with objects that call", proto(3).wrapper("O8", 63, false, 3).raw(string(bad)).stop(), malicious},
 		{"whose bytes pickle.load runs", proto(3).wrapper("i1", 0, false, len(bad)).raw(string(bad)).stop(), malicious},
@@ -304,6 +305,67 @@ func TestHugeCountsTakeNoMemory(t *testing.T) {
 		content := append([]byte("\x80\x04N"), bytes.Repeat([]byte(unit), (12<<20)/len(unit))...)
 		res := examine(t, content)
 		if res.Verdict != unscannable {
+			t.Errorf("%s: %v %v", name, res.Verdict, res.Findings)
+		}
+	}
+}
+
+func TestWorkThatIsRepeatedIsPaidFor(t *testing.T) {
+	long := "X\x00\x00\x01\x00" + strings.Repeat("a", 65536)
+	wide := "(" + strings.Repeat("N", 5000) + "t"
+	limits := scan.DefaultLimits
+	limits.Work /= 100
+	for name, s := range map[string][2]string{
+		"names of 64 KiB":         {long + "q\x00", "h\x00h\x00\x930"},
+		"names of 64 KiB escaped": {"V" + strings.Repeat("\\u0041", 10900) + "\nq\x00", "h\x00h\x00\x930"},
+		"calls that are shown":    {"cos\nsystem\nq\x00" + wide + "q\x01", "h\x00h\x01R0"},
+		"states made by a call":   {"cargparse\nNamespace\n)\x81q\x00cbuiltins\ndict\n" + wide + "Rq\x01", "h\x00h\x01b0"},
+		"bytes that are decoded":  {"ctorch.storage\n_load_from_bytes\nq\x00c_codecs\nencode\n" + long + "X\x06\x00\x00\x00latin1\x86R\x85q\x01", "h\x00h\x01R0"},
+		"small pickles":           {"N.", "\x80\x04N."},
+	} {
+		content := []byte("\x80\x04" + s[0] + strings.Repeat(s[1], 200_000) + "N.")
+		res := scan.NewFormats(limits, pickle.Formats()...).Scan(t.Context(), scan.Bytes(content), scan.Options{})
+		paid := false
+		for _, f := range res.Findings {
+			paid = paid || f.Rule == "scan.budget"
+		}
+		if !paid {
+			t.Errorf("%s: %v %v", name, res.Verdict, res.Findings)
+		}
+	}
+}
+
+// The shapes in which libraries that are not here write themselves.
+func TestWhatLibrariesWriteIsClean(t *testing.T) {
+	array := func(a *asm) *asm { // numpy, protocols 2 and 3
+		return a.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray").raw("K\x00\x85").data([]byte("b")).raw("\x87R(K\x01K\x02\x85").
+			dtype("f8", -1, 0).raw("\x89").data(make([]byte, 16)).raw("tb")
+	}
+	tree := proto(3).global("sklearn.tree._tree", "Tree").raw("K\x04")
+	tree = array(tree).raw("K\x01\x87R}").text("max_depth").raw("K\x03sb")
+	forest := proto(3).global("sklearn.ensemble._forest", "RandomForestClassifier").raw(")\x81}(").text("n_estimators").raw("K\x0a").
+		text("estimators_").raw("]").text("_sklearn_version").text("1.5.0").raw("ub")
+	frame := proto(4).stackGlobal("pandas.core.frame", "DataFrame").raw(")\x81}").text("_mgr").stackGlobal("pandas.core.internals.managers", "BlockManager").
+		stackGlobal("pandas._libs.internals", "_unpickle_block")
+	frame = array(frame).stackGlobal("builtins", "slice").raw("K\x00K\x01K\x01\x87RK\x02\x87R\x85]").
+		stackGlobal("pandas.core.indexes.base", "_new_Index").stackGlobal("pandas.core.indexes.range", "RangeIndex").raw("}").text("start").raw("K\x00s\x86Ra\x86Rsb")
+	for name, content := range map[string][]byte{
+		"a tree of scikit-learn":   tree.stop(),
+		"a forest of scikit-learn": forest.stop(),
+		"a frame of pandas":        frame.stop(),
+		"a function of numpy":      proto(2).global("sklearn.preprocessing._function_transformer", "FunctionTransformer").raw(")\x81}").text("func").global("numpy", "log1p").raw("sb").stop(),
+		"a booster of xgboost":     proto(4).stackGlobal("xgboost.core", "Booster").raw(")\x81}").text("handle").raw("\x96", le64(4), "binfsb").stop(),
+		"a distance metric":        proto(3).global("sklearn.metrics._dist_metrics", "newObj").global("sklearn.metrics._dist_metrics", "EuclideanDistance64").raw("\x85R").stop(),
+		"a loss of Cython":         proto(3).global("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss").global("sklearn._loss._loss", "CyHalfBinomialLoss").raw("J\x01\x02\x03\x04N\x87R").stop(),
+		"a random state":           proto(3).global("numpy.random._pickle", "__randomstate_ctor").text("MT19937").global("numpy.random._pickle", "__bit_generator_ctor").raw("\x86R}").text("pos").raw("K\x01sb").stop(),
+		"a generator of numpy 2":   proto(3).global("numpy.random._pickle", "__generator_ctor").global("numpy.random._pickle", "__bit_generator_ctor").global("numpy.random._pcg64", "PCG64").raw("\x85R\x85R").stop(),
+		"a masked array":           proto(3).global("numpy.ma.core", "_mareconstruct").raw("(").global("numpy.ma.core", "MaskedArray").global("numpy", "ndarray").raw("K\x00\x85C\x01btR").stop(),
+		"a whole module of torch":  proto(2).global("torch.nn.modules.container", "Sequential").raw(")\x81}").text("_modules").global("collections", "OrderedDict").raw(")R").text("0").global("torch.nn.modules.linear", "Linear").raw(")\x81}").text("weight").global("torch._utils", "_rebuild_parameter").tensor("FloatStorage", "0", 0).raw("\x88").global("collections", "OrderedDict").raw(")R\x87Rsbssb").stop(),
+		"a class of TorchScript":   proto(2).global("__torch__.net", "Net").raw(")\x81}").text("training").raw("\x89sb").stop(),
+		"an old set of Python 2":   proto(2).global("__builtin__", "set").raw("]K\x01a\x85R").stop(),
+		"a class of torch's tar":   proto(2).raw("(").global("torch.nn.modules.linear", "Linear").text("linear.py").text("class Linear: pass").raw("tQ)\x81").stop(),
+	} {
+		if res := examine(t, content); res.Verdict != clean {
 			t.Errorf("%s: %v %v", name, res.Verdict, res.Findings)
 		}
 	}

@@ -56,6 +56,7 @@ func (m *machine) joblibArray(state value) error {
 		m.report(ruleFrameArray, fmt.Sprintf("the frame has %d bytes more", m.frame-in.at()))
 		return nil
 	}
+	m.frame = 0
 	dtype, _ := m.field(state, "dtype")
 	shape, _ := m.field(state, "shape")
 	size, objects, ok := m.dtype(dtype)
@@ -103,9 +104,9 @@ func (m *machine) nested() error {
 			m.keep(key, f)
 		}
 	}
-	m.later = append(m.later, n.later...)
-	m.releases = append(m.releases, n.releases...) // what is looked into later is held until then
-	n.releases, n.room = nil, 0
+	for _, look := range n.later { // while its values are there; that this is a pickle is sure
+		look()
+	}
 	m.valid += n.valid
 	m.acted += n.acted
 	m.denying = m.denying || n.denying

@@ -45,7 +45,7 @@ func legacy(p *scan.Place, m *machine) error {
 		case 2:
 			found, storages = m.tensors(end.value), m.storages
 		case 3:
-			for _, key := range m.of(end.value) {
+			for _, key := range m.of(end.value) { // a list: all that it holds
 				keys = append(keys, m.short(key))
 			}
 		}

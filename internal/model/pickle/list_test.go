@@ -17,3 +17,12 @@ func TestTheEmbeddedListsCanBeRead(t *testing.T) {
 		t.Errorf("version %q", ListVersion())
 	}
 }
+
+func BenchmarkReadList(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := readList(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

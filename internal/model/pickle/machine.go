@@ -42,6 +42,7 @@ type machine struct {
 
 	storages map[string]storage // of a legacy file, by key
 	spare    *machine           // for pickles between opcodes
+	decoded  func()             // releases the bytes that were decoded last
 }
 
 // memoSet marks an entry of the memo.
@@ -82,7 +83,7 @@ func (m *machine) restart() {
 	m.stack, m.marks, m.fence = m.stack[:0], m.marks[:0], 0
 	m.memo.n, m.sparse, m.filled = 0, nil, 0
 	m.start, m.ops, m.frame = m.in.at(), 0, 0
-	m.joblib.arrays, m.storages = 0, nil
+	m.joblib.arrays, m.storages, m.decoded = 0, nil, func() {}
 }
 
 // run reads opcodes up to STOP or to what ends loading.

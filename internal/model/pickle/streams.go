@@ -39,7 +39,10 @@ func claim(f *scan.File) bool {
 }
 
 // maxStreams bounds the pickles in one file.
-const maxStreams = 1 << 16
+const maxStreams = 1 << 20
+
+// costStream is what beginning one takes.
+const costStream scan.Cost = 500
 
 // scanPickle runs all pickles in a file.
 func scanPickle(p *scan.Place, f *scan.File) error {
@@ -64,6 +67,9 @@ func scanPickle(p *scan.Place, f *scan.File) error {
 		m.flush()
 		if end.err != nil {
 			return end.err
+		}
+		if err := p.Spend(costStream); err != nil {
+			return err
 		}
 		if !end.stopped {
 			p.Report(ruleBroken, scan.Op(m.opAt, opNames[m.op]), end.why)
@@ -177,19 +183,19 @@ func uniform(p *scan.Place, f *scan.File, off int64) (bool, error) {
 	if f.IsDear() {
 		end = min(f.Size(), off+64<<10)
 	}
-	for size := int64(scan.HeadSize); off < end; size = paddingBlock {
-		size = min(size, end-off)
-		if err := p.Spend(scan.Cost(size)); err != nil {
+	for size := int64(64); off < end; size = min(16*size, paddingBlock) {
+		n := min(size, end-off)
+		if err := p.Spend(scan.Cost(n)); err != nil {
 			return false, err
 		}
-		b, err := f.Read(off, size)
+		b, err := f.Read(off, n)
 		if err != nil {
 			return false, err
 		}
 		if len(bytes.TrimLeft(b, cut)) > 0 {
 			return false, nil
 		}
-		off += size
+		off += n
 	}
 	tail, err := f.Tail()
 	if err != nil {

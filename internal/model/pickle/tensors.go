@@ -143,7 +143,11 @@ func (m *machine) tensors(top value) (found []tensor) {
 		}
 		items := m.of(n.v)
 		switch {
-		case o == nil || o.shape == aList:
+		case o == nil:
+			for i := range min(int(n.v.n), tensorNodes) {
+				child(m.item(n.v, i), strconv.Itoa(i))
+			}
+		case o.shape == aList:
 			for i, item := range items {
 				child(item, strconv.Itoa(i))
 			}
@@ -162,6 +166,9 @@ func (m *machine) tensors(top value) (found []tensor) {
 			if state, built := m.hasState(n.v); built {
 				child(state, "")
 			}
+		}
+		if m.place.Spend(costNode*scan.Cost(len(inner))) != nil {
+			return found
 		}
 		for i := len(inner) - 1; i >= 0; i-- {
 			todo = append(todo, inner[i])

@@ -199,13 +199,15 @@ func (h *heap) add(o *object, items []value) error {
 	return nil
 }
 
-// of returns the items that are kept of an object or a tuple. Those of a tuple
-// are at most a page.
+// mostOf is how many items of a tuple are looked at.
+const mostOf = 64
+
+// of returns the items that are kept of an object, or the first ones of a
+// tuple.
 func (h *heap) of(v value) []value {
 	switch v.kind {
 	case isTuple:
-		items := make([]value, min(int(v.n), pageSize))
-		_ = h.place.Spend(scan.Cost(len(items)) * 3) // the next opcodes find out
+		items := make([]value, min(int(v.n), mostOf))
 		for i := range items {
 			items[i] = h.item(v, i)
 		}
