@@ -7,6 +7,9 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
+// MaxLayers is how many layers a manifest may have that [Manifest.Document] reads.
+const MaxLayers = maxLayers
+
 // Document is what an image manifest says, read for its layers: those of an
 // artifact are files.
 type Document struct {

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -44,6 +45,9 @@ func (c *call) blobRange(ctx context.Context, d Descriptor, off, n int64) ([]byt
 		limit:     n,
 		redirects: true,
 	})
+	if f, ok := errors.AsType[*fault](err); ok && f.code == verdict.RegistryTooLarge {
+		return nil, faultf(verdict.RegistryAnswer, "%s sends more than the %d bytes that it was asked for; does it ignore ranges?: %w", c.repo.host, n, f.err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +57,8 @@ func (c *call) blobRange(ctx context.Context, d Descriptor, off, n int64) ([]byt
 		return nil, faultf(verdict.RegistryAnswer, "%s ignores ranges, so a part of %s cannot be read", c.repo.host, d.Digest)
 	case res.status != http.StatusPartialContent:
 		return nil, c.refused(res)
+	case strings.HasPrefix(strings.ToLower(res.header.Get("Content-Type")), "multipart/"):
+		return nil, faultf(verdict.RegistryAnswer, "%s sends several ranges where it was asked for one", c.repo.host)
 	default:
 		if err := checkRange(res.header.Get("Content-Range"), off, n, d.Size); err != nil {
 			return nil, faultf(verdict.RegistryAnswer, "%s: %w", c.repo.host, err)
