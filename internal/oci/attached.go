@@ -2,7 +2,6 @@ package oci
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -165,7 +164,14 @@ func (c *call) fallbackEntries(ctx context.Context, subject verdict.Digest) ([]D
 	if err != nil {
 		return nil, fmt.Errorf("tag %s: %w", tag, err)
 	}
-	entries, err := parseListing(&m, c.limits.Referrers)
+	if m.MediaType != MediaTypeIndex {
+		return nil, faultf(verdict.RegistryAnswer, "tag %s: it is no index of referrers but %s", tag, m.MediaType)
+	}
+	var l listing
+	if err := unmarshal(verdict.RegistryAnswer, "listing", m.Raw, &l); err != nil {
+		return nil, fmt.Errorf("tag %s: %w", tag, err)
+	}
+	entries, err := l.entries(c.limits.Referrers)
 	if err != nil {
 		err = fmt.Errorf("tag %s: %w", tag, err)
 	}
@@ -186,31 +192,26 @@ func (c *call) tagged(ctx context.Context, tag string) (Manifest, error) {
 	})
 }
 
-// parseListing reads an index of referrers: the first limit entries, and an
-// error when there are more. As for decodeManifest, the bytes have been checked.
-func parseListing(m *Manifest, limit int) ([]Descriptor, error) {
-	if m.MediaType != MediaTypeIndex {
-		return nil, faultf(verdict.RegistryAnswer, "it is no index of referrers but %s", m.MediaType)
-	}
-	// Annotations are not read: nothing in a listing is believed, and they are
-	// the part that can be large.
-	var idx struct {
-		Manifests []struct {
-			MediaType    string         `json:"mediaType"`
-			Digest       verdict.Digest `json:"digest"`
-			Size         int64          `json:"size"`
-			ArtifactType string         `json:"artifactType"`
-		} `json:"manifests"`
-	}
-	if err := json.Unmarshal(m.Raw, &idx); err != nil {
-		return nil, faultf(verdict.RegistryAnswer, "the listing cannot be read: %w", short(err))
-	}
+// listing is an index of referrers. Annotations are not read: nothing in a
+// listing is believed, and they are the part that can be large.
+type listing struct {
+	head
+	Manifests []struct {
+		MediaType    string         `json:"mediaType"`
+		Digest       verdict.Digest `json:"digest"`
+		Size         int64          `json:"size"`
+		ArtifactType string         `json:"artifactType"`
+	} `json:"manifests"`
+}
+
+// entries returns the first limit entries, and an error when there are more.
+func (l *listing) entries(limit int) ([]Descriptor, error) {
 	var tooMany error
-	if len(idx.Manifests) > limit {
-		idx.Manifests, tooMany = idx.Manifests[:limit], tooManyReferrers(limit)
+	if len(l.Manifests) > limit {
+		l.Manifests, tooMany = l.Manifests[:limit], tooManyReferrers(limit)
 	}
-	entries := make([]Descriptor, len(idx.Manifests))
-	for i, e := range idx.Manifests {
+	entries := make([]Descriptor, len(l.Manifests))
+	for i, e := range l.Manifests {
 		entries[i] = Descriptor{MediaType: e.MediaType, Digest: e.Digest, Size: e.Size, ArtifactType: e.ArtifactType}
 		if err := entries[i].check(); err != nil {
 			return nil, faultf(verdict.RegistryAnswer, "the listing's entry %d: %w", i, err)
@@ -276,14 +277,17 @@ func (c *call) readPage(res *response, limit int) (next string, entries []Descri
 	if err != nil {
 		return "", nil, faultf(verdict.RegistryAnswer, "referrers: %w", err)
 	}
-	var s shape
-	if err := decode(verdict.RegistryAnswer, "listing", res.body, &s); err != nil {
+	var l listing
+	if err := decode(verdict.RegistryAnswer, "listing", res.body, &l); err != nil {
 		return "", nil, err
 	}
-	if err := agree(t, &s); err != nil {
+	if err := agree(t, l.head, shapeOf(res.body)); err != nil {
 		return "", nil, faultf(verdict.RegistryAnswer, "referrers: %w", err)
 	}
-	entries, err = parseListing(&Manifest{Descriptor: Descriptor{MediaType: t}, Raw: res.body}, limit)
+	if t != MediaTypeIndex {
+		return "", nil, faultf(verdict.RegistryAnswer, "it is no index of referrers but %s", t)
+	}
+	entries, err = l.entries(limit)
 	if err != nil {
 		return "", entries, err
 	}
@@ -398,7 +402,7 @@ func (c *call) readReferrer(ctx context.Context, subject, d verdict.Digest, type
 	if m.IsIndex() {
 		return nil, nil
 	}
-	doc, err := decodeManifest(m.Raw)
+	doc, err := m.document()
 	if err != nil {
 		return nil, err
 	}
@@ -473,12 +477,12 @@ func (c *call) legacy(ctx context.Context, subject verdict.Digest, suffix string
 	if m.IsIndex() {
 		return nil, faultf(verdict.RegistryAnswer, "tag %s: it is an index and not an image", tag)
 	}
-	doc, err := decodeManifest(m.Raw)
+	doc, err := m.document()
 	if err != nil {
 		return nil, fmt.Errorf("tag %s: %w", tag, err)
 	}
 	kind := legacyLayer(suffix)
-	layers := slices.DeleteFunc(doc.Layers, func(d Descriptor) bool { return d.MediaType != kind })
+	layers := slices.DeleteFunc(slices.Clone(doc.Layers), func(d Descriptor) bool { return d.MediaType != kind })
 	var tooMany error
 	if len(layers) > c.limits.Artifacts {
 		// The newest are at the end.

@@ -41,6 +41,7 @@ func (c *cache) get(key string) (Manifest, bool) {
 
 func (c *cache) put(key string, m Manifest) {
 	size := int64(cap(m.Raw)) + entryOverhead
+	m.read = nil // it is not in the size, and needed once in most cases
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.items[key] != nil || size > c.limit/4 {

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -64,13 +65,15 @@ func FuzzManifest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var s shape
-		if decode("", "manifest", raw, &s) != nil || agree(kind, &s) != nil {
+		m := Manifest{Descriptor: Descriptor{MediaType: kind, Digest: digestOf(raw), Size: int64(len(raw))}, Raw: raw}
+		if m.judge() != nil {
 			return
 		}
-		m := Manifest{Descriptor{MediaType: kind, Digest: digestOf(raw), Size: int64(len(raw))}, raw}
 		if m.IsIndex() {
-			_, _ = parseListing(&m, 10)
+			var l listing
+			if unmarshal("", "listing", raw, &l) == nil {
+				_, _ = l.entries(10)
+			}
 			return
 		}
 		doc, err := imageManifest(&m)
@@ -81,6 +84,32 @@ func FuzzManifest(f *testing.F) {
 			if l.Size < 0 || l.check() != nil || len(l.URLs) > 0 {
 				t.Fatalf("accepted the layer %+v", l)
 			}
+		}
+	})
+}
+
+// FuzzShape holds shapeOf to what encoding/json puts into fields.
+func FuzzShape(f *testing.F) {
+	for _, seed := range []string{
+		`{"config":null,"layers":[],"manifests":{"config":1}}`, `{"Config":1,"LAYERS":2,"FSlayers":null}`, `{"con\u0066ig":1}`, `{"x":"config","layer\u017f":0}`,
+		`{"a":[{"config":1},"layers"],"b":{"manifests":[]}}`, `{"a":"\\","config":"\\\""}`, `{"config\"":1}`, `{"":1}`, `[{"config":1}]`, `"config"`, `null`, ` { "manifests" : 1 , "y":[1,2,"config"] } `, `{}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if checkJSON(raw) != nil {
+			return
+		}
+		var fields struct {
+			Config    json.RawMessage `json:"config"`
+			Layers    json.RawMessage `json:"layers"`
+			FSLayers  json.RawMessage `json:"fsLayers"`
+			Manifests json.RawMessage `json:"manifests"`
+		}
+		_ = json.Unmarshal(raw, &fields) // what is no object has no fields
+		want := shape{fields.Config != nil, fields.Layers != nil, fields.FSLayers != nil, fields.Manifests != nil}
+		if got := shapeOf(raw); got != want {
+			t.Fatalf("%q: %+v, want %+v", raw, got, want)
 		}
 	})
 }

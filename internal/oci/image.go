@@ -2,7 +2,6 @@ package oci
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,23 +49,19 @@ func ParseIndex(raw []byte) ([]Platform, error) {
 }
 
 func parseIndex(raw []byte) ([]Platform, error) {
-	var s shape
-	if err := decode(verdict.RegistryAnswer, "index", raw, &s); err != nil {
+	var idx indexJSON
+	if err := decode(verdict.RegistryAnswer, "index", raw, &idx); err != nil {
 		return nil, err
 	}
-	header := s.MediaType
+	header := idx.MediaType
 	if header == "" {
 		header = MediaTypeIndex
 	}
 	if !isIndexType(header) {
 		return nil, faultf(verdict.ImageMediaType, "the media type %.100q is none of an image index", header)
 	}
-	if err := agree(header, &s); err != nil {
+	if err := agree(header, head{idx.SchemaVersion, idx.MediaType}, shapeOf(raw)); err != nil {
 		return nil, err
-	}
-	var idx indexJSON
-	if err := json.Unmarshal(raw, &idx); err != nil {
-		return nil, faultf(verdict.RegistryAnswer, "the index cannot be read: %w", short(err))
 	}
 	if len(idx.Manifests) > maxIndexEntries {
 		return nil, faultf(verdict.RegistryTooMany, "the index has %d entries; the limit is %d", len(idx.Manifests), maxIndexEntries)
@@ -250,7 +245,7 @@ func imageManifest(m *Manifest) (*manifestJSON, error) {
 	if m.IsIndex() {
 		return nil, faultf(verdict.ImageMediaType, "it is an index of several platforms; ask for one of them")
 	}
-	doc, err := decodeManifest(m.Raw)
+	doc, err := m.document()
 	if err != nil {
 		return nil, err
 	}

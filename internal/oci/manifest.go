@@ -18,6 +18,47 @@ import (
 type Manifest struct {
 	Descriptor // MediaType, Digest and Size only
 	Raw        []byte
+
+	// read is what Raw says, when that was read just now; nil otherwise.
+	read *readManifest
+}
+
+// readManifest is an image manifest, or why it is none. It is shared.
+type readManifest struct {
+	doc *manifestJSON
+	err error
+}
+
+// document is [decodeManifest] without doing it twice. It must not be changed.
+func (m *Manifest) document() (*manifestJSON, error) {
+	if m.read != nil {
+		return m.read.doc, m.read.err
+	}
+	return decodeManifest(m.Raw)
+}
+
+// judge checks the bytes: JSON that can be trusted, and the one thing that
+// they are called. What is wrong with an image manifest beyond that is for
+// those to say who ask what is in it.
+func (m *Manifest) judge() error {
+	const what = "manifest"
+	if err := check(verdict.RegistryAnswer, what, m.Raw); err != nil {
+		return err
+	}
+	var h head
+	if !m.IsIndex() {
+		doc, err := decodeManifest(m.Raw)
+		m.read = &readManifest{doc, err}
+		if err == nil {
+			h = head{doc.SchemaVersion, doc.MediaType}
+		}
+	}
+	if m.read == nil || m.read.err != nil {
+		if err := unmarshal(verdict.RegistryAnswer, what, m.Raw, &h); err != nil {
+			return err
+		}
+	}
+	return agree(m.MediaType, h, shapeOf(m.Raw))
 }
 
 // IsIndex reports whether the manifest lists images instead of being one.
@@ -105,14 +146,11 @@ func (c *call) fetchManifest(ctx context.Context, tagOrDigest string, want verdi
 	if err != nil {
 		return Manifest{}, err
 	}
-	var s shape
-	if err := decode(verdict.RegistryAnswer, "manifest", res.body, &s); err != nil {
+	m := Manifest{Descriptor: Descriptor{MediaType: t, Digest: got, Size: int64(len(res.body))}, Raw: res.body}
+	if err := m.judge(); err != nil {
 		return Manifest{}, err
 	}
-	if err := agree(t, &s); err != nil {
-		return Manifest{}, err
-	}
-	return Manifest{Descriptor{MediaType: t, Digest: got, Size: int64(len(res.body))}, res.body}, nil
+	return m, nil
 }
 
 // The actions of a token's scope.

@@ -126,17 +126,31 @@ func checkJSON(data []byte) error {
 
 // decode checks foreign JSON and unmarshals it. what names the document.
 func decode(code verdict.Code, what string, raw []byte, v any) error {
+	if err := check(code, what, raw); err != nil {
+		return err
+	}
+	return unmarshal(code, what, raw, v)
+}
+
+// check is [checkJSON] with an error that names the document.
+func check(code verdict.Code, what string, raw []byte) error {
 	err := checkJSON(raw)
 	if errors.Is(err, bounded.ErrTooMany) {
 		return faultf(verdict.RegistryTooMany, "the %s: %w", what, err)
 	}
+	return notJSON(code, what, err)
+}
+
+// unmarshal is decode for what has been checked.
+func unmarshal(code verdict.Code, what string, raw []byte, v any) error {
+	return notJSON(code, what, json.Unmarshal(raw, v))
+}
+
+func notJSON(code verdict.Code, what string, err error) error {
 	if err == nil {
-		err = json.Unmarshal(raw, v)
+		return nil
 	}
-	if err != nil {
-		return faultf(code, "the %s is not JSON that can be trusted: %w", what, short(err))
-	}
-	return nil
+	return faultf(code, "the %s is not JSON that can be trusted: %w", what, short(err))
 }
 
 // short keeps the decoder's words and drops long quotations of the document.
@@ -153,43 +167,8 @@ func short(err error) error {
 	return errors.New(err.Error()[:most] + "…")
 }
 
-// shape is what tells a manifest from an index. A document that is both would
-// be read as one by us and as the other by somebody else (CVE-2021-41190).
-type shape struct {
-	SchemaVersion int             `json:"schemaVersion"`
-	MediaType     string          `json:"mediaType"`
-	Config        json.RawMessage `json:"config"`
-	Layers        json.RawMessage `json:"layers"`
-	FSLayers      json.RawMessage `json:"fsLayers"`
-	Manifests     json.RawMessage `json:"manifests"`
-}
-
-// agree checks that the header's media type, the body's own and the body's
-// shape say the same.
-func agree(header string, body *shape) error {
-	if body.SchemaVersion == 1 || body.FSLayers != nil {
-		return faultf(verdict.ImageMediaType, "it is a Docker schema 1 manifest, which cannot be verified; push it again with a current tool")
-	}
-	if body.SchemaVersion != 2 {
-		return faultf(verdict.ImageMediaType, "the schemaVersion is %d and not 2", body.SchemaVersion)
-	}
-	if body.MediaType != header && (body.MediaType != "" || header == MediaTypeDockerManifest || header == MediaTypeDockerList) {
-		return faultf(verdict.ImageMediaType, "the header says %s and the body says %.100q", header, body.MediaType)
-	}
-	if isIndexType(header) {
-		if body.Manifests == nil || body.Config != nil || body.Layers != nil {
-			return faultf(verdict.ImageMediaType, "it is called an index and is not (only) one")
-		}
-		return nil
-	}
-	if body.Manifests != nil || body.Config == nil {
-		return faultf(verdict.ImageMediaType, "it is called an image manifest and is not (only) one")
-	}
-	return nil
-}
-
 // decodeManifest decodes an image manifest and checks its descriptors. raw has
-// been through fetchManifest, so its keys, depth and number of values are
+// been through [Manifest.judge], so its keys, depth and number of values are
 // judged already.
 func decodeManifest(raw []byte) (*manifestJSON, error) {
 	var m manifestJSON
