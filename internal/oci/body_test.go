@@ -147,94 +147,74 @@ func TestAPanicInAFlightIsAnError(t *testing.T) {
 	}
 }
 
-func TestWorkWithinAFlightIsSharedWithThoseOutsideOfIt(t *testing.T) {
-	var outer, inner group[int]
-	started, finish := make(chan struct{}), make(chan struct{})
-	work := func(ctx context.Context) (int, error) {
-		close(started)
-		select {
-		case <-finish:
-			return 7, nil
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		}
+func TestWhenTheFirstToAskLeavesTheOthersAskAnewOnce(t *testing.T) {
+	type answer struct {
+		value int
+		err   error
 	}
-	within := func(ctx context.Context) (int, error) { return inner.do(ctx, "k", work) }
-	results := make(chan int, 2)
-	ask := func(ctx context.Context, do func(context.Context) (int, error)) {
-		v, err := do(ctx)
-		if err != nil {
-			v = -1
-		}
-		results <- v
-	}
-	waiting := func() int {
-		inner.mu.Lock()
-		defer inner.mu.Unlock()
-		if f := inner.flights["k"]; f != nil {
-			return f.waiters
-		}
-		return 0
-	}
-
-	t.Run("it is one call", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			started, finish = make(chan struct{}), make(chan struct{})
-			go ask(t.Context(), func(ctx context.Context) (int, error) { return outer.do(ctx, "o", within) })
-			<-started
-			// A second run of work would close the channel again, and panic.
-			go ask(t.Context(), within)
-			synctest.Wait()
-			if n := waiting(); n != 2 {
-				t.Fatalf("%d wait", n)
-			}
-			close(finish)
-			if a, b := <-results, <-results; a != 7 || b != 7 {
-				t.Errorf("%d and %d", a, b)
-			}
+	for _, tc := range []struct {
+		name  string
+		leave []int // who leaves, in turn
+		stay  []int
+		calls int
+	}{
+		{"nobody leaves", nil, []int{0, 1, 2}, 1},
+		{"another one leaves", []int{1}, []int{0, 2}, 1},
+		{"the first leaves", []int{0}, []int{1, 2, 3}, 2},
+		{"all leave one by one", []int{0, 1, 2}, nil, 2},
+		{"all but the last leave", []int{0, 1, 2}, []int{3}, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var g group[int]
+				finish := make(chan struct{})
+				var calls, running atomic.Int64
+				work := func(ctx context.Context) (int, error) {
+					calls.Add(1)
+					running.Add(1)
+					defer running.Add(-1)
+					select {
+					case <-finish:
+						return 7, nil
+					case <-ctx.Done():
+						return 0, context.Cause(ctx)
+					}
+				}
+				answers := make([]chan answer, len(tc.leave)+len(tc.stay))
+				cancels := make([]context.CancelFunc, len(answers))
+				for i := range answers {
+					var ctx context.Context
+					ctx, cancels[i] = context.WithCancel(t.Context())
+					defer cancels[i]()
+					answers[i] = make(chan answer, 1)
+					go func() {
+						v, err := g.do(ctx, "k", work)
+						answers[i] <- answer{v, err}
+					}()
+					synctest.Wait() // so that the first is the first
+				}
+				for _, i := range tc.leave {
+					cancels[i]()
+					if a := <-answers[i]; !errors.Is(a.err, context.Canceled) {
+						t.Errorf("%d left and got %+v", i, a)
+					}
+					synctest.Wait()
+				}
+				if n := running.Load(); n != int64(min(1, len(tc.stay))) {
+					t.Errorf("the work runs %d times", n)
+				}
+				close(finish)
+				for _, i := range tc.stay {
+					if a := <-answers[i]; a != (answer{7, nil}) {
+						t.Errorf("%d stayed and got %+v", i, a)
+					}
+				}
+				synctest.Wait()
+				if int(calls.Load()) != tc.calls || len(g.flights) != 0 {
+					t.Errorf("%d calls, want %d; %d flights are kept", calls.Load(), tc.calls, len(g.flights))
+				}
+			})
 		})
-	})
-	t.Run("when the flight around it is left by all, the others ask anew", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			started, finish = make(chan struct{}), make(chan struct{})
-			ctx, leave := context.WithCancel(t.Context())
-			go ask(ctx, func(ctx context.Context) (int, error) { return outer.do(ctx, "o", within) })
-			<-started
-			go ask(t.Context(), within)
-			synctest.Wait()
-			started = make(chan struct{})
-			leave()
-			if v := <-results; v != -1 {
-				t.Errorf("who left got %d", v)
-			}
-			<-started
-			close(finish)
-			if v := <-results; v != 7 {
-				t.Errorf("who stayed got %d", v)
-			}
-		})
-	})
-	t.Run("who waits from outside may leave", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			started, finish = make(chan struct{}), make(chan struct{})
-			go ask(t.Context(), func(ctx context.Context) (int, error) { return outer.do(ctx, "o", within) })
-			<-started
-			ctx, leave := context.WithCancel(t.Context())
-			leaving := make(chan error)
-			go func() { _, err := within(ctx); leaving <- err }()
-			synctest.Wait()
-			leave()
-			if err := <-leaving; !errors.Is(err, context.Canceled) {
-				t.Errorf("who left got %v", err)
-			}
-			close(finish)
-			if v := <-results; v != 7 {
-				t.Errorf("who stayed got %d", v)
-			}
-		})
-	})
-	if len(inner.flights)+len(outer.flights) != 0 {
-		t.Errorf("%d and %d flights are kept", len(inner.flights), len(outer.flights))
 	}
 }
 

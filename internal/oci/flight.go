@@ -8,10 +8,13 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
-// group makes concurrent equal calls one call. The work runs for as long as
-// anybody waits for it: one waiter's cancellation leaves the others alone, the
-// last one's ends the work. Nothing is kept once the work is done. The zero
-// value is ready.
+// group makes concurrent equal calls one call. Nothing is kept once the work is
+// done. The zero value is ready.
+//
+// Who asks first does the work, on its own goroutine and with its own context:
+// in most cases nobody else asks meanwhile, and a new goroutine costs more than
+// all that a flight is. If it leaves early, the others ask anew, once for all of
+// them: that flight lasts for as long as anybody waits for it.
 type group[T any] struct {
 	mu      sync.Mutex
 	flights map[string]*flight[T]
@@ -21,56 +24,49 @@ type flight[T any] struct {
 	done    chan struct{} // closed when value, err and left are set
 	value   T
 	err     error
-	left    bool // the work ended early because nobody waited for the flight around it
+	left    bool // the work ended early because who did it left
 	waiters int
-	cancel  context.CancelFunc // nil: the work runs on the goroutine of who asked first
+	// cancel ends the work when nobody waits any more; nil: it ends with the
+	// context of who asked first.
+	cancel context.CancelFunc
 }
 
-type flyingKey struct{}
-
-// do returns what work returns for key. work gets the first caller's context
-// values but neither its deadline nor its cancellation.
-//
-// Within the work of another flight there is nobody who could leave early, so
-// the work runs at once, without a goroutine, and ends with the flight around
-// it. Who waited for it from outside of that flight then asks anew.
+// do returns what work returns for key. work gets the context values of
+// whoever began it.
 func (g *group[T]) do(ctx context.Context, key string, work func(context.Context) (T, error)) (T, error) {
-	for {
-		value, err, left := g.join(ctx, key, work)
-		if !left || ctx.Err() != nil {
-			return value, err
-		}
+	value, left, err := g.join(ctx, key, work, false)
+	if left && ctx.Err() == nil {
+		value, _, err = g.join(ctx, key, work, true)
 	}
+	return value, err
 }
 
-func (g *group[T]) join(ctx context.Context, key string, work func(context.Context) (T, error)) (value T, err error, left bool) {
+// join waits for the flight with the key, or begins it. lasting says that it
+// must not be one that ends when somebody else leaves.
+func (g *group[T]) join(ctx context.Context, key string, work func(context.Context) (T, error), lasting bool) (value T, left bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return value, err, false
+		return value, false, err
 	}
 	g.mu.Lock()
 	f := g.flights[key]
-	if f == nil {
-		if g.flights == nil {
-			g.flights = map[string]*flight[T]{}
-		}
-		f = &flight[T]{done: make(chan struct{}), waiters: 1}
-		g.flights[key] = f
-		if ctx.Value(flyingKey{}) != nil {
-			g.mu.Unlock()
-			g.run(ctx, key, f, work)
-			return f.value, f.err, false
-		}
-		own := context.WithValue(context.WithoutCancel(ctx), flyingKey{}, true)
-		own, f.cancel = context.WithCancel(own)
-		go g.run(own, key, f, work)
-	} else {
+	switch {
+	case f != nil && (f.cancel != nil || !lasting):
 		f.waiters++
+	case lasting:
+		own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		f = g.begin(key, cancel)
+		go g.run(own, key, f, work)
+	default:
+		f = g.begin(key, nil)
+		g.mu.Unlock()
+		g.run(ctx, key, f, work)
+		return f.value, false, f.err
 	}
 	g.mu.Unlock()
 
 	select {
 	case <-f.done:
-		return f.value, f.err, f.left
+		return f.value, f.left, f.err
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
@@ -79,7 +75,17 @@ func (g *group[T]) join(ctx context.Context, key string, work func(context.Conte
 		g.forget(key, f) // whoever comes now starts anew
 	}
 	g.mu.Unlock()
-	return value, context.Cause(ctx), false
+	return value, false, context.Cause(ctx)
+}
+
+// begin adds a flight for its first waiter. The caller holds the lock.
+func (g *group[T]) begin(key string, cancel context.CancelFunc) *flight[T] {
+	if g.flights == nil {
+		g.flights = map[string]*flight[T]{}
+	}
+	f := &flight[T]{done: make(chan struct{}), waiters: 1, cancel: cancel}
+	g.flights[key] = f
+	return f
 }
 
 func (g *group[T]) run(ctx context.Context, key string, f *flight[T], work func(context.Context) (T, error)) {
