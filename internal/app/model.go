@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/apexlogic/apex/internal/clock"
@@ -60,10 +61,11 @@ func (e *BlockedError) Error() string {
 }
 
 // PackModel hashes and scans the model at path in one pass, pushes it as an
-// artifact to the reference, and attaches what is signed about it: an OpenSSF
-// Model Signing bundle over its files, a signature over the artifact, and the
-// scan. Every statement names the artifact's digest and the files' root, so that
-// all of them are about one subject.
+// artifact, and attaches what is signed about it: an OpenSSF Model Signing bundle
+// over its files, a signature over the artifact, and the scan. Statements name the
+// artifact's digest and the files' root, so that all of them are about one subject.
+// The reference's tag is made last: nobody sees it without the evidence, and the
+// gate of a registry finds the evidence when it is asked about the tag.
 func PackModel(ctx context.Context, registry *oci.Client, path string, ref reference.Reference, o PackOptions) (*PackedModel, error) {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
@@ -91,13 +93,15 @@ func PackModel(ctx context.Context, registry *oci.Client, path string, ref refer
 		Schema: "apex.model-pack/v1", Ref: verdict.Ref{Kind: verdict.KindModel, Repo: ref.Name(), Digest: packed.Descriptor.Digest}, Tag: ref.Tag,
 		Root: examined.Manifest.Root(), Files: examined.Files, Bytes: examined.Bytes, Scan: examined.Report.Verdict,
 	}
-	if o.Key == nil {
-		return out, nil
+	if o.Key != nil {
+		if err := signModel(ctx, registry, out, packed.Descriptor, examined, finished, &o); err != nil {
+			return nil, fmt.Errorf("the model was pushed as %s, without a tag, and signing it failed: %w", out.Ref, err)
+		}
+		out.Signed = true
 	}
-	if err := signModel(ctx, registry, out, packed.Descriptor, examined, finished, &o); err != nil {
-		return nil, fmt.Errorf("the model was pushed as %s, and signing it failed: %w", out.Ref, err)
+	if err := packed.Tag(ctx); err != nil {
+		return nil, err
 	}
-	out.Signed = true
 	return out, nil
 }
 
@@ -121,7 +125,9 @@ func described(d artifact.Description, r *model.Report) artifact.Description {
 }
 
 func signModel(ctx context.Context, registry *oci.Client, out *PackedModel, subject oci.Descriptor, examined *model.Examined, finished time.Time, o *PackOptions) error {
-	repo, name := out.Ref.Repo, examined.Manifest.Name
+	repo := out.Ref.Repo
+	// The name of a folder may hold what would be a tag or a digest in that of a subject.
+	name := strings.NewReplacer(":", "_", "@", "_").Replace(examined.Manifest.Name)
 	bundle, err := oms.Sign(examined.Manifest, oms.Signer{Key: o.Key})
 	if err != nil {
 		return err

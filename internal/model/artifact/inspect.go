@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
@@ -14,7 +16,7 @@ import (
 
 // Version is part of the key of cached facts: it is raised whenever the
 // inspector establishes something else from the same bytes.
-const Version = "model/1"
+const Version = "model/2"
 
 // Inspector establishes facts about models in registries. It is safe for
 // concurrent use.
@@ -41,15 +43,21 @@ func (i *Inspector) Resolve(ctx context.Context, ref reference.Reference) (verdi
 	return verdict.Ref{Kind: verdict.KindModel, Repo: ref.Name(), Digest: m.Digest}, nil
 }
 
-// IsModel says whether the reference names an artifact of the type model. What
-// cannot be read is none.
+// IsModel says whether the reference names a model in ModelPack's format and
+// nothing else: an artifact that a runtime could also start as a container, by
+// its configuration or by its layers, is no model. What cannot be read is none.
 func (i *Inspector) IsModel(ctx context.Context, ref reference.Reference) bool {
 	m, err := i.registry.Resolve(ctx, ref)
 	if err != nil {
 		return false
 	}
 	doc, err := m.Document()
-	return err == nil && doc.ArtifactType == TypeModel
+	return err == nil && isModelOnly(&doc)
+}
+
+func isModelOnly(doc *oci.Document) bool {
+	return doc.ArtifactType == TypeModel && doc.Config.MediaType == TypeConfig && len(doc.Layers) > 0 &&
+		!slices.ContainsFunc(doc.Layers, func(l oci.Descriptor) bool { return !strings.HasPrefix(l.MediaType, typePrefix) })
 }
 
 // Model establishes what the artifact consists of: two requests, and none for
