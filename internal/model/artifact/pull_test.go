@@ -188,6 +188,9 @@ func TestAFolderThatSomebodyElseHasPreparedIsNotTakenUp(t *testing.T) {
 		prepare func(p *pulled, outside string) error
 	}{
 		{"the folder is a link", func(p *pulled, outside string) error { return os.Symlink(filepath.Dir(outside), p.partial) }},
+		{"the folder is a link to an empty one", func(p *pulled, _ string) error {
+			return errors.Join(os.Mkdir(p.dir+"2", 0o700), os.Symlink(p.dir+"2", p.partial))
+		}},
 		{"the folder is a file", func(p *pulled, _ string) error { return os.WriteFile(p.partial, nil, 0o644) }},
 		{"a file is a link out of it", func(p *pulled, outside string) error {
 			return errors.Join(os.Mkdir(p.partial, 0o700), os.Symlink(outside, filepath.Join(p.partial, "config.json")))
@@ -239,6 +242,42 @@ func TestAFolderThatSomebodyElseHasPreparedIsNotTakenUp(t *testing.T) {
 				t.Errorf("outside are %v", rest)
 			}
 			if err := os.RemoveAll(p.partial); err != nil {
+				t.Fatal(err)
+			}
+			p.whole()
+		})
+	}
+}
+
+// Another user's folder, or file in ours, can be changed by them after it was
+// verified. Only root can make one here.
+func TestWhatBelongsToSomebodyElseIsNotTakenUp(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("giving files away takes root")
+	}
+	const nobody = 65534
+	for name, give := range map[string]func(p *pulled) string{
+		"the folder":      func(p *pulled) string { return p.partial },
+		"a folder in it":  func(p *pulled) string { return filepath.Join(p.partial, "copy") },
+		"a file":          func(p *pulled) string { return filepath.Join(p.partial, "config.json") },
+		"a finished file": func(p *pulled) string { return filepath.Join(p.partial, "empty") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPulled(t)
+			for _, f := range []string{"config.json", "empty", "copy/config.json"} {
+				full := filepath.Join(p.partial, filepath.FromSlash(f))
+				if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o700), os.WriteFile(full, []byte(model[f]), 0o444)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chown(give(p), nobody, nobody); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.pull(); err == nil {
+				t.Error("it was taken up")
+			}
+			p.invisible()
+			if err := os.Chown(give(p), 0, 0); err != nil {
 				t.Fatal(err)
 			}
 			p.whole()
