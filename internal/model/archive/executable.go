@@ -24,17 +24,18 @@ var (
 		Why:  "This is a program that says who runs it, not a model.",
 		Mend: "Review it as source code; keep it out of what loaders import."}
 	ruleInner = &scan.Rule{ID: "executable.inner", Severity: scan.Note,
-		Why: "Archives of software bring scripts, which no loader of models starts.", Mend: "Review it as source code."}
-	ruleWasm = &scan.Rule{ID: "executable.wasm", Severity: scan.Note,
-		Why: "WebAssembly is code, though its runtime keeps it in a sandbox.", Mend: "Check that the runtime grants it nothing."}
+		Why: "Archives of software bring scripts and bytecode, which no loader of models starts.", Mend: "Review it as source code."}
+	ruleBytecode = &scan.Rule{ID: "executable.bytecode", Severity: scan.Doubtful,
+		Why:  "This is a program for a virtual machine and no model: whatever loads it runs it.",
+		Mend: "Deploy it as software, reviewed and built from its source; ask its author for the weights in a plain format."}
 )
 
 // Executable reads what an operating system or a runtime would run: ELF, PE,
-// Mach-O, APE (llamafile), DEX, scripts with an interpreter line, Windows
+// Mach-O, APE (llamafile), DEX, the bytecode of virtual machines, scripts with an interpreter line, Windows
 // shortcuts. It reads headers only.
 func Executable() scan.Format {
 	return scan.Format{Name: "executable", Claim: claimExecutable, Scan: scanExecutable,
-		Rules: []*scan.Rule{ruleExecutable, ruleLibrary, ruleScript, rulePython, ruleInner, ruleWasm}}
+		Rules: []*scan.Rule{ruleExecutable, ruleLibrary, ruleScript, rulePython, ruleInner, ruleBytecode}}
 }
 
 // A program is what identify says of a file.
@@ -62,7 +63,7 @@ func scanExecutable(p *scan.Place, f *scan.File) error {
 	if !ok {
 		return scan.ErrOther
 	}
-	if p.Depth() > 0 && (found.rule == ruleScript || found.rule == rulePython) {
+	if p.Depth() > 0 && (found.rule == ruleScript || found.rule == rulePython || found.rule == ruleBytecode) {
 		found.rule = ruleInner // the model archives, which have none, report them by name
 	}
 	p.As(found.as)
@@ -86,11 +87,41 @@ func identify(f *scan.File, head []byte) (program, bool) {
 	case bytes.HasPrefix(head, []byte("\x4c\x00\x00\x00\x01\x14\x02\x00\x00\x00\x00\x00\xc0\x00\x00\x00\x00\x00\x00\x46")):
 		return program{ruleExecutable, "lnk", "a Windows shortcut, which starts what it points to"}, true
 	case bytes.HasPrefix(head, []byte("\x00asm\x01\x00\x00\x00")):
-		return program{ruleWasm, "wasm", "a WebAssembly module"}, true
+		return program{ruleBytecode, "wasm", "a WebAssembly module"}, true
+	case bytes.HasPrefix(head, []byte("\x00asm")) && len(head) >= 8 && head[6] == 1 && head[7] == 0:
+		return program{ruleBytecode, "wasm", "a WebAssembly component"}, true
+	case isClass(head):
+		return program{ruleBytecode, "class", "a Java class"}, true
+	case isModules(head):
+		return program{ruleBytecode, "jimage", "an image of Java modules"}, true
+	case len(head) >= 12 && bytes.HasPrefix(head, []byte("\x1bLua")) && head[4] >= 0x50 && head[4] <= 0x5f, bytes.HasPrefix(head, []byte("\x1bLJ\x01")), bytes.HasPrefix(head, []byte("\x1bLJ\x02")):
+		return program{ruleBytecode, "lua", "compiled Lua"}, true
+	case bytes.HasPrefix(head, []byte("FOR1")) && len(head) >= 12 && string(head[8:12]) == "BEAM":
+		return program{ruleBytecode, "beam", "a module of Erlang"}, true
+	case bytes.HasPrefix(head, []byte("BC\xc0\xde")), bytes.HasPrefix(head, []byte("\xde\xc0\x17\x0b")):
+		return program{ruleBytecode, "llvm", "bitcode of LLVM"}, true
 	case len(head) >= 8 && bytes.HasPrefix(head, []byte("dex\n")) && head[7] == 0:
 		return program{ruleLibrary, "dex", "a Dalvik executable"}, true
 	}
 	return macho(f, head)
+}
+
+// isClass verifies what follows the magic, which universal binaries of macOS
+// have as well: a version from 1.0.2 (45) to 43 more, a pool of constants, and
+// that the first constant is of a kind that there is (JVMS 4.1, 4.4).
+func isClass(head []byte) bool {
+	const oldest, newest, kinds = 45, 88, 20
+	if len(head) < 11 || !bytes.HasPrefix(head, []byte("\xca\xfe\xba\xbe")) {
+		return false
+	}
+	be := binary.BigEndian
+	major, pool, kind := be.Uint16(head[6:]), be.Uint16(head[8:]), head[10]
+	return major >= oldest && major <= newest && (pool == 1 || pool > 1 && kind >= 1 && kind <= kinds)
+}
+
+// isModules knows the file that the Java runtime keeps its modules in.
+func isModules(head []byte) bool {
+	return len(head) >= 8 && (bytes.HasPrefix(head, []byte("\xda\xda\xfe\xca\x00\x00\x01\x00")) || bytes.HasPrefix(head, []byte("\xca\xfe\xda\xda\x00\x01\x00\x00")))
 }
 
 // elf tells a program from a library by its type and its interpreter.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"github.com/apexlogic/apex/internal/model/scan"
 )
@@ -18,6 +19,9 @@ var (
 		Why:        "No loader of models reads 7z: it was packed so to get past scanners, or somebody is meant to unpack it by hand.",
 		Mend:       sevenMend,
 		References: []string{"CWE-693"}}
+	ruleSevenPlain = &scan.Rule{ID: "7z.plain", Severity: scan.Note,
+		Why:  "No loader of models reads 7z: somebody unpacks it by hand, and what comes out is not what was checked by name.",
+		Mend: "Publish the files themselves."}
 	ruleSevenBroken = &scan.Rule{ID: "7z.broken", Severity: scan.Unreadable,
 		Why: "The archive is damaged, so what it holds is not known; unpackers differ in what they still read.", Mend: sevenMend}
 	ruleSevenMember = &scan.Rule{ID: "7z.member", Severity: scan.Unreadable,
@@ -42,7 +46,7 @@ const (
 // count in them must be checked before memory is taken for it.
 func SevenZip() scan.Format {
 	return scan.Format{Name: "7z", Scan: scanSeven,
-		Rules: append(nameRules(), ruleSeven, ruleSevenBroken, ruleSevenMember, ruleSevenPrefix, ruleSevenTrailing),
+		Rules: append(nameRules(), ruleSeven, ruleSevenPlain, ruleSevenBroken, ruleSevenMember, ruleSevenPrefix, ruleSevenTrailing),
 		Claim: func(f *scan.File) bool { return findSeven(f) >= 0 }}
 }
 
@@ -68,6 +72,17 @@ func findSeven(f *scan.File) int64 {
 	}
 }
 
+// sevenPacked is where the members of an archive are that a file begins as.
+func sevenPacked(f *scan.File) (start, size int64, ok bool) {
+	head, err := f.Head()
+	if err != nil || len(head) < sevenStart || !bytes.HasPrefix(head, []byte(sevenMagic)) ||
+		crc32.ChecksumIEEE(head[12:32]) != binary.LittleEndian.Uint32(head[8:]) {
+		return 0, 0, false
+	}
+	size = int64(binary.LittleEndian.Uint64(head[12:]))
+	return sevenStart, size, size > 0 && size <= f.Size()-sevenStart
+}
+
 // errSeven is wrapped by errors about the archive's structure.
 var errSeven = errors.New("the archive is damaged")
 
@@ -76,9 +91,9 @@ func scanSeven(p *scan.Place, f *scan.File) error {
 	if at < 0 {
 		return scan.ErrOther
 	}
-	p.Report(ruleSeven, scan.At(at), "it is a 7z archive")
 	if f.IsDear() {
 		if f.Size() > remoteSeven {
+			p.Report(ruleSeven, scan.At(at), "it is a 7z archive that was not read")
 			p.Report(ruleSevenMember, scan.At(at), fmt.Sprintf("over the network archives of at most %d bytes are read", remoteSeven))
 			return nil
 		}
@@ -97,6 +112,14 @@ func scanSeven(p *scan.Place, f *scan.File) error {
 	s := &seven{p: limit(p), f: f.Section(at, f.Size()-at)}
 	end, err := s.scan()
 	switch {
+	case at > 0 || err != nil || s.unread:
+		p.Report(ruleSeven, scan.At(at), "it is a 7z archive that is odd, or was not read to its end")
+	case s.loads != "":
+		p.Report(ruleSeven, scan.At(at), "it is a 7z archive, in which "+s.loads)
+	default:
+		p.Report(ruleSevenPlain, scan.At(at), "it is a 7z archive of plain files")
+	}
+	switch {
 	case errors.Is(err, errSeven) || errors.Is(err, errUnsupported):
 		p.Report(ruleSevenBroken, scan.At(at), err.Error())
 		p.Inside("", at+sevenStart, f.Section(at+sevenStart, f.Size())) // what is stored is seen all the same
@@ -109,8 +132,10 @@ func scanSeven(p *scan.Place, f *scan.File) error {
 
 // seven is one archive while it is scanned.
 type seven struct {
-	p *limited
-	f *scan.File
+	p      *limited
+	f      *scan.File
+	unread bool   // some of it
+	loads  string // why it is more than plain files, "" when it is not
 }
 
 // scan reads the header and the members; end is where the archive ends.
@@ -124,6 +149,7 @@ func (s *seven) scan() (end int64, err error) {
 	}
 	le := binary.LittleEndian
 	if crc32.ChecksumIEEE(b[12:]) != le.Uint32(b[8:]) {
+		s.unread = true
 		s.p.Report(ruleSevenBroken, scan.At(0), "the checksum of its first header is wrong")
 	}
 	offset, size := int64(le.Uint64(b[12:])), int64(le.Uint64(b[20:]))
@@ -143,6 +169,7 @@ func (s *seven) scan() (end int64, err error) {
 		return 0, err
 	}
 	if crc32.ChecksumIEEE(header) != le.Uint32(b[28:]) {
+		s.unread = true
 		s.p.Report(ruleSevenBroken, scan.At(sevenStart+offset), "the checksum of its header is wrong")
 	}
 	list, err := s.header(header)
@@ -226,29 +253,28 @@ func (s *seven) members(list *sevenList) error {
 		}
 		open, packed, err := s.folder(list, i)
 		if err != nil {
-			s.p.Report(ruleSevenMember, scan.Where{Member: name, Offset: -1}, err.Error())
+			s.lost(scan.Where{Member: name, Offset: -1}, err.Error())
 			continue
 		}
 		for _, c := range list.folders[i].coders {
 			if isBranch(c.id) {
-				s.p.Report(ruleSevenMember, scan.Where{Member: name, Offset: -1}, fmt.Sprintf("the filter %x is not undone", c.id))
+				s.lost(scan.Where{Member: name, Offset: -1}, fmt.Sprintf("the filter %x is not undone", c.id))
 			}
 		}
-		var ended error
-		format := scan.Format{Name: "7z-folder", Claim: func(*scan.File) bool { return true }, Scan: func(p *scan.Place, _ *scan.File) error {
-			ended = s.unpack(p, open, packed, list.folders[i].cost(), names, sizes)
-			return ended
-		}}
-		s.p.With(&format, "", -1, s.f)
-		if ended != nil {
-			return nil // has been reported
+		err = s.p.Scoped(func() error {
+			return s.unpack(open, packed, list.folders[i].cost(), names, sizes)
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (s *seven) unpack(p *scan.Place, open func(*window) (io.Reader, error), packed int64, cost scan.Cost, names []string, sizes []int64) error {
-	w := &window{place: p}
+// unpack has every format look at the files of one folder.
+func (s *seven) unpack(open func(*window) (io.Reader, error), packed int64, cost scan.Cost, names []string, sizes []int64) error {
+	p := s.p
+	w := &window{place: p.Place}
 	inner, err := p.Unpack(func() (io.Reader, error) { return open(w) }, packed, cost)
 	if inner != nil {
 		var at int64
@@ -257,7 +283,7 @@ func (s *seven) unpack(p *scan.Place, open func(*window) (io.Reader, error), pac
 				return err
 			}
 			if part := inner.Section(at, size); part.Size() > 0 {
-				p.Inside(printable(names[i]), -1, part)
+				s.content(printable(names[i]), part)
 			}
 			at += size
 		}
@@ -267,7 +293,31 @@ func (s *seven) unpack(p *scan.Place, open func(*window) (io.Reader, error), pac
 		if len(names) > 0 {
 			name = printable(names[0])
 		}
-		p.Report(ruleSevenMember, scan.Where{Member: name, Offset: -1}, fmt.Sprintf("it cannot be unpacked: %v", err))
+		s.lost(scan.Where{Member: name, Offset: -1}, fmt.Sprintf("it cannot be unpacked: %v", err))
 	}
-	return ended(p, err)
+	return ended(p.Place, err)
+}
+
+// plainFormats are those of the members that nobody would hide from a scanner:
+// no loader runs anything for them.
+var plainFormats = [...]string{"empty", "text", "json", "yaml", "xml", "safetensors", "safetensors-index", "gguf", "rds"}
+
+// content has every format look at a file, and remembers whether it is one
+// that is loaded as a model.
+func (s *seven) content(name string, f *scan.File) {
+	formats := s.p.InsideAs(name, -1, f)
+	if len(formats) == 0 && s.loads == "" && hasSuffix(name, ".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".dill") {
+		s.loads = fmt.Sprintf("%q is named like a pickle", cut(name))
+	}
+	for _, format := range formats {
+		if !slices.Contains(plainFormats[:], format) && s.loads == "" {
+			s.loads = fmt.Sprintf("%q is read as %s", cut(name), format)
+		}
+	}
+}
+
+// lost reports a file that was not read.
+func (s *seven) lost(where scan.Where, why string) {
+	s.unread = true
+	s.p.Report(ruleSevenMember, where, why)
 }

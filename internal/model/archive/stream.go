@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,10 @@ var (
 	ruleStreamTrailing = &scan.Rule{ID: "stream.trailing", Severity: scan.Unreadable,
 		Why:  "Bytes behind the end of a stream are read by some loaders and not by others.",
 		Mend: "Pack it again, without what follows."}
+	ruleStreamNested = &scan.Rule{ID: "stream.nested", Severity: scan.Doubtful,
+		Why:        "Nobody compresses a model so many times: it makes scanners give up before they see what it holds.",
+		Mend:       "Unpack it in isolation, and scan what it holds.",
+		References: []string{"CWE-409"}}
 	ruleStreamRemote = &scan.Rule{ID: "stream.remote", Severity: scan.Unreadable,
 		Why:  "Only the beginning of a long packed file is read over the network.",
 		Mend: "Fetch the file and scan it here."}
@@ -39,6 +44,9 @@ const (
 	maxDictionary = 64 << 20
 	// remoteStream is how much of a packed file is read over a network.
 	remoteStream = 4 << 20
+	// mostLayers is how often honest files are compressed, one stream in the
+	// other: an archive that somebody compressed once more, perhaps again.
+	mostLayers = 3
 	// leastWeak is how much must come out of a broken stream that nothing but
 	// itself tells from other data: less than the shortest pickle that calls.
 	leastWeak = 16
@@ -60,30 +68,33 @@ type codec struct {
 	weak bool // nothing but the stream itself tells it from other data
 	// after is where the stream ends, known once it was read.
 	after func(io.Reader) int64
+	// starts are where the streams begin that follow the first one.
+	starts func(*scan.Place, *scan.File, io.Reader) ([]int64, error)
 }
 
 // Streams reads what gzip, zlib, bzip2, xz, LZMA, zstd and lz4 packed, and
 // joblib's old zlib frame: single files, as joblib and saveRDS write them.
 func Streams() []scan.Format {
-	codecs := []codec{
+	table := []codec{
 		{name: "gzip", claim: magic("\x1f\x8b"), cost: scan.CostInflate,
-			open:  func(_ *window, f *scan.File) (io.Reader, error) { return openGzip(f) },
-			after: func(r io.Reader) int64 { return r.(*gunzip).trailing }},
+			open:   func(_ *window, f *scan.File) (io.Reader, error) { return openGzip(f) },
+			after:  func(r io.Reader) int64 { return r.(*gunzip).trailing },
+			starts: func(_ *scan.Place, _ *scan.File, r io.Reader) ([]int64, error) { return r.(*gunzip).starts, nil }},
 		{name: "zlib", claim: isZlib, cost: scan.CostInflate, weak: true,
 			open: func(_ *window, f *scan.File) (io.Reader, error) { return openZlib(f) }, after: endOf},
 		{name: "zfile", claim: isZfile, cost: scan.CostInflate, open: openZfile, after: endOf},
 		{name: "bzip2", claim: isBzip2, cost: scan.CostSlow,
-			open: func(_ *window, f *scan.File) (io.Reader, error) { return bzip2.NewReader(buffered(f)), nil }},
-		{name: "xz", claim: magic("\xfd7zXZ\x00"), cost: scan.CostSlow, open: openXZ},
+			open: func(_ *window, f *scan.File) (io.Reader, error) { return bzip2.NewReader(buffered(f)), nil }, starts: bzip2Starts},
+		{name: "xz", claim: magic("\xfd7zXZ\x00"), cost: scan.CostSlow, open: openXZ, starts: xzStarts},
 		{name: "lzma", claim: isLZMA, cost: scan.CostSlow, open: openLZMA, weak: true},
-		{name: "zstd", claim: isZstd, cost: scan.CostInflate, open: openZstd},
+		{name: "zstd", claim: isZstd, cost: scan.CostInflate, open: openZstd, starts: zstdStarts},
 		{name: "lz4", claim: func(h []byte) bool { return magic("\x04\x22\x4d\x18")(h) || magic("\x02\x21\x4c\x18")(h) }, cost: scan.CostInflate,
-			open: func(_ *window, f *scan.File) (io.Reader, error) { return lz4.NewReader(buffered(f)), nil }},
+			open: func(_ *window, f *scan.File) (io.Reader, error) { return lz4.NewReader(buffered(f)), nil }, starts: lz4Starts},
 	}
-	formats := make([]scan.Format, len(codecs))
-	for i, c := range codecs {
+	formats := make([]scan.Format, len(table))
+	for i, c := range table {
 		formats[i] = scan.Format{Name: c.name, Scan: c.scan,
-			Rules: []*scan.Rule{ruleStreamBroken, ruleStreamTrailing, ruleStreamRemote},
+			Rules: []*scan.Rule{ruleStreamBroken, ruleStreamTrailing, ruleStreamNested, ruleStreamRemote},
 			Claim: func(f *scan.File) bool {
 				head, err := f.Head()
 				return err == nil && c.claim(head)
@@ -109,10 +120,11 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 	}
 	var last io.Reader
 	w := &window{place: p}
-	inner, err := p.Unpack(func() (r io.Reader, err error) {
-		last, err = c.open(w, packed)
+	inner, err := p.UnpackFile(packed, func(f *scan.File) (r io.Reader, err error) {
+		last, err = c.open(w, f)
 		return last, err
-	}, packed.Size(), c.cost)
+	}, c.cost)
+	first := last
 	chance := c.weak && err != nil && !over(err) // that it is other data, which begins like a stream
 	if chance && (inner == nil || inner.Size() < leastWeak) {
 		return scan.ErrOther
@@ -123,6 +135,14 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 	}
 	if chance && !took {
 		return scan.ErrOther
+	}
+	if layers(p) == mostLayers+1 {
+		p.Report(ruleStreamNested, scan.Nowhere, fmt.Sprintf("it is the stream number %d, one in the other", mostLayers+1))
+	}
+	if !took && !over(err) && c.starts != nil {
+		if err := c.apart(p, packed, first); err != nil {
+			return err
+		}
 	}
 	switch {
 	case partly:
@@ -136,8 +156,38 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 	if c.after == nil || partly {
 		return nil
 	}
-	return trailing(p, packed, c.after(last), ruleStreamTrailing)
+	return trailing(p, packed, c.after(first), ruleStreamTrailing)
 }
+
+// apart has every format look at what each of several streams holds by itself,
+// when all together they are nothing: a reader of the first stops there, and
+// others take each for a file.
+func (c codec) apart(p *scan.Place, packed *scan.File, first io.Reader) error {
+	starts, err := c.starts(p, packed, first)
+	if err != nil || len(starts) == 0 {
+		return err
+	}
+	starts = append(append([]int64{0}, starts...), packed.Size())
+	for i, at := range starts[:len(starts)-1] {
+		if err := p.Spend(scan.CostMember); err != nil {
+			return err
+		}
+		p.Inside(fmt.Sprintf("stream %d", i+1), at, packed.Section(at, starts[i+1]-at))
+	}
+	return nil
+}
+
+// layers counts the streams that a file is packed in, one right in the other.
+func layers(p *scan.Place) int {
+	within := p.Within()
+	n := 1
+	for i := len(within) - 1; i >= 0 && slices.Contains(codecs[:], within[i]); i-- {
+		n++
+	}
+	return n
+}
+
+var codecs = [...]string{"gzip", "zlib", "zfile", "joblib-z", "bzip2", "xz", "lzma", "zstd", "lz4"}
 
 // trailing reports what stands behind the end, unless it is padding, and has
 // it looked at.
@@ -209,6 +259,7 @@ type gunzip struct {
 	*gzip.Reader
 	from     *position
 	trailing int64
+	starts   []int64 // of the members behind the first
 }
 
 func openGzip(f *scan.File) (*gunzip, error) {
@@ -235,6 +286,9 @@ func (g *gunzip) Read(b []byte) (int, error) {
 		return n, err
 	}
 	g.Multistream(false)
+	if len(g.starts) < maxStreams {
+		g.starts = append(g.starts, g.trailing)
+	}
 	return n, nil
 }
 

@@ -53,10 +53,12 @@ const (
 func Tar() scan.Format {
 	return scan.Format{Name: "tar", Scan: scanTar,
 		Rules: append(nameRules(), ruleTarLink, ruleTarThrough, ruleTarDevice, ruleTarSize, ruleTarTrailing, ruleTarBroken, ruleTarPickle, ruleTarRemote),
-		Claim: func(f *scan.File) bool {
-			head, err := f.Head()
-			return err == nil && len(head) >= tarBlock && isTarHeader(head[:tarBlock])
-		}}
+		Claim: beginsTar}
+}
+
+func beginsTar(f *scan.File) bool {
+	head, err := f.Head()
+	return err == nil && len(head) >= tarBlock && isTarHeader(head[:tarBlock])
 }
 
 // isTarHeader verifies the checksum, and for what has no magic that the fields
@@ -139,8 +141,15 @@ type tarMember struct {
 	sparse     bool
 }
 
+func newTar(p *scan.Place, f *scan.File) *tarFile {
+	return &tarFile{p: limit(p), f: f, names: map[string]string{}, links: map[string]bool{}, global: map[string]string{}}
+}
+
+// after is where the next header is.
+func (m *tarMember) after() int64 { return m.data + (m.size+tarBlock-1)/tarBlock*tarBlock }
+
 func scanTar(p *scan.Place, f *scan.File) error {
-	t := &tarFile{p: limit(p), f: f, names: map[string]string{}, links: map[string]bool{}, global: map[string]string{}}
+	t := newTar(p, f)
 	whole := f.Size()
 	if f.IsDear() && whole > remoteTar {
 		p.Report(ruleTarRemote, scan.Nowhere, fmt.Sprintf("of %d bytes the first %d were read", whole, remoteTar))
@@ -165,10 +174,13 @@ func scanTar(p *scan.Place, f *scan.File) error {
 			if !errors.Is(err, errTar) {
 				return err
 			}
+			if m.data > 0 && m.size > 0 {
+				t.content(&m) // what is there of it
+			}
 			if t.f.Size() == whole {
 				p.Report(ruleTarBroken, scan.At(at), err.Error())
-				if at > 0 {
-					p.Inside("", at, t.f.Section(at, whole-at))
+				if rest := t.f.Section(at, whole-at); at > 0 && !beginsTar(rest) {
+					p.Inside("", at, rest) // else it is the member whose content was looked at
 				}
 			}
 			break
@@ -184,7 +196,7 @@ func scanTar(p *scan.Place, f *scan.File) error {
 		if err := t.member(&m); err != nil {
 			return err
 		}
-		at = m.data + (m.size+tarBlock-1)/tarBlock*tarBlock
+		at = m.after()
 	}
 	if name := t.shape.name(); name != "" {
 		p.As(name)
@@ -346,7 +358,6 @@ func (t *tarFile) finish(m *tarMember, header []byte) error {
 		}
 	}
 	if m.size > t.f.Size()-m.data {
-		t.content(m) // what is there
 		return fmt.Errorf("%w: the member %q of %d bytes at byte %d goes on behind the end", errTar, cut(m.name), m.size, m.start)
 	}
 	return nil
@@ -441,21 +452,23 @@ func (t *tarFile) content(m *tarMember) (took bool) {
 	if !m.sparse {
 		return t.p.Inside(printable(m.name), m.data, f)
 	}
-	member := scan.Format{Name: "sparse", Claim: func(*scan.File) bool { return true }, Scan: func(p *scan.Place, part *scan.File) error {
-		inner, err := p.Unpack(func() (io.Reader, error) {
+	where := scan.Where{Member: printable(m.name), Offset: -1}
+	part := t.f.Section(m.start, m.data+m.size-m.start)
+	// an error is the budget's, and stands in the result
+	_ = t.p.Scoped(func() error {
+		inner, err := t.p.Unpack(func() (io.Reader, error) {
 			r := stdtar.NewReader(io.NewSectionReader(part, 0, part.Size()))
 			_, err := r.Next()
 			return r, err
 		}, m.size, scan.CostRead)
 		if inner != nil && inner.Size() > 0 {
-			took = p.Inside("", -1, inner)
+			took = t.p.Inside(where.Member, -1, inner)
 		}
 		if err != nil && !over(err) {
-			p.Report(ruleTarBroken, scan.Nowhere, fmt.Sprintf("the holes of a sparse member cannot be read: %v", err))
+			t.p.Report(ruleTarBroken, where, fmt.Sprintf("the holes of a sparse member cannot be read: %v", err))
 		}
-		return ended(p, err)
-	}}
-	t.p.With(&member, printable(m.name), -1, t.f.Section(m.start, m.data+m.size-m.start))
+		return err
+	})
 	return took
 }
 

@@ -52,6 +52,7 @@ type zipFile struct {
 	slash bool              // some name has a slash
 	back  []string          // names with plain backslashes
 	noCRC bool              // no member of the last directory has a checksum
+	links map[string]bool   // members that are symbolic links
 }
 
 // A span is a run of bytes that a structure takes.
@@ -82,6 +83,9 @@ func scanZip(p *scan.Place, f *scan.File) error {
 	if len(found) == 0 {
 		return z.headless(strays)
 	}
+	if within, err := z.isMember(found); err != nil || within {
+		return cmp.Or(err, scan.ErrOther)
+	}
 	if f.IsDear() {
 		return z.remote(found[0])
 	}
@@ -96,6 +100,7 @@ func scanZip(p *scan.Place, f *scan.File) error {
 	}
 	z.backslashes()
 	z.bomb()
+	z.comment(found[0])
 	if err := z.kind(); err != nil {
 		return err
 	}
@@ -160,6 +165,7 @@ func (z *zipFile) directory(e end, main bool) error {
 			return err
 		}
 	}
+	z.through(all)
 	return nil
 }
 
@@ -214,6 +220,8 @@ func (z *zipFile) member(e *entry, base int64) error {
 	if e.isDir() && l.packed <= 0 {
 		return nil
 	}
+	z.asides(e, &l)
+	z.special(e)
 	secret := (e.flags|l.flags)&flagEncrypted != 0
 	z.queue = append(z.queue, reading{name: e.name, method: e.method, start: l.data, packed: e.packed, size: e.size,
 		crc: e.crc, check: true, secret: secret})

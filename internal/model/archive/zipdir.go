@@ -45,7 +45,20 @@ type entry struct {
 	crc           uint32
 	packed, size  int64
 	local         int64 // of the local header
+	external      uint32
+	extra         int // bytes of extra fields
+	comment       int
 }
+
+// Kinds of files that the upper half of the external attributes tells, as
+// unpackers of Unix take them whatever system is said to have written them.
+const (
+	modeKind = 0o170000
+	modeLink = 0o120000
+)
+
+// kind is the type of the file as Unix has it, 0 when it is not told.
+func (e *entry) kind() uint32 { return e.external >> 16 & modeKind }
 
 func (e *entry) isDir() bool {
 	return e.size == 0 && e.packed == 0 && len(e.name) > 0 && (e.name[len(e.name)-1] == '/' || e.name[len(e.name)-1] == '\\')
@@ -243,7 +256,8 @@ func central(b []byte, at, base int64) (entry, int) {
 	}
 	e := entry{name: string(b[centralSize : centralSize+name]), at: at, madeBy: le.Uint16(b[4:]), version: le.Uint16(b[6:]),
 		flags: le.Uint16(b[8:]), method: le.Uint16(b[10:]), crc: le.Uint32(b[16:]),
-		packed: int64(le.Uint32(b[20:])), size: int64(le.Uint32(b[24:])), local: int64(le.Uint32(b[42:]))}
+		packed: int64(le.Uint32(b[20:])), size: int64(le.Uint32(b[24:])), local: int64(le.Uint32(b[42:])),
+		external: le.Uint32(b[38:]), extra: extra, comment: comment}
 	field := b[centralSize+name : centralSize+name+extra]
 	wide(field, &e.size, &e.packed, &e.local)
 	e.unicode = unicodePath(field, b[centralSize:centralSize+name])
@@ -302,6 +316,7 @@ type local struct {
 	crc           uint32
 	packed, size  int64 // -1: not stated here
 	data          int64 // where the content begins
+	extra         int64 // bytes of extra fields before
 }
 
 // readLocal reads the local header at an offset.
@@ -317,7 +332,7 @@ func readLocal(f *scan.File, at int64) (local, bool) {
 	le := binary.LittleEndian
 	name, extra := int64(le.Uint16(b[26:])), int64(le.Uint16(b[28:]))
 	l := local{at: at, version: le.Uint16(b[4:]), flags: le.Uint16(b[6:]), method: le.Uint16(b[8:]), crc: le.Uint32(b[14:]),
-		packed: int64(le.Uint32(b[18:])), size: int64(le.Uint32(b[22:])), data: at + localSize + name + extra}
+		packed: int64(le.Uint32(b[18:])), size: int64(le.Uint32(b[22:])), data: at + localSize + name + extra, extra: extra}
 	if l.data > f.Size() {
 		return local{}, false
 	}

@@ -74,7 +74,7 @@ func (z *zipFile) read(r reading) error {
 	if packed.Size() == 0 {
 		return nil
 	}
-	name, open, cost := unpacker(r)
+	open, cost := unpacker(r)
 	where := scan.Where{Member: printable(r.name), Offset: -1}
 	if open == nil {
 		if !r.secret || r.check {
@@ -82,12 +82,7 @@ func (z *zipFile) read(r reading) error {
 		}
 		return nil
 	}
-	// a format of its own, so that its memory is free when it was read
-	member := scan.Format{Name: name, Claim: func(*scan.File) bool { return true }, Scan: func(p *scan.Place, f *scan.File) error {
-		return unpackMember(p, f, r, open, cost)
-	}}
-	z.p.With(&member, printable(r.name), -1, packed)
-	return nil
+	return z.p.Scoped(func() error { return z.unpack(packed, r, open, cost) })
 }
 
 // stored reads a member that is as it is.
@@ -133,23 +128,23 @@ func (z *zipFile) stored(r reading) error {
 }
 
 // unpacker tells how a member is unpacked; open is nil when it is not.
-func unpacker(r reading) (name string, open func(*window, *scan.File) (io.Reader, error), cost scan.Cost) {
+func unpacker(r reading) (open func(*window, *scan.File) (io.Reader, error), cost scan.Cost) {
 	switch r.method {
 	case methodDeflate:
-		return "deflate", func(_ *window, f *scan.File) (io.Reader, error) {
+		return func(_ *window, f *scan.File) (io.Reader, error) {
 			from := positioned(f)
 			return &tail{Reader: flate.NewReader(from.Reader), from: from}, nil
 		}, scan.CostInflate
 	case methodBzip2:
-		return "bzip2", func(_ *window, f *scan.File) (io.Reader, error) { return bzip2.NewReader(buffered(f)), nil }, scan.CostSlow
+		return func(_ *window, f *scan.File) (io.Reader, error) { return bzip2.NewReader(buffered(f)), nil }, scan.CostSlow
 	case methodLZMA:
-		return "lzma", func(w *window, f *scan.File) (io.Reader, error) { return openZipLZMA(w, f, r.size) }, scan.CostSlow
+		return func(w *window, f *scan.File) (io.Reader, error) { return openZipLZMA(w, f, r.size) }, scan.CostSlow
 	case methodXZ:
-		return "xz", openXZ, scan.CostSlow
+		return openXZ, scan.CostSlow
 	case methodZstd:
-		return "zstd", openZstd, scan.CostInflate
+		return openZstd, scan.CostInflate
 	}
-	return "", nil, 0
+	return nil, 0
 }
 
 // openZipLZMA reads the header of APPNOTE 5.8.8: a version, the length of the
@@ -167,43 +162,55 @@ func openZipLZMA(w *window, f *scan.File, size int64) (io.Reader, error) {
 	return lzmaReader(w, classic, io.NewSectionReader(f, header+properties, f.Size()))
 }
 
-// unpackMember unpacks one member, compares it with what the directory says of
-// it, and has every format look at it.
-func unpackMember(p *scan.Place, f *scan.File, r reading, open func(*window, *scan.File) (io.Reader, error), cost scan.Cost) error {
+// unpack unpacks one member, compares it with what the directory says of it,
+// and has every format look at it.
+func (z *zipFile) unpack(f *scan.File, r reading, open func(*window, *scan.File) (io.Reader, error), cost scan.Cost) error {
 	var (
 		first io.Reader
 		sum   hash.Hash32
 	)
-	w := &window{place: p}
-	inner, err := p.Unpack(func() (io.Reader, error) {
+	p, where := z.p, scan.Where{Member: printable(r.name), Offset: -1}
+	w := &window{place: p.Place}
+	inner, err := p.UnpackFile(f, func(f *scan.File) (io.Reader, error) {
 		opened, err := open(w, f)
 		if err != nil || first != nil || !r.check {
 			return opened, err
 		}
 		first, sum = opened, crc32.NewIEEE() // of the first time through
 		return io.TeeReader(opened, sum), nil
-	}, f.Size(), cost)
+	}, cost)
 	if inner != nil && inner.Size() > 0 {
-		p.Inside("", -1, inner)
+		p.Inside(where.Member, -1, inner)
 	}
 	if err != nil {
 		if !over(err) && p.Context().Err() == nil && !r.secret {
-			p.Report(ruleZipMember, scan.Nowhere, fmt.Sprintf("it cannot be unpacked: %v", err))
+			p.Report(ruleZipMember, where, fmt.Sprintf("it cannot be unpacked: %v", err))
 		}
-		return ended(p, err)
+		return ended(p.Place, err)
 	}
 	if !r.check || r.secret {
 		return nil
 	}
 	if inner.Size() != r.size {
-		p.Report(ruleZipSize, scan.Nowhere, fmt.Sprintf("it unpacks to %d bytes and is said to have %d", inner.Size(), r.size))
+		p.Report(ruleZipSize, where, fmt.Sprintf("it unpacks to %d bytes and is said to have %d", inner.Size(), r.size))
 	}
 	if sum.Sum32() != r.crc {
-		p.Report(ruleZipCRC, scan.Nowhere, fmt.Sprintf("its checksum is %08x and should be %08x", sum.Sum32(), r.crc))
+		p.Report(ruleZipCRC, where, fmt.Sprintf("its checksum is %08x and should be %08x", sum.Sum32(), r.crc))
 	}
 	if t, ok := first.(*tail); ok && t.from.at() < f.Size() {
-		return trailing(p, f, t.from.at(), ruleZipSize)
+		return z.behind(f, where, t.from.at())
 	}
+	return nil
+}
+
+// behind reports what stands behind the end of a packed member.
+func (z *zipFile) behind(f *scan.File, where scan.Where, end int64) error {
+	rest := f.Section(end, f.Size()-end)
+	if zero, err := isZero(z.p.Place, rest); err != nil || zero {
+		return err
+	}
+	z.p.Report(ruleZipSize, where, fmt.Sprintf("%d bytes follow the end of what is packed", rest.Size()))
+	z.p.Inside(where.Member, -1, rest)
 	return nil
 }
 

@@ -119,6 +119,7 @@ func (z *zipFile) remote(main end) error {
 	}
 	z.backslashes()
 	z.bomb()
+	z.comment(main)
 	if err := z.kind(); err != nil {
 		return err
 	}
@@ -148,6 +149,7 @@ func (z *zipFile) listed(main end, all []entry, isRead func(int) bool) error {
 		z.checkEntry(&all[i])
 		z.spans = append(z.spans, span{all[i].local, all[i].local + all[i].packed})
 	}
+	z.through(all)
 	return nil
 }
 

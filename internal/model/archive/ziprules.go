@@ -55,6 +55,18 @@ var (
 	ruleZipOverlap = &scan.Rule{ID: "zip.overlap", Severity: scan.Doubtful,
 		Why:  "Members that share their bytes unpack to far more than the file holds, or are two things at once.",
 		Mend: zipMend, References: []string{"CWE-409"}}
+	ruleZipAside = &scan.Rule{ID: "zip.aside", Severity: scan.Doubtful,
+		Why:  "A comment or an extra field that is a file of its own is hidden from who looks at the members, and found by who knows of it.",
+		Mend: zipMend, References: []string{"CWE-506"}}
+	ruleZipLink = &scan.Rule{ID: "zip.link", Severity: scan.Harmful,
+		Why:        "A link that leads out of the archive makes the unpacker, or the loader after it, write or read outside.",
+		Mend:       "Do not unpack it; ask its author for an archive of plain files.",
+		References: []string{"CWE-59"}}
+	ruleZipThrough = &scan.Rule{ID: "zip.link.through", Severity: scan.Doubtful,
+		Why:  "A member is to be written through a link that the archive brings itself, which is how unpackers are led astray.",
+		Mend: zipMend, References: []string{"CWE-59"}}
+	ruleZipDevice = &scan.Rule{ID: "zip.device", Severity: scan.Doubtful,
+		Why: "Models have no devices or pipes; reading one blocks or does what the device does.", Mend: zipMend}
 	ruleZipBomb = &scan.Rule{ID: "zip.bomb", Severity: scan.Doubtful,
 		Why:  "By its own directory the file unpacks to far more than it is worth, and exhausts the disk of whoever does.",
 		Mend: "Do not unpack it; ask its author what the content is for.", References: []string{"CWE-409"}}
@@ -89,6 +101,6 @@ var (
 func zipRules() []*scan.Rule {
 	return append(nameRules(), ruleZipTwoEnds, ruleZipFakeEnd, ruleZipCount, ruleZipMismatch, ruleZipLocal, ruleZipSize,
 		ruleZipCRC, ruleZipNoCRC, ruleZipEncrypted, ruleZipFlags, ruleZipVersion, ruleZipUnicode, ruleZipPrefix, ruleZipTrailing,
-		ruleZipGap, ruleZipUnlisted, ruleZipOverlap, ruleZipBomb, ruleZipSplit, ruleZipBroken, ruleZipMember, ruleZipUnread,
+		ruleZipGap, ruleZipUnlisted, ruleZipOverlap, ruleZipAside, ruleZipLink, ruleZipThrough, ruleZipDevice, ruleZipBomb, ruleZipSplit, ruleZipBroken, ruleZipMember, ruleZipUnread,
 		ruleZipNotRead, ruleTorchSource, ruleTorchOdd, ruleHandler, ruleRequirements, ruleManifest)
 }

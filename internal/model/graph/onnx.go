@@ -268,6 +268,8 @@ func (o *onnx) judge() {
 		case isPythonOperator(op.name) && (kind != domainUnknown || !own):
 			o.p.Report(ruleONNXPython, where, "the operator "+op.String()+" calls Python")
 		case own || kind == domainBuiltin:
+		case op.domain == "ai.onnx.contrib" && !isContrib(op.name):
+			o.p.Report(ruleONNXCustom, where, "the extensions of the runtime have no operator "+op.String()+": Python or a library must bring it")
 		case kind == domainExtension, strings.HasSuffix(op.name, "_TRT"):
 			o.p.Report(ruleONNXExtension, where, "the operator "+op.String()+" is of a published extension")
 		case kind == domainDefault && o.opset > newestOpset: // an operator that this list is too old for

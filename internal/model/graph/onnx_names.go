@@ -83,10 +83,39 @@ func onnxDomain(domain string) domainKind {
 // calls Python: ONNX Runtime's language interop and its training build, and the
 // functions of onnxruntime-extensions.
 func isPythonOperator(name string) bool {
-	switch strings.ToLower(strings.Trim(strings.ReplaceAll(name, "_", ""), " ")) {
+	plain := strings.ToLower(strings.Trim(strings.ReplaceAll(name, "_", ""), " "))
+	// the decorator of onnxruntime-extensions names an operator by its class,
+	// with a number or a name behind it when there are several
+	if strings.HasPrefix(plain, "pycustomop") || strings.HasPrefix(plain, "pythonop") {
+		return true
+	}
+	switch plain {
 	case "pyop", "pythonop", "pythonopgrad", "pythonoperator", "pycustomop", "pycustomopdef", "pythoncustomop", "pyfunc", "pythonfunc",
 		"pythonfunction", "eagerpyfunc", "pycall", "pythoncall", "pyscript", "pythonscript", "pyexec", "pyeval":
 		return true
 	}
 	return false
+}
+
+// contribOperators are the native operators of onnxruntime-extensions. Any
+// other name in its domain is one under which Python code has registered a
+// function (onnx_op). (onnxruntime-extensions: docs/custom_ops.md)
+const contribOperators = `
+StringConcat StringEqual StringHash StringHashFast StringToHashBucket StringToHashBucketFast StringJoin StringLength
+StringLower StringUpper StringMapping StringRaggedTensorToDense StringRegexReplace StringRegexSplit
+StringRegexSplitWithOffsets StringECMARegexReplace StringECMARegexSplitWithOffsets StringSlice StringSplit StringStrip
+StringToVector VectorToString MaskedFill RaggedTensorToDense RaggedTensorToSparse SegmentExtraction SegmentSum
+Inverse NegPos EpsilonScalar STFT StftNorm AudioDecoder MergeSignalSegments SplitSignalSegments
+GaussianBlur ImageDecoder ImageReader DecodeImage EncodeImage DrawBoundingBoxes BlingFireSentenceBreaker
+AddAdd AddAddAdd AddMul AddSharedInput MaskedScatterNDOfShape MulAdd MulMul MulMulMul MulMulSigmoid MulSharedInput
+MulSigmoid MulSub NegXPlus1 ReplaceZero Rotary ScatterNDOfShape SubMul Transpose2DCastFP16 Transpose2DCastFP32
+TriMatrix FastGelu PaddedAttention`
+
+var contribOperatorSet = sync.OnceValue(func() map[string]bool { return nameSet(contribOperators) })
+
+// isContrib says whether onnxruntime-extensions brings the operator. Of its
+// tokenizers there are more with every release.
+func isContrib(name string) bool {
+	return contribOperatorSet()[name] || strings.HasSuffix(name, "Tokenizer") || strings.HasSuffix(name, "Detokenizer") ||
+		strings.HasSuffix(name, "TokenizerDecoder") || strings.HasSuffix(name, "Decoder")
 }

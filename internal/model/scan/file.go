@@ -22,6 +22,9 @@ type File struct {
 	head   []byte
 	tail   []byte
 	failed error
+	origin *File // that this one is a section of
+	start  int64 // where it begins in origin
+	swell  int64 // how many bytes of it one byte of the outermost file makes, at least 1; 0 for 1
 }
 
 // NewFile returns a file of size bytes that r holds. r returns an error, and
@@ -127,8 +130,21 @@ func (f *File) Section(off, n int64) *File {
 	n = min(max(n, 0), f.size-off)
 	if f.whole != nil {
 		b := Bytes(f.whole[off : off+n : off+n])
-		b.dear = f.dear
+		b.dear, b.swell = f.dear, f.swell
+		b.origin, b.start = f.root()
+		b.start += off
 		return b
 	}
-	return &File{reader: io.NewSectionReader(f, off, n), size: n, dear: f.dear}
+	s := &File{reader: io.NewSectionReader(f, off, n), size: n, dear: f.dear, swell: f.swell}
+	s.origin, s.start = f.root()
+	s.start += off
+	return s
+}
+
+// root is the file that this one is a section of, and where.
+func (f *File) root() (origin *File, start int64) {
+	if f.origin == nil {
+		return f, 0
+	}
+	return f.origin, f.start
 }

@@ -173,8 +173,8 @@ var (
 		Mend: "Ask its author for a plain format (safetensors), or scan it with a larger --budget."}
 	ruleStopped = &Rule{ID: "scan.stopped", Severity: Unreadable,
 		Why: "The scan was ended before the file was.", Mend: "Scan it again with more time."}
-	ruleDepth = &Rule{ID: "scan.depth", Severity: Unreadable,
-		Why: "Files in files in files hide what they hold.", Mend: "Unpack the archive and scan what it holds."}
+	ruleDepth = &Rule{ID: "scan.depth", Severity: Doubtful,
+		Why: "Nobody packs a model into so many files in files; it hides from scanners what they hold.", Mend: "Unpack the archive and scan what it holds."}
 	ruleInternal = &Rule{ID: "scan.internal", Severity: Unreadable,
 		Why: "The scanner broke on this file, so nothing is known of it.", Mend: "Do not load the file, and report it to Apex."}
 )

@@ -16,6 +16,7 @@ func (c Cost) String() string { return time.Duration(c).String() }
 // measured, beside it.
 const (
 	CostMember  Cost = 2_000 // looking at one member of an archive
+	CostInside  Cost = 5_000 // asking every format about a file inside
 	CostRead    Cost = 1     // one byte read and looked at
 	CostInflate Cost = 4     // one byte inflated by deflate, zstd or lz4
 	CostSlow    Cost = 30    // one byte unpacked by bzip2, xz or LZMA

@@ -86,9 +86,9 @@ type Options struct {
 // Scan examines one file. The result is complete whatever happens: an error,
 // a panic of a scanner or the end of ctx makes it unscannable.
 func (f *Formats) Scan(ctx context.Context, file *File, options Options) Result {
-	run := &run{ctx: ctx, formats: f, options: options, work: f.limits.Work, memory: f.limits.Memory}
-	root := &Place{run: run, offset: 0}
-	root.read(file)
+	run := &run{ctx: ctx, formats: f, options: options, work: f.limits.Work, memory: f.limits.Memory, size: file.Size()}
+	root := &Place{run: run, file: file}
+	root.read()
 	return run.result()
 }
 
@@ -101,16 +101,27 @@ type run struct {
 	memory   int64
 	checks   int
 	spent    error // why nothing more is read
+	size     int64 // of the outermost file
+	unpacked int64 // bytes that streams held, in all
 	findings []Finding
 	dropped  int
 	outer    []string
-	inner    map[string]bool
+	inner    []string
 	props    []Property
 	tensors  []Tensor
 	claims   int // of the outermost file
+	handed   map[extent]bool
+	order    []extent // in which they were handed on
+}
+
+// An extent is a run of bytes that a scan handed on as a part of its member.
+type extent struct {
+	origin      *File
+	start, size int64
 }
 
 func (r *run) result() Result {
+	r.ended()
 	res := Result{Formats: r.outer, Dropped: r.dropped, Tensors: r.tensors}
 	slices.SortStableFunc(r.findings, func(a, b Finding) int {
 		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), strings.Compare(a.Where.Member, b.Where.Member),
@@ -119,9 +130,7 @@ func (r *run) result() Result {
 	res.Findings = slices.CompactFunc(r.findings, func(a, b Finding) bool {
 		return a.Rule == b.Rule && a.Where == b.Where && a.Detail == b.Detail
 	})
-	for name := range r.inner {
-		res.Inner = append(res.Inner, name)
-	}
+	res.Inner = slices.Clone(r.inner)
 	slices.Sort(res.Inner)
 	slices.SortFunc(r.props, func(a, b Property) int {
 		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Value, b.Value))
@@ -136,6 +145,26 @@ func (r *run) result() Result {
 	return res
 }
 
+// ended makes sure that a scan which the limits ended says so, and that what
+// swelled until then is called what it is.
+func (r *run) ended() {
+	if r.spent == nil {
+		return
+	}
+	root := &Place{run: r}
+	said := func(rules ...*Rule) bool {
+		return slices.ContainsFunc(r.findings, func(f Finding) bool {
+			return slices.ContainsFunc(rules, func(rule *Rule) bool { return rule.ID == f.Rule })
+		})
+	}
+	if !said(ruleBudget, ruleStopped) {
+		root.fail(r.spent)
+	}
+	if errors.Is(r.spent, ErrBudget) && r.unpacked >= bombBytes && r.unpacked/runOutRatio > r.size && !said(ruleBomb) {
+		root.Report(ruleBomb, Nowhere, fmt.Sprintf("%d bytes unpack to more than %d, and the end was not reached", r.size, r.unpacked))
+	}
+}
+
 // Place is where a scan is: in the outermost file or in a member at some
 // depth of it. It is handed to [Format.Scan] and valid until that returns.
 type Place struct {
@@ -145,20 +174,24 @@ type Place struct {
 	depth  int
 	offset int64 // of the file within the member that Where speaks of
 	took   string
+	file   *File
+	within *Place // of the scan that handed the file on, nil for the outermost file
+	part   bool   // the file is bytes of the member of within
 }
 
-// read runs every format that claims the file, and reports how many took it.
-func (p *Place) read(file *File) (took int) {
+// read runs every format that claims the file, and returns those that took it.
+func (p *Place) read() (took []string) {
+	file := p.file
 	if file.Size() == 0 {
 		if p.depth == 0 {
 			p.run.claims++ // nothing is in it
-			p.run.outer = append(p.run.outer, "empty")
+			p.run.outer = append(p.run.outer, empty)
 		}
-		return 1
+		return []string{empty}
 	}
 	if _, err := file.Head(); err != nil {
 		p.fail(err)
-		return 0
+		return nil
 	}
 	for i := range p.run.formats.table {
 		format := &p.run.formats.table[i]
@@ -166,40 +199,67 @@ func (p *Place) read(file *File) (took int) {
 			p.fail(p.run.spent)
 			return took
 		}
-		if p.try(format, file) {
-			took++
+		if name, ok := p.try(format); ok {
+			took = append(took, name)
 		}
 	}
 	return took
 }
 
+// empty is what a file without content is read as.
+const empty = "empty"
+
 // try runs one format and forgets what it said when the file is none of its.
-func (p *Place) try(format *Format, file *File) (took bool) {
-	r := p.run
+func (p *Place) try(format *Format) (name string, took bool) {
+	r, file := p.run, p.file
 	before := *r
 	held := r.memory
-	inside := &Place{run: r, member: p.member, format: format.Name, depth: p.depth, offset: p.offset, took: format.Name}
+	inside := *p
+	inside.format, inside.took = format.Name, format.Name
 	defer func() {
 		r.memory = held // whatever the scan held and did not release is gone with it
 		if broken := recover(); broken != nil {
 			inside.Report(ruleInternal, Nowhere, fmt.Sprintf("the scanner of %s stopped: %v", format.Name, broken))
-			took = true
-			p.note(inside.took)
+			name, took = inside.took, true
+			p.note(name)
 		}
 	}()
-	if !format.Claim(file) {
-		return false
+	if !format.Claim(file) || p.isSeen(format) {
+		return "", false
 	}
-	err := format.Scan(inside, file)
+	err := format.Scan(&inside, file)
 	if errors.Is(err, ErrOther) {
 		r.findings, r.dropped, r.props, r.tensors = before.findings, before.dropped, before.props, before.tensors
-		return false
+		r.inner = before.inner
+		for _, e := range r.order[len(before.order):] {
+			delete(r.handed, e)
+		}
+		r.order = before.order
+		return "", false
 	}
 	if err != nil {
 		inside.fail(err)
 	}
 	p.note(inside.took)
-	return true
+	return inside.took, true
+}
+
+// isSeen says whether the file is the beginning of one around it that the
+// format claims: there it reads the same bytes, and knows how they go on. The
+// format that handed the beginning on reads it, for a reason of its own.
+func (p *Place) isSeen(format *Format) bool {
+	origin, start := p.file.root()
+	for inner := p; inner.part; inner = inner.within {
+		outer := inner.within
+		from, at := outer.file.root()
+		if from != origin || at != start {
+			return false
+		}
+		if outer.format != format.Name && outer.file.Size() > p.file.Size() && format.Claim(outer.file) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Place) note(format string) {
@@ -210,10 +270,9 @@ func (p *Place) note(format string) {
 		}
 		return
 	}
-	if p.run.inner == nil {
-		p.run.inner = map[string]bool{}
+	if format != "" && !slices.Contains(p.run.inner, format) {
+		p.run.inner = append(p.run.inner, format)
 	}
-	p.run.inner[format] = true
 }
 
 // fail reports that reading ended early.
@@ -242,39 +301,82 @@ func (p *Place) Depth() int { return p.depth }
 // few scanners need it.
 func (p *Place) Context() context.Context { return p.run.ctx }
 
+// Within are the formats that handed the file on, from the outermost.
+func (p *Place) Within() (formats []string) {
+	for outer := p.within; outer != nil; outer = outer.within {
+		formats = append(formats, outer.took)
+	}
+	slices.Reverse(formats)
+	return formats
+}
+
 // Inside has every format look at a file inside this one, and reports whether
 // any took it. name is the member's, for people; offset is where the file
-// begins in the present one, or negative when it was unpacked.
+// begins in the present one, or negative when it was unpacked. With the name ""
+// the bytes belong to this member; they are looked at once, however often they
+// are handed on. It costs [CostInside].
 func (p *Place) Inside(name string, offset int64, file *File) (took bool) {
-	if p.run.spent != nil {
-		return false
+	return len(p.InsideAs(name, offset, file)) > 0
+}
+
+// InsideAs is [Place.Inside] and returns the formats that took the file.
+func (p *Place) InsideAs(name string, offset int64, file *File) (formats []string) {
+	inside := p.deeper(name, offset, file)
+	if inside == nil {
+		return nil
 	}
-	if p.depth+1 > p.run.formats.limits.Depth {
-		p.Report(ruleDepth, Nowhere, fmt.Sprintf("%s is nested deeper than %d levels", clip(name), p.run.formats.limits.Depth))
-		return false
+	if inside.part {
+		origin, start := file.root()
+		e := extent{origin, start, file.Size()}
+		if p.run.handed[e] {
+			return nil
+		}
+		if p.run.handed == nil {
+			p.run.handed = map[extent]bool{}
+		}
+		p.run.handed[e] = true
+		p.run.order = append(p.run.order, e)
 	}
-	inside := &Place{run: p.run, member: join(p.member, name), depth: p.depth + 1}
-	if name == "" { // bytes of this member, not one of its own
-		inside.member, inside.offset = p.member, p.offset+max(offset, 0)
-	}
-	return inside.read(file) > 0
+	return inside.read()
 }
 
 // With has one format, given by its scan, look at a file inside: for content
 // whose format follows from where it stands. It is like [Place.Inside] otherwise.
+// One without a name is not listed among the formats of the result.
 func (p *Place) With(format *Format, name string, offset int64, file *File) (took bool) {
-	if p.run.spent != nil {
+	inside := p.deeper(name, offset, file)
+	if inside == nil {
 		return false
+	}
+	_, took = inside.try(format)
+	return took
+}
+
+// deeper is the place of a file inside this one; nil when it is not to be read.
+func (p *Place) deeper(name string, offset int64, file *File) *Place {
+	if p.run.spent != nil {
+		return nil
 	}
 	if p.depth+1 > p.run.formats.limits.Depth {
 		p.Report(ruleDepth, Nowhere, fmt.Sprintf("%s is nested deeper than %d levels", clip(name), p.run.formats.limits.Depth))
-		return false
+		return nil
 	}
-	inside := &Place{run: p.run, member: join(p.member, name), depth: p.depth + 1}
-	if name == "" {
-		inside.member, inside.offset = p.member, p.offset+max(offset, 0)
+	if err := p.Spend(CostInside); err != nil {
+		return nil // which the result says
 	}
-	return inside.try(format, file)
+	inside := &Place{run: p.run, member: join(p.member, name), depth: p.depth + 1, file: file, within: p}
+	if name == "" { // bytes of this member, not one of its own
+		inside.member, inside.offset, inside.part = p.member, p.offset+max(offset, 0), true
+	}
+	return inside
+}
+
+// Scoped runs do and gives back what memory it took and did not release: for
+// members that are unpacked one after the other.
+func (p *Place) Scoped(do func() error) error {
+	held := p.run.memory
+	defer func() { p.run.memory = held }()
+	return do()
 }
 
 func join(outer, name string) string {

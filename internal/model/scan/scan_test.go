@@ -74,7 +74,7 @@ func TestAVerdictIsTheWorstThatWasFound(t *testing.T) {
 		"a=b=abad":                        "malicious test.bad @5",
 		"a>cfine":                         "clean",
 		"a>bother":                        "clean",
-		strings.Repeat("a>", 9) + "abad":  "unscannable scan.depth in!in!in!in!in!in!in!in",
+		strings.Repeat("a>", 9) + "abad":  "suspicious scan.depth in!in!in!in!in!in!in!in",
 		strings.Repeat("a>", 8) + "abad":  "malicious test.bad in!in!in!in!in!in!in!in@1",
 		strings.Repeat("a>", 8) + "afine": "clean",
 		"":                                "clean",

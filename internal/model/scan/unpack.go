@@ -18,6 +18,9 @@ const (
 const (
 	bombBytes = 16 << 20
 	bombRatio = 250
+	// runOutRatio is that of a stream whose end is not reached within the
+	// limits: honest data of that length swells less.
+	runOutRatio = 100
 )
 
 var ruleBomb = &Rule{ID: "archive.bomb", Severity: Doubtful,
@@ -35,11 +38,47 @@ var ErrBomb = errors.New("it unpacks to far more than it is worth")
 // once here, so an error in it is found; the prefix that could be read is
 // returned beside the error, nil when there is none.
 //
-// The file holds memory until the scan that asked for it returns.
+// The file holds memory until the scan that asked for it returns, or the
+// function of [Place.Scoped] does.
 func (p *Place) Unpack(open func() (io.Reader, error), packed int64, cost Cost) (*File, error) {
+	return p.unpack(open, packed, func() int64 { return packed }, cost)
+}
+
+// UnpackFile is [Place.Unpack] of a packed file, which open reads from its
+// beginning: it sees a bomb that something harmless follows, too.
+func (p *Place) UnpackFile(packed *File, open func(*File) (io.Reader, error), cost Cost) (*File, error) {
+	m := &meter{from: packed}
+	metered := *packed
+	metered.reader, metered.whole = m, nil
+	return p.unpack(func() (io.Reader, error) { return open(&metered) }, packed.Size(), func() int64 { return m.end }, cost)
+}
+
+// A meter knows how far a file was read.
+type meter struct {
+	from *File
+	end  int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (m *meter) ReadAt(b []byte, off int64) (int, error) {
+	n, err := m.from.ReadAt(b, off)
+	m.end = max(m.end, off+int64(n))
+	return n, err
+}
+
+func (p *Place) unpack(open func() (io.Reader, error), packed int64, consumed func() int64, cost Cost) (*File, error) {
 	r, err := open()
 	if err != nil {
 		return nil, err
+	}
+	swell := int64(1)
+	if p.file != nil {
+		swell = max(p.file.swell, 1)
+	}
+	// swells says whether so many bytes are ratio times what they were made of,
+	// where the packed bytes came out of other streams too.
+	swells := func(size, packed, ratio int64) bool {
+		return size >= bombBytes && size/ratio >= max(packed, 1)/swell+1
 	}
 	var (
 		kept    []byte
@@ -51,7 +90,11 @@ func (p *Place) Unpack(open func() (io.Reader, error), packed int64, cost Cost) 
 	for {
 		n, err := r.Read(block)
 		size += int64(n)
+		p.run.unpacked += int64(n)
 		if spent := p.Spend(Cost(n)*cost + 1); spent != nil {
+			if errors.Is(spent, ErrBudget) && swells(size, consumed(), runOutRatio) {
+				p.Report(ruleBomb, Nowhere, fmt.Sprintf("%d bytes unpack to more than %d, and the end was not reached", consumed(), size))
+			}
 			return prefix(kept), spent
 		}
 		if room := unpackWhole - int64(len(kept)); room > 0 {
@@ -70,7 +113,7 @@ func (p *Place) Unpack(open func() (io.Reader, error), packed int64, cost Cost) 
 			}
 			kept = append(kept, block[:min(int64(n), room)]...)
 		}
-		if size >= bombBytes && size/bombRatio > packed {
+		if swells(size, packed, bombRatio) {
 			p.Report(ruleBomb, Nowhere, fmt.Sprintf("%d bytes unpack to more than %d", packed, size))
 			return prefix(kept), fmt.Errorf("%w: %d bytes to more than %d", ErrBomb, packed, size)
 		}
@@ -81,11 +124,16 @@ func (p *Place) Unpack(open func() (io.Reader, error), packed int64, cost Cost) 
 			return prefix(kept), err
 		}
 	}
+	made := max(size/max(packed/swell, 1), 1) // of each byte of the outermost file
 	if size <= unpackWhole {
 		release = func() {} // held until the scan returns
-		return Bytes(kept), nil
+		whole := Bytes(kept)
+		whole.swell = made
+		return whole, nil
 	}
-	return NewFile(&unpacked{open: open, place: p, cost: cost, size: size, prefix: append([]byte(nil), kept[:unpackPrefix]...)}, size), nil
+	long := NewFile(&unpacked{open: open, place: p, cost: cost, size: size, prefix: append([]byte(nil), kept[:unpackPrefix]...)}, size)
+	long.swell = made
+	return long, nil
 }
 
 func prefix(b []byte) *File {

@@ -2,14 +2,14 @@ package tensor
 
 import (
 	"errors"
-	"slices"
+	"unicode/utf8"
 
 	"github.com/apexlogic/apex/internal/model/scan"
 )
 
 var (
-	ruleGGMLOutdated = &scan.Rule{ID: "ggml.outdated", Severity: scan.Unreadable,
-		Why:        "The formats before GGUF have no lengths that could be checked, and their loaders trust all numbers in them; nobody mends those any more.",
+	ruleGGMLOutdated = &scan.Rule{ID: "ggml.outdated", Severity: scan.Note,
+		Why:        "The formats before GGUF have few lengths that could be checked, and their loaders trust all numbers in them; nobody mends those any more.",
 		Mend:       "Convert the model to GGUF from its original weights.",
 		References: []string{"CVE-2024-21802", "CVE-2024-23605"}}
 	ruleGGMLBounds = &scan.Rule{ID: "ggml.bounds", Severity: scan.Doubtful,
@@ -19,7 +19,10 @@ var (
 )
 
 // GGML reads what ggml wrote before GGUF. Of these whisper.cpp still uses one,
-// which is read to its end; the others are reported as outdated.
+// which is read to its end. Of those of llama.cpp and its kin the parameters,
+// the words and the first tensors are read: how long a quantised tensor is
+// depends on the version of a library that nobody has any more. What has the
+// mark and no parameters that a model could have is none of this format.
 func GGML() scan.Format {
 	return scan.Format{Name: "ggml", Claim: claimGGML, Scan: scanGGML, Rules: []*scan.Rule{ruleGGMLOutdated, ruleGGMLBounds}}
 }
@@ -27,7 +30,7 @@ func GGML() scan.Format {
 // claimGGML wants a mark and, because that is four letters, a number after it.
 func claimGGML(f *scan.File) bool {
 	head, err := f.Head()
-	if err != nil || len(head) < 8 || !slices.Contains(head[4:8], 0) {
+	if err != nil || len(head) < 8 || isText(head[4:8]) && utf8.Valid(head[4:8]) {
 		return false
 	}
 	switch string(head[:4]) {
@@ -38,8 +41,11 @@ func claimGGML(f *scan.File) bool {
 }
 
 func scanGGML(p *scan.Place, f *scan.File) error {
-	w := &whisper{report(p), newCursor(p, f)}
+	w := &whisper{reporter: report(p), cursor: newCursor(p, f)}
 	err := w.read()
+	if errors.Is(err, errTold) || err == nil {
+		w.As(w.name)
+	}
 	switch {
 	case errors.Is(err, errTold):
 		return nil
@@ -55,6 +61,8 @@ func scanGGML(p *scan.Place, f *scan.File) error {
 type whisper struct {
 	*reporter
 	*cursor
+	name    string
+	aligned bool // tensors begin at multiples of 32
 }
 
 func (w *whisper) stop(rule *scan.Rule, detail string, args ...any) error {
@@ -67,8 +75,11 @@ func (w *whisper) read() error {
 	if err != nil {
 		return err
 	}
+	if string(mark) != "lmgg" {
+		return w.llama(string(mark))
+	}
 	var parameters [11]uint32
-	known := string(mark) == "lmgg"
+	known := true
 	for i := range parameters {
 		if parameters[i], err = w.u32(); err != nil {
 			known = false
@@ -76,9 +87,11 @@ func (w *whisper) read() error {
 	}
 	tokens, mels := parameters[0], parameters[9]
 	if !known || tokens < 51_800 || tokens > 52_000 || mels != 80 && mels != 128 {
-		return w.stop(ruleGGMLOutdated, "it has the mark of a format before GGUF")
+		w.pos = int64(len(mark))
+		return w.llama(string(mark))
 	}
-	w.As("ggml-whisper")
+	w.name = "ggml-whisper"
+	w.As(w.name)
 	filters, err := w.u32()
 	if err != nil {
 		return err
@@ -97,17 +110,8 @@ func (w *whisper) read() error {
 	if tokens, err = w.u32(); err != nil {
 		return err
 	}
-	for range tokens {
-		n, err := w.u32()
-		if err != nil {
-			return err
-		}
-		if err := w.Spend(costString); err != nil {
-			return err
-		}
-		if err := w.skip(int64(n)); err != nil {
-			return err
-		}
+	if err := w.words(tokens, 0); err != nil {
+		return err
 	}
 	for w.left() > 0 {
 		if err := w.tensor(); err != nil {
@@ -115,6 +119,115 @@ func (w *whisper) read() error {
 		}
 	}
 	return nil
+}
+
+// words passes over the vocabulary: texts, each with what follows it.
+func (w *whisper) words(count uint32, follows int64) error {
+	for range count {
+		n, err := w.u32()
+		if err != nil {
+			return err
+		}
+		if err := w.Spend(costString); err != nil {
+			return err
+		}
+		if err := w.skip(int64(n) + follows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// llama reads what llama.cpp and the examples of ggml wrote in 2022 and 2023
+// (llama.cpp b1046, llama_file_loader; ggml/examples/gpt-j).
+func (w *whisper) llama(mark string) error {
+	const (
+		largest  = 1 << 20 // parameter of a model
+		versions = 3
+	)
+	version := uint32(0)
+	if mark != "lmgg" && mark != "ggml" {
+		var err error
+		if version, err = w.u32(); err != nil || version == 0 || version > versions {
+			return scan.ErrOther
+		}
+	}
+	if mark == "algg" || mark == "ggla" {
+		return w.adapter()
+	}
+	var parameters [7]uint32 // words, then width, heads, layers, … in an order of their own
+	for i := range parameters {
+		n, err := w.u32()
+		if err != nil || i > 0 && (n > largest || n == 0 && i < 5) {
+			return scan.ErrOther
+		}
+		parameters[i] = n
+	}
+	words, follows := parameters[0], int64(0)
+	if words == 0 {
+		return scan.ErrOther
+	}
+	w.name = "ggml"
+	if words > largest {
+		return w.stop(ruleGGMLBounds, "it is said to know %d words", words)
+	}
+	if version > 0 {
+		follows = 4 // a score
+	}
+	if again, err := w.peek(); err == nil && again == words { // gpt-2, gpt-j: the number stands twice
+		if err := w.skip(4); err != nil {
+			return err
+		}
+	}
+	if err := w.words(words, follows); err != nil {
+		return err
+	}
+	return w.first(mark == "tjgg" || mark == "ggjt")
+}
+
+// adapter reads a LoRA: a rank, a scale, tensors.
+func (w *whisper) adapter() error {
+	for range 2 {
+		if n, err := w.u32(); err != nil || n == 0 || n > 1<<16 {
+			return scan.ErrOther
+		}
+	}
+	w.name = "ggml"
+	return w.first(true)
+}
+
+// first reads tensors up to one that is quantised.
+func (w *whisper) first(aligned bool) error {
+	w.say(ruleGGMLOutdated, scan.At(0), "it is of a format before GGUF")
+	for w.left() > 0 {
+		at := w.pos
+		for range 2 {
+			if _, err := w.u32(); err != nil {
+				return err
+			}
+		}
+		kind, err := w.peek()
+		if err != nil {
+			return err
+		}
+		w.pos = at
+		if kind > 1 { // neither F32 nor F16
+			return nil
+		}
+		w.aligned = aligned
+		if err := w.tensor(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// peek returns the next number and stays where it is.
+func (w *whisper) peek() (uint32, error) {
+	at := w.pos
+	n, err := w.u32()
+	w.pos = at
+	return n, err
 }
 
 func (w *whisper) tensor() error {
@@ -148,6 +261,11 @@ func (w *whisper) tensor() error {
 	name := ""
 	if w.WantsTensors() {
 		name = string(b)
+	}
+	if w.aligned {
+		if err := w.skip(-w.pos & 31); err != nil {
+			return err
+		}
 	}
 	total, ok := product(shape, t.bytes)
 	if !ok || total/t.block > w.left() {

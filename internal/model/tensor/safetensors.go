@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/model/scan"
@@ -92,6 +93,12 @@ func claimSafetensors(f *scan.File) bool {
 		return false
 	}
 	if bytes.Contains(start, []byte(`"data_offsets"`)) {
+		return true
+	}
+	// A length that no file has, with JSON right behind it: there is no other
+	// format of that shape, and loaders read the length first.
+	if next := bytes.TrimLeft(start[1:], " \t\r\n"); n > uint64(f.Size()) && head[8] == '{' &&
+		(!isText(head[:8]) || !utf8.Valid(head[:8])) && len(next) > 0 && (next[0] == '"' || next[0] == '}') {
 		return true
 	}
 	// Eight letters may stand before any JSON.
