@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math"
+	"sync"
 )
 
 // Delta is by how much the numbers of two tensors differ. Of types whose
@@ -23,25 +25,97 @@ type Delta struct {
 	NotFinite int64 `json:"notFinite,omitempty"`
 }
 
-// decoders turn one element into a number, by the names of types in
-// safetensors, GGUF and NumPy's short form.
-var decoders = map[string]struct {
+// decoder turns the bytes of whole elements into numbers.
+type decoder struct {
 	size   int
-	decode func([]byte) float64
-}{
-	"F64": {8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }},
-	"F32": {4, func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) }},
-	"F16": {2, func(b []byte) float64 { return half(binary.LittleEndian.Uint16(b)) }},
-	"BF16": {2, func(b []byte) float64 {
-		return float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b)) << 16))
-	}},
-	"I64":  {8, func(b []byte) float64 { return float64(int64(binary.LittleEndian.Uint64(b))) }},
-	"I32":  {4, func(b []byte) float64 { return float64(int32(binary.LittleEndian.Uint32(b))) }},
-	"I16":  {2, func(b []byte) float64 { return float64(int16(binary.LittleEndian.Uint16(b))) }},
-	"I8":   {1, func(b []byte) float64 { return float64(int8(b[0])) }},
-	"U8":   {1, func(b []byte) float64 { return float64(b[0]) }},
-	"BOOL": {1, func(b []byte) float64 { return float64(b[0]) }},
+	decode func(to []float64, from []byte)
 }
+
+// decoders are by the names of types in safetensors and GGUF; see [numeric].
+var decoders = map[string]decoder{
+	"F64": {8, func(to []float64, b []byte) {
+		for i := range to {
+			to[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+		}
+	}},
+	"F32": {4, func(to []float64, b []byte) {
+		for i := range to {
+			to[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(b[4*i:])))
+		}
+	}},
+	"F16": {2, func(to []float64, b []byte) {
+		table := halves()
+		for i := range to {
+			to[i] = float64(table[binary.LittleEndian.Uint16(b[2*i:])])
+		}
+	}},
+	"BF16": {2, func(to []float64, b []byte) {
+		for i := range to {
+			to[i] = float64(math.Float32frombits(uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16))
+		}
+	}},
+	"I64":  {8, each(8, func(b []byte) float64 { return float64(int64(binary.LittleEndian.Uint64(b))) })},
+	"U64":  {8, each(8, func(b []byte) float64 { return float64(binary.LittleEndian.Uint64(b)) })},
+	"I32":  {4, each(4, func(b []byte) float64 { return float64(int32(binary.LittleEndian.Uint32(b))) })},
+	"U32":  {4, each(4, func(b []byte) float64 { return float64(binary.LittleEndian.Uint32(b)) })},
+	"I16":  {2, each(2, func(b []byte) float64 { return float64(int16(binary.LittleEndian.Uint16(b))) })},
+	"U16":  {2, each(2, func(b []byte) float64 { return float64(binary.LittleEndian.Uint16(b)) })},
+	"I8":   {1, each(1, func(b []byte) float64 { return float64(int8(b[0])) })},
+	"U8":   {1, each(1, func(b []byte) float64 { return float64(b[0]) })},
+	"BOOL": {1, each(1, func(b []byte) float64 { return float64(b[0]) })},
+}
+
+func each(size int, decode func([]byte) float64) func([]float64, []byte) {
+	return func(to []float64, b []byte) {
+		for i := range to {
+			to[i] = decode(b[size*i : size*i+size])
+		}
+	}
+}
+
+// numeric is the decoder's name of a type that torch or NumPy names; the name
+// itself where it is one already, or where nothing decodes it: numbers in the
+// other byte order, quantised and complex ones.
+func numeric(dtype string) string {
+	switch dtype {
+	case "float64", "<f8":
+		return "F64"
+	case "float32", "<f4":
+		return "F32"
+	case "float16", "<f2":
+		return "F16"
+	case "bfloat16":
+		return "BF16"
+	case "int64", "<i8":
+		return "I64"
+	case "<u8":
+		return "U64"
+	case "int32", "<i4":
+		return "I32"
+	case "<u4":
+		return "U32"
+	case "int16", "<i2":
+		return "I16"
+	case "<u2":
+		return "U16"
+	case "int8", "|i1":
+		return "I8"
+	case "uint8", "|u1":
+		return "U8"
+	case "bool", "|b1", "?":
+		return "BOOL"
+	}
+	return dtype
+}
+
+// halves are all numbers of binary16.
+var halves = sync.OnceValue(func() *[1 << 16]float32 {
+	var t [1 << 16]float32
+	for i := range t {
+		t[i] = float32(half(uint16(i)))
+	}
+	return &t
+})
 
 // half decodes an IEEE 754 binary16.
 func half(h uint16) float64 {
@@ -64,23 +138,70 @@ func half(h uint16) float64 {
 	return v
 }
 
-// compareNumbers compares size bytes of two tensors of one type.
-func compareNumbers(ctx context.Context, dtype string, x, y io.Reader, size int64) (Delta, error) {
-	const block = 1 << 20 // a multiple of every element's size
+// compareBlock is how much is compared at once: a multiple of every element's
+// size, small enough for the second-level cache.
+const compareBlock = 256 << 10
+
+// firstDifference reads both until they differ and returns where that block
+// begins; size where they are equal.
+func firstDifference(ctx context.Context, x, y io.ReaderAt, size int64) (int64, error) {
+	a, b := make([]byte, min(compareBlock, size)), make([]byte, min(compareBlock, size))
+	for at := int64(0); at < size; at += compareBlock {
+		n := min(compareBlock, size-at)
+		if err := readBoth(ctx, x, y, a[:n], b[:n], at); err != nil {
+			return 0, err
+		}
+		if !bytes.Equal(a[:n], b[:n]) {
+			return at, nil
+		}
+	}
+	return size, nil
+}
+
+func readBoth(ctx context.Context, x, y io.ReaderAt, a, b []byte, at int64) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	for _, side := range []struct {
+		r io.ReaderAt
+		b []byte
+	}{{x, a}, {y, b}} {
+		if n, err := side.r.ReadAt(side.b, at); n < len(side.b) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// compareNumbers compares size bytes of two tensors of one type. Equal ones
+// cost their reading only.
+func compareNumbers(ctx context.Context, dtype string, x, y io.ReaderAt, size int64) (Delta, error) {
 	var d Delta
+	first, err := firstDifference(ctx, x, y, size)
+	if err != nil || first == size {
+		return d, err
+	}
+	numbers, known := decoders[numeric(dtype)]
+	if known && size%int64(numbers.size) != 0 {
+		known = false
+	}
+	begin := first
+	if known {
+		begin = 0 // the norm is that of all
+	}
 	var difference, norm, absolute float64
-	var elements int64
-	decoder, known := decoders[dtype]
-	a, b := make([]byte, min(block, size)), make([]byte, min(block, size))
-	for done := int64(0); done < size; done += int64(len(a)) {
-		a, b = a[:min(block, size-done)], b[:min(block, size-done)]
-		if _, err := io.ReadFull(x, a); err != nil {
-			return d, err
-		}
-		if _, err := io.ReadFull(y, b); err != nil {
-			return d, err
-		}
-		if err := ctx.Err(); err != nil {
+	a, b := make([]byte, min(compareBlock, size)), make([]byte, min(compareBlock, size))
+	var v, w []float64
+	if known {
+		v, w = make([]float64, len(a)/numbers.size), make([]float64, len(a)/numbers.size)
+	}
+	for at := begin; at < size; at += compareBlock {
+		n := min(compareBlock, size-at)
+		a, b := a[:n], b[:n]
+		if err := readBoth(ctx, x, y, a, b, at); err != nil {
 			return d, err
 		}
 		equal := bytes.Equal(a, b)
@@ -90,37 +211,44 @@ func compareNumbers(ctx context.Context, dtype string, x, y io.Reader, size int6
 			}
 			continue
 		}
-		elements += int64(len(a) / decoder.size)
-		for i := 0; i+decoder.size <= len(a); i += decoder.size {
-			v := decoder.decode(a[i : i+decoder.size])
-			finite := !math.IsNaN(v) && !math.IsInf(v, 0)
-			if finite {
-				norm += v * v
+		v, w := v[:int(n)/numbers.size], w[:int(n)/numbers.size]
+		numbers.decode(v, a)
+		for _, number := range v {
+			if finite(number) {
+				norm += number * number
 			}
-			if equal || bytes.Equal(a[i:i+decoder.size], b[i:i+decoder.size]) {
+		}
+		if equal {
+			continue
+		}
+		numbers.decode(w, b)
+		for i := range v {
+			p, q := a[i*numbers.size:(i+1)*numbers.size], b[i*numbers.size:(i+1)*numbers.size]
+			if bytes.Equal(p, q) {
 				continue
 			}
 			d.Elements++
-			d.Bytes += differing(a[i:i+decoder.size], b[i:i+decoder.size])
-			w := decoder.decode(b[i : i+decoder.size])
-			if !finite || math.IsNaN(w) || math.IsInf(w, 0) {
+			d.Bytes += differing(p, q)
+			if !finite(v[i]) || !finite(w[i]) {
 				d.NotFinite++
 				continue
 			}
-			gap := math.Abs(v - w)
+			gap := math.Abs(v[i] - w[i])
 			d.MaxAbs = max(d.MaxAbs, gap)
 			absolute += gap
 			difference += gap * gap
 		}
 	}
-	if elements > 0 && d.Elements > 0 {
-		d.MeanAbs = absolute / float64(elements)
+	if d.Elements > 0 {
+		d.MeanAbs = absolute / float64(size/int64(numbers.size))
 		if norm > 0 {
 			d.Relative = math.Sqrt(difference / norm)
 		}
 	}
 	return d, nil
 }
+
+func finite(v float64) bool { return v-v == 0 }
 
 func differing(a, b []byte) (n int64) {
 	for i := range a {

@@ -1,11 +1,9 @@
 package model
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,14 +30,15 @@ type Diff struct {
 	Files []FileChange `json:"files,omitempty"`
 	// New are findings of the model that the base does not have.
 	New []scan.Finding `json:"new,omitempty"`
-	// Unread are files of formats whose tensors are not compared.
+	// Unread are tensors that are on both sides and were not compared: they are
+	// packed, lie outside of their file, or overlap many times.
 	Unread []string `json:"unread,omitempty"`
 }
 
 // FileChange is a file that is not weights and differs.
 type FileChange struct {
-	Path   string `json:"path"`
-	What   string `json:"what"` // "added", "removed" or "changed"
+	Path   string `json:"path"` // with the member of a torch zip behind "!"
+	What   string `json:"what"` // "added", "removed", "changed" or "header changed"
 	Format string `json:"format,omitempty"`
 	// Code says that a loader runs or interprets the file: pickles, graphs of
 	// operators, templates, configurations.
@@ -57,8 +56,10 @@ type TensorChange struct {
 // side is one of the two models.
 type side struct {
 	root    string
+	single  bool
 	files   map[string]*File
 	tensors map[string]place
+	spans   map[string]span // of the tensors of each file that has some
 }
 
 // place is where a tensor's bytes are.
@@ -70,70 +71,83 @@ type place struct {
 // Compare compares the model at path with its base, each a folder or a file.
 func (s *Scanner) Compare(ctx context.Context, base, path string, o Options) (*Diff, error) {
 	o.Scan.Tensors = true
-	left, err := s.side(ctx, base, o)
+	left, err := s.side(ctx, base, filepath.Base(path), o)
 	if err != nil {
 		return nil, fmt.Errorf("the base: %w", err)
 	}
-	right, err := s.side(ctx, path, o)
+	right, err := s.side(ctx, path, filepath.Base(path), o)
 	if err != nil {
 		return nil, fmt.Errorf("the model: %w", err)
 	}
+	opened := &handles{open: map[string]*handle{}}
+	defer opened.close()
 	d := &Diff{Schema: DiffSchema}
-	if err := d.compareTensors(ctx, left, right); err != nil {
+	if err := d.compareTensors(ctx, opened, left, right); err != nil {
 		return nil, err
 	}
-	if err := d.compareFiles(ctx, left, right); err != nil {
+	if err := d.compareFiles(ctx, opened, left, right); err != nil {
 		return nil, err
 	}
 	d.newFindings(left, right)
 	return d, nil
 }
 
-func (s *Scanner) side(ctx context.Context, path string, o Options) (*side, error) {
-	out := &side{root: path, files: map[string]*File{}, tensors: map[string]place{}}
-	err := s.Tree(ctx, path, o, func(f *File) error {
-		name, err := filepath.Rel(path, f.Path)
-		if err != nil {
-			return err
+// side scans one of the models. A model that is one file is called single, so
+// that two files are compared whatever they are called.
+func (s *Scanner) side(ctx context.Context, path, single string, o Options) (*side, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	out := &side{root: path, single: !info.IsDir(), files: map[string]*File{}, tensors: map[string]place{}, spans: map[string]span{}}
+	twins := map[string]int{}
+	err = s.Tree(ctx, path, o, func(f *File) error {
+		name := single
+		if !out.single {
+			below, err := filepath.Rel(path, f.Path)
+			if err != nil {
+				return err
+			}
+			name = filepath.ToSlash(below)
 		}
-		if name == "." {
-			name = filepath.Base(path)
-		}
-		name = filepath.ToSlash(name)
 		out.files[name] = f
 		for _, t := range f.Tensors {
-			key := t.Name
-			if t.Member != "" && t.Name == "" {
-				key = t.Member
-			}
-			if other, twice := out.tensors[key]; twice {
+			t = inStorage(t)
+			key := cmp.Or(t.Name, t.Member, name)
+			if _, twice := out.tensors[key]; twice {
 				key = name + ":" + key
-				if _, again := out.tensors[key]; again {
-					return fmt.Errorf("%s and %s both hold a tensor %q", other.file, name, t.Name)
-				}
+			}
+			if _, twice := out.tensors[key]; twice {
+				twins[key]++
+				key = fmt.Sprintf("%s#%d", key, twins[key]+1)
 			}
 			out.tensors[key] = place{name, t}
+			if at, seen := out.spans[name]; t.Offset >= 0 && t.Size >= 0 {
+				if !seen {
+					at.begin = t.Offset
+				}
+				out.spans[name] = span{min(at.begin, t.Offset), max(at.end, t.Offset+t.Size)}
+			}
 		}
+		f.Tensors = nil
 		return nil
 	})
 	return out, err
 }
 
-// open opens one of the side's files.
-func (s *side) open(name string) (*os.File, error) {
-	if info, err := os.Stat(s.root); err == nil && !info.IsDir() {
-		return os.Open(s.root)
-	}
-	return os.Open(filepath.Join(s.root, filepath.FromSlash(name)))
-}
+// overlap bounds what is compared: tensors may share their bytes, and a file
+// could name the same gigabytes a million times.
+const overlap = 4
 
-func (d *Diff) compareTensors(ctx context.Context, left, right *side) error {
-	opened := &handles{open: map[string]*os.File{}}
-	defer opened.close()
+func (d *Diff) compareTensors(ctx context.Context, opened *handles, left, right *side) error {
 	for _, name := range sortedKeys(left.tensors) {
 		if _, ok := right.tensors[name]; !ok {
 			d.Removed = append(d.Removed, name)
 		}
+	}
+	allowed := int64(1 << 20)
+	for _, f := range right.files {
+		allowed += overlap * f.Size
 	}
 	for _, name := range sortedKeys(right.tensors) {
 		b := right.tensors[name]
@@ -146,15 +160,15 @@ func (d *Diff) compareTensors(ctx context.Context, left, right *side) error {
 			d.Reshaped = append(d.Reshaped, fmt.Sprintf("%s: %s%v became %s%v", name, a.tensor.DType, a.tensor.Shape, b.tensor.DType, b.tensor.Shape))
 			continue
 		}
-		x, err := opened.section(left, a)
+		x, err := opened.tensor(left, a)
 		if err != nil {
 			return err
 		}
-		y, err := opened.section(right, b)
+		y, err := opened.tensor(right, b)
 		if err != nil {
 			return err
 		}
-		if x == nil || y == nil {
+		if allowed -= max(b.tensor.Size, 0); x == nil || y == nil || allowed < 0 {
 			d.Unread = append(d.Unread, name)
 			continue
 		}
@@ -171,53 +185,57 @@ func (d *Diff) compareTensors(ctx context.Context, left, right *side) error {
 	return nil
 }
 
-// handles keeps files open while their tensors are compared.
-type handles struct{ open map[string]*os.File }
+// weights are formats whose difference is told by their tensors, and by what
+// stands before and behind them.
+var weights = []string{"safetensors", "gguf", "numpy"}
 
-// section returns the tensor's bytes, or nil when they are packed or in a member.
-func (h *handles) section(s *side, p place) (io.Reader, error) {
-	if p.tensor.Offset < 0 || p.tensor.Member != "" {
-		return nil, nil
-	}
-	key := s.root + "\x00" + p.file
-	f := h.open[key]
-	if f == nil {
-		var err error
-		if f, err = s.open(p.file); err != nil {
-			return nil, err
-		}
-		h.open[key] = f
-	}
-	return io.NewSectionReader(f, p.tensor.Offset, p.tensor.Size), nil
-}
-
-func (h *handles) close() {
-	for _, f := range h.open {
-		_ = f.Close() // it was only read
-	}
-}
-
-// weights are formats whose difference is told by their tensors.
-var weights = []string{"safetensors", "gguf", "npy"}
+// obeyed are those of them whose header holds what a loader runs: templates.
+var obeyed = []string{"gguf"}
 
 // inert are formats that no loader runs or obeys.
 var inert = []string{"text", "empty"}
 
-func (d *Diff) compareFiles(ctx context.Context, left, right *side) error {
+func (d *Diff) compareFiles(ctx context.Context, opened *handles, left, right *side) error {
 	change := func(name, what string, f *File) {
 		code := len(f.Formats) > 0 && !slices.ContainsFunc(f.Formats, func(format string) bool {
 			return slices.Contains(inert, format) || slices.Contains(weights, format)
 		})
 		d.Files = append(d.Files, FileChange{name, what, f.Format(), code})
 	}
-	for name, f := range right.files {
+	for _, name := range sortedKeys(right.files) {
+		f := right.files[name]
 		base, ok := left.files[name]
-		switch {
-		case !ok:
+		if !ok {
 			change(name, "added", f)
-		case slices.Contains(weights, f.Format()) && f.Format() == base.Format():
+			continue
+		}
+		x, err := opened.file(left, name)
+		if err != nil {
+			return err
+		}
+		y, err := opened.file(right, name)
+		if err != nil {
+			return err
+		}
+		switch format := f.Format(); {
+		case slices.Contains(weights, format) && format == base.Format():
+			same, err := sameAround(ctx, x, y, left.spans[name], right.spans[name])
+			if err != nil {
+				return err
+			}
+			if !same {
+				d.Files = append(d.Files, FileChange{name, "header changed", format, slices.Contains(obeyed, format)})
+			}
+		case len(y.storages) > 0 && format == base.Format():
+			members, err := differingMembers(ctx, x, y)
+			if err != nil {
+				return err
+			}
+			for _, m := range members {
+				d.Files = append(d.Files, FileChange{name + "!" + m, "changed", format, true})
+			}
 		default:
-			same, err := sameBytes(ctx, left, right, name, base.Size == f.Size)
+			same, err := sameBytes(ctx, x, y, 0, x.size, 0, y.size)
 			if err != nil {
 				return err
 			}
@@ -225,13 +243,15 @@ func (d *Diff) compareFiles(ctx context.Context, left, right *side) error {
 				change(name, "changed", f)
 			}
 		}
+		opened.done(left, name)
+		opened.done(right, name)
 	}
-	for name, f := range left.files {
+	for _, name := range sortedKeys(left.files) {
 		if _, ok := right.files[name]; !ok {
-			change(name, "removed", f)
+			change(name, "removed", left.files[name])
 		}
 	}
-	slices.SortFunc(d.Files, func(a, b FileChange) int {
+	slices.SortStableFunc(d.Files, func(a, b FileChange) int {
 		if a.Code != b.Code {
 			if a.Code {
 				return -1
@@ -247,27 +267,6 @@ func (d *Diff) compareFiles(ctx context.Context, left, right *side) error {
 // finds what it does not find in the base.
 func (d *Diff) Alarming() bool {
 	return len(d.New) > 0 || slices.ContainsFunc(d.Files, func(f FileChange) bool { return f.Code })
-}
-
-func sameBytes(ctx context.Context, left, right *side, name string, sizes bool) (bool, error) {
-	if !sizes {
-		return false, nil
-	}
-	x, err := left.open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer x.Close()
-	y, err := right.open(name)
-	if err != nil {
-		return false, err
-	}
-	defer y.Close()
-	delta, err := compareNumbers(ctx, "", x, y, right.files[name].Size)
-	return delta == (Delta{}), err
 }
 
 // newFindings lists what the model has and the base has not, wherever it stands.

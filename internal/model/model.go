@@ -19,6 +19,8 @@ import (
 	"github.com/apexlogic/apex/internal/model/scan"
 )
 
+//go:generate go run ./gen -to ../../docs/model-findings.md
+
 // Version of the scanner. It is raised whenever the same bytes may get another
 // verdict, and stands in every scan attestation.
 const Version = "1"

@@ -103,7 +103,9 @@ func (h *hub) answer(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-func (h *hub) options() source.Options { return source.Options{Getenv: env("HF_ENDPOINT", h.server.URL)} }
+func (h *hub) options() source.Options {
+	return source.Options{Getenv: env("HF_ENDPOINT", h.server.URL)}
+}
 
 func TestAHubIsReadAtTheCommit(t *testing.T) {
 	h := newHub(t)

@@ -2,7 +2,6 @@ package source_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -107,8 +106,10 @@ func TestABucketThatChangesOrRefusesIsAnError(t *testing.T) {
 			r.Header.Del("Range")
 			return false
 		}, "does not answer the range"},
-		"access is refused": {func(w http.ResponseWriter, _ *http.Request, _ *s3mem.Backend) bool { return xml(w, 403, "AccessDenied") }, "use credentials that may"},
-		"no XML":            {func(w http.ResponseWriter, _ *http.Request, _ *s3mem.Backend) bool { w.WriteHeader(500); return true }, "InternalServerError"},
+		"access is refused": {func(w http.ResponseWriter, _ *http.Request, _ *s3mem.Backend) bool {
+			return xml(w, 403, "AccessDenied")
+		}, "use credentials that may"},
+		"no XML": {func(w http.ResponseWriter, _ *http.Request, _ *s3mem.Backend) bool { w.WriteHeader(500); return true }, "InternalServerError"},
 		"a redirect to nowhere": {func(w http.ResponseWriter, r *http.Request, _ *s3mem.Backend) bool {
 			http.Redirect(w, r, "http://127.0.0.1:1/?X-Amz-Signature=abc", http.StatusTemporaryRedirect)
 			return true
@@ -224,7 +225,11 @@ func packed(t *testing.T, files map[string][]byte, opts ...ocitest.Option) (stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := artifact.Pack(context.Background(), client, ref, root, list, nil, artifact.Description{Name: "captioner"}, nil); err != nil {
+	pushed, err := artifact.Pack(t.Context(), client, ref, root, list, nil, artifact.Description{Name: "captioner"}, nil)
+	if err == nil {
+		err = pushed.Tag(t.Context())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return "oci://" + ref.String(), client, server
