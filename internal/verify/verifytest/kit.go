@@ -29,6 +29,7 @@ import (
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/image"
 	"github.com/apexlogic/apex/internal/meter"
+	"github.com/apexlogic/apex/internal/model/artifact"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/build"
 	"github.com/apexlogic/apex/internal/oci/ocitest"
@@ -133,6 +134,9 @@ func (k *Kit) Reconnect() {
 	k.T.Helper()
 	k.connect()
 	k.Options.Inspector = image.New(k.Client, k.Clock)
+	if k.Options.Models != nil {
+		k.Options.Models = artifact.New(k.Client, k.Clock)
+	}
 	k.Restart()
 }
 
