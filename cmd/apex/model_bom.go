@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -26,6 +27,9 @@ func origins(texts []string) ([]bom.Origin, error) {
 			o.Name, rest = name, after
 		}
 		uri, digest, ok := strings.Cut(rest, "@sha256:")
+		if uri == "" {
+			return nil, usage("%q names nothing: write [NAME=]URI@sha256:HEX", text)
+		}
 		if ok {
 			d, err := verdict.ParseDigest("sha256:" + digest)
 			if err != nil {
@@ -101,7 +105,12 @@ Attest it with apex attest --type cyclonedx.`,
 		if a := examined.Report.Property("architecture"); len(a) > 0 {
 			m.Architecture = a[0]
 		}
-		return bom.Write(cmd.OutOrStdout(), &m)
+		var document bytes.Buffer
+		if err := bom.Write(&document, &m); err != nil {
+			return usage("%w", err)
+		}
+		_, err = document.WriteTo(cmd.OutOrStdout())
+		return err
 	}
 	return c
 }

@@ -8,8 +8,13 @@
 package bom
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
@@ -39,16 +44,16 @@ type Origin struct {
 	Digest verdict.Digest // "" where it is not known
 }
 
-// namespace makes serial numbers from roots (RFC 9562 §5.5).
+// namespace makes serial numbers (RFC 9562 §5.5).
 var namespace = uuid.MustParse("9d1c0a5e-6f0b-5a54-9e0e-6c1b4c2f7a10")
 
-// Write writes the model's CycloneDX 1.6 document as JSON.
+// Write writes the model's CycloneDX 1.6 document as JSON. Its serial number is
+// made from all that it says, so no two different documents share one.
 func Write(w io.Writer, m *Model) error {
-	if m.Name == "" {
-		return fmt.Errorf("the model has no name")
+	if err := m.check(); err != nil {
+		return err
 	}
 	doc := cdx.NewBOM()
-	doc.SerialNumber = "urn:uuid:" + uuid.NewSHA1(namespace, []byte(m.Root)).String()
 	subject := cdx.Component{
 		BOMRef: "model", Type: cdx.ComponentTypeMachineLearningModel, Name: m.Name, Version: m.Version,
 		Hashes: sha256Of(m.Root), Licenses: licenses(m.Licenses),
@@ -89,7 +94,77 @@ func Write(w io.Writer, m *Model) error {
 		doc.Components = &components
 		doc.Dependencies = &[]cdx.Dependency{{Ref: "model", Dependencies: &depends}}
 	}
+	var unnumbered bytes.Buffer
+	if err := encode(&unnumbered, doc); err != nil {
+		return err
+	}
+	doc.SerialNumber = "urn:uuid:" + uuid.NewSHA1(namespace, unnumbered.Bytes()).String()
+	return encode(w, doc)
+}
+
+func encode(w io.Writer, doc *cdx.BOM) error {
 	return cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON).SetPretty(true).SetEscapeHTML(false).EncodeVersion(doc, cdx.SpecVersion1_6)
+}
+
+func (m *Model) check() error {
+	if m.Name == "" {
+		return errors.New("the model has no name")
+	}
+	if err := sha256Or(m.Root, "the model"); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, f := range m.Files {
+		if seen[f.Path] || f.Path == "" {
+			return fmt.Errorf("the file %q is there twice, or has no path", f.Path)
+		}
+		seen[f.Path] = true
+		if err := sha256Or(f.Digest, f.Path); err != nil {
+			return err
+		}
+	}
+	for _, o := range slices.Concat(m.Bases, m.Datasets) {
+		if o.Name == "" {
+			return errors.New("a base model or dataset has no name")
+		}
+		if err := o.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check refuses what readers of URIs refuse, and passwords: what is written is
+// published.
+func (o *Origin) check() error {
+	if err := checkURI(o.URI); err != nil {
+		return err
+	}
+	return sha256Or(o.Digest, o.URI)
+}
+
+func checkURI(uri string) error {
+	if uri == "" {
+		return nil
+	}
+	u, err := url.Parse(uri)
+	if err != nil || strings.ContainsAny(uri, " <>\"{}|\\^`") {
+		return errors.New("it is no URI: write scheme://host/path, with %20 for a space") // url.Error quotes all of it
+	}
+	if _, password := u.User.Password(); password {
+		return fmt.Errorf("the URI of %s holds a password, which would be published", u.Host)
+	}
+	return nil
+}
+
+func sha256Or(d verdict.Digest, of string) error {
+	if d == "" {
+		return nil
+	}
+	if _, err := verdict.ParseDigest(string(d)); err != nil || !strings.HasPrefix(string(d), "sha256:") {
+		return fmt.Errorf("the digest of %s is no sha256:HEX", of)
+	}
+	return nil
 }
 
 func sha256Of(d verdict.Digest) *[]cdx.Hash {
@@ -119,16 +194,24 @@ func distribution(uri string) *[]cdx.ExternalReference {
 	return &[]cdx.ExternalReference{{Type: cdx.ERTypeDistribution, URL: uri}}
 }
 
-// properties state what the scan said, under names of ours.
+// properties state, under names of ours, what the component's hash is and what
+// the scan said.
 func properties(m *Model) *[]cdx.Property {
+	var out []cdx.Property
+	if m.Root != "" {
+		out = append(out, cdx.Property{Name: "apexlogic:model:root", Value: string(m.Root)}) // the hash over the files' hashes
+	}
 	if m.Scan == nil {
-		return nil
+		if out == nil {
+			return nil
+		}
+		return &out
 	}
-	out := []cdx.Property{
-		{Name: "apexlogic:scan:verdict", Value: m.Scan.Verdict},
-		{Name: "apexlogic:scan:scanner", Value: m.Scan.Scanner.Name + "/" + m.Scan.Scanner.Version},
-		{Name: "apexlogic:scan:lists", Value: m.Scan.Scanner.Lists},
-	}
+	out = append(out,
+		cdx.Property{Name: "apexlogic:scan:verdict", Value: m.Scan.Verdict},
+		cdx.Property{Name: "apexlogic:scan:scanner", Value: m.Scan.Scanner.Name + "/" + m.Scan.Scanner.Version},
+		cdx.Property{Name: "apexlogic:scan:lists", Value: m.Scan.Scanner.Lists},
+	)
 	for _, f := range m.Scan.Formats {
 		out = append(out, cdx.Property{Name: "apexlogic:scan:format", Value: f})
 	}

@@ -1,12 +1,12 @@
 package bom
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"time"
-
-	"github.com/apexlogic/apex/verdict"
 )
 
 // The build types of Apex: how a model came to be.
@@ -22,7 +22,7 @@ type Run struct {
 	Invocation string // id of the run; may be empty
 	// Code is the source repository as a URI with its commit: git+https://…@HEX.
 	Code       string
-	CodeCommit string
+	CodeCommit string // all of it, in hex
 	EntryPoint string // script or workflow in the repository
 	Image      Origin // that it ran in
 	Bases      []Origin
@@ -78,13 +78,33 @@ const (
 	DependencyDataset   = "dataset"
 )
 
-// Provenance returns the SLSA v1 predicate of the run.
-func Provenance(r *Run) ([]byte, error) {
-	if r.Builder == "" {
-		return nil, errors.New("the run names no builder")
+// check says what in the run proves nothing, or would not be read.
+func (r *Run) check() error {
+	for _, id := range []struct{ what, uri string }{{"the builder", r.Builder}, {"the build type", r.BuildType}} {
+		if u, err := url.Parse(id.uri); err != nil || u.Scheme == "" || checkURI(id.uri) != nil {
+			return fmt.Errorf("%s is no URI, such as https://ci.example.com/training@v2", id.what)
+		}
 	}
-	if r.BuildType == "" {
-		return nil, errors.New("the run has no build type")
+	if err := checkURI(r.Code); err != nil {
+		return fmt.Errorf("the code: %w", err)
+	}
+	_, err := hex.DecodeString(r.CodeCommit)
+	switch {
+	case r.Code == "" && (r.CodeCommit != "" || r.EntryPoint != ""):
+		return errors.New("a commit or an entry point without the repository that it is in")
+	case r.Code != "" && (err != nil || len(r.CodeCommit) != 40 && len(r.CodeCommit) != 64):
+		return errors.New("the code has no full commit in hex; a branch can change and proves nothing")
+	case !r.Started.IsZero() && !r.Finished.IsZero() && r.Finished.Before(r.Started):
+		return errors.New("the run finished before it started")
+	}
+	return nil
+}
+
+// Provenance returns the SLSA v1 predicate of the run. Everything that it names
+// has a digest.
+func Provenance(r *Run) ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, err
 	}
 	p := provenanceJSON{
 		BuildDefinition: definitionJSON{BuildType: r.BuildType, Parameters: r.Parameters, Resolved: []dependencyJSON{}},
@@ -93,19 +113,15 @@ func Provenance(r *Run) ([]byte, error) {
 	d := &p.BuildDefinition
 	if r.Code != "" {
 		d.External.Workflow = &workflowJSON{Repository: r.Code, Path: r.EntryPoint}
-		code := dependencyJSON{Name: DependencyCode, URI: r.Code}
-		if r.CodeCommit != "" {
-			code.Digest = map[string]string{"gitCommit": r.CodeCommit}
-		}
-		d.Resolved = append(d.Resolved, code)
+		d.Resolved = append(d.Resolved, dependencyJSON{Name: DependencyCode, URI: r.Code, Digest: map[string]string{"gitCommit": r.CodeCommit}})
 	}
 	add := func(name string, all ...Origin) error {
 		for _, o := range all {
 			if o.Digest == "" {
 				return fmt.Errorf("%s %s has no digest; provenance that names what can change proves nothing", name, o.URI)
 			}
-			if _, err := verdict.ParseDigest(string(o.Digest)); err != nil {
-				return fmt.Errorf("%s %s: %w", name, o.URI, err)
+			if err := o.check(); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
 			}
 			d.Resolved = append(d.Resolved, dependencyJSON{Name: name, URI: o.URI, Digest: map[string]string{"sha256": o.Digest.Hex()}})
 		}
