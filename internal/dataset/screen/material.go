@@ -1,0 +1,203 @@
+package screen
+
+import (
+	"context"
+	"math"
+	"slices"
+)
+
+// material is what the methods share: the set, its features and the models.
+type material struct {
+	set       *Set
+	x         *dense // of tables and images
+	words     *bags  // of texts
+	naive     *naive // of texts, to judge patterns by
+	voters    []*votes
+	flips     *flips
+	count     []int     // rows of each label
+	doubt     []bool    // rows that look like another label
+	doubtRate []float64 // share of those, per label
+	scratch   []placed
+	buckets   []int32
+	grey      []float32
+}
+
+func newMaterial(ctx context.Context, s *Set) (*material, error) {
+	m := &material{set: s}
+	k := len(s.Labels)
+	add := func(name string, v *votes) error {
+		v.name = name
+		m.voters = append(m.voters, v)
+		return ctx.Err()
+	}
+	defer m.doubts()
+	if s.Kind == Text {
+		m.words = newBags(s)
+		if err := add("bayes", m.words.bayes()); err != nil {
+			return nil, err
+		}
+		return m, add("linear", m.words.linear())
+	}
+	if s.Kind == Image {
+		m.x = describe(s)
+	} else {
+		m.x = scaled(s)
+	}
+	if err := add("neighbours", neighbours(m.x, s.Label, k)); err != nil {
+		return nil, err
+	}
+	if err := add("forest", forest(m.x, s.Label, k)); err != nil {
+		return nil, err
+	}
+	return m, add("linear", linear(m.x, s.Label, k))
+}
+
+func (m *material) methods() []string {
+	flip := "label disagreement (confident learning): "
+	switch m.set.Kind {
+	case Text:
+		return []string{flip + "naive Bayes and logistic regression on words and pairs, out of sample",
+			"rare n-grams of words and characters under one label, on texts that read like another label"}
+	case Image:
+		return []string{flip + "neighbours, forest and logistic regression on gradients and colours, out of sample",
+			"pixel blocks that repeat under one label, in one place or anywhere, on pictures that look like another label",
+			"spectral signatures of the residuals of each label"}
+	}
+	return []string{flip + "neighbours, forest and logistic regression, out of sample",
+		"values that repeat exactly under one label, alone or together, on rows that look like another label"}
+}
+
+// triggers returns the patterns that raise an alert, and those that only move
+// their rows up.
+func (m *material) triggers(ctx context.Context) (found, weak []*pattern, err error) {
+	if len(m.set.Labels) < 2 {
+		return nil, nil, nil
+	}
+	var candidates []*pattern
+	judge := m.judgeDense
+	switch m.set.Kind {
+	case Text:
+		candidates, err = m.ngrams(ctx)
+		judge = m.judgeText
+	case Image:
+		candidates, err = m.patches(ctx)
+	default:
+		candidates, err = m.atoms(ctx)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, p := range candidates {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		if slices.ContainsFunc(found, func(f *pattern) bool { return overlap(f.rows, p.rows) > 0.5 }) {
+			continue
+		}
+		if judge(p) {
+			found = append(found, p)
+		}
+	}
+	return found, weak, nil
+}
+
+// doubts combines what the models say.
+func (m *material) doubts() {
+	n := m.set.Len()
+	m.flips = combine(m.set, m.voters)
+	m.count = counts(m.set)
+	m.doubt = make([]bool, n)
+	m.doubtRate = make([]float64, len(m.count))
+	for i, l := range m.set.Label {
+		if m.doubt[i] = m.flips.margin[i] > 0; m.doubt[i] {
+			m.doubtRate[l]++
+		}
+	}
+	for l, c := range m.count {
+		m.doubtRate[l] = (m.doubtRate[l] + 1) / float64(c+2)
+	}
+}
+
+// How many rows are looked at to judge a candidate.
+const (
+	judgeReferences = 6000
+	judgeRows       = 400
+	judgeNear       = 15
+	judgeTypical    = 0.3 // quantile of the margins of rows of other labels
+)
+
+// judgeDense asks the neighbours of the pattern's rows, without the pattern's
+// columns, and without its rows among the neighbours.
+func (m *material) judgeDense(p *pattern) bool {
+	s := m.set
+	x := m.x
+	if len(p.columns) > 0 {
+		x = &dense{x.n, x.d, slices.Clone(x.x)}
+		for i := range x.n {
+			for _, c := range p.columns {
+				x.x[i*x.d+c] = 0
+			}
+		}
+	}
+	in := make([]bool, s.Len())
+	for _, i := range p.all {
+		in[i] = true
+	}
+	var refs []int32
+	for _, i := range shuffled(s.Len(), 11) {
+		if !in[i] && len(refs) < judgeReferences {
+			refs = append(refs, i)
+		}
+	}
+	if len(refs) < judgeNear {
+		return false
+	}
+	count := make([]float64, len(s.Labels))
+	for _, i := range refs {
+		count[s.Label[i]]++
+	}
+	ix := newIndex(x, refs)
+	var near []near
+	votes := make([]float64, len(s.Labels))
+	// margin is how much likelier than label the likeliest other one is.
+	margin := func(i, label int32) float64 {
+		near = ix.find(int(i), judgeNear, nil, near)
+		clear(votes)
+		for _, f := range near {
+			votes[s.Label[f.row]]++
+		}
+		best := 0.0
+		for c := range votes {
+			if int32(c) != label {
+				best = math.Max(best, votes[c])
+			}
+		}
+		return math.Log((best + 0.5) / (votes[label] + 0.5))
+	}
+	var margins, usual, others []float64
+	for _, i := range sampled(p.rows, judgeRows) {
+		margins = append(margins, margin(i, p.label))
+	}
+	for _, i := range refs {
+		if s.Label[i] == p.label {
+			if len(usual) < judgeRows {
+				usual = append(usual, margin(i, p.label))
+			}
+		} else if len(others) < judgeRows {
+			others = append(others, margin(i, p.label))
+		}
+	}
+	return p.believe(margins, usual, math.Max(quantile(others, judgeTypical), 0.1))
+}
+
+// sampled is at most limit of the rows, evenly taken.
+func sampled(rows []int32, limit int) []int32 {
+	if len(rows) <= limit {
+		return rows
+	}
+	out := make([]int32, limit)
+	for i := range out {
+		out[i] = rows[i*len(rows)/limit]
+	}
+	return out
+}
