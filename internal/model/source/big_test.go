@@ -1,12 +1,16 @@
 package source_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/apexlogic/apex/internal/model/artifact"
 	"github.com/apexlogic/apex/internal/model/source"
+	"github.com/apexlogic/apex/internal/oci"
+	"github.com/apexlogic/apex/internal/oci/ocitest"
 )
 
 func bigFiles() map[string]*sparse {
@@ -63,5 +67,52 @@ func TestASmallFileIsHashedWhole(t *testing.T) {
 	f := files["a.pkl"]
 	if f == nil || f.Unhashed != 0 || !strings.HasPrefix(string(f.Digest), "sha256:") || f.Verdict.String() != "clean" {
 		t.Errorf("%+v", f)
+	}
+}
+
+// The registry hands out a blob that it has only in part: nothing more is asked for.
+func TestTenGigabytesInARegistry(t *testing.T) {
+	file := bigTorch(system)
+	const digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	var c counter
+	server := ocitest.Registry(t, ocitest.Behind(func(h http.Handler) http.Handler {
+		blob := c.around(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.ServeContent(w, r, "", time.Time{}, file.seeker())
+		}))
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/blobs/"+digest) {
+				blob.ServeHTTP(w, r)
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	}))
+	client, err := oci.New(oci.Options{AllowPrivate: []string{server.Host}, PlainHTTP: []string{server.Host}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	repo := server.Repo("vision/captioner")
+	config, err := client.PushBlob(t.Context(), repo, artifact.TypeConfig, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := json.Marshal(map[string]any{"schemaVersion": 2, "mediaType": oci.MediaTypeManifest, "artifactType": artifact.TypeModel, "config": config,
+		"layers": []oci.Descriptor{{MediaType: "application/vnd.cncf.model.weight.v1.raw", Digest: digest, Size: file.size,
+			Annotations: map[string]string{artifact.AnnotationPath: "model.bin"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.PushManifest(t.Context(), repo, "1", oci.MediaTypeManifest, manifest); err != nil {
+		t.Fatal(err)
+	}
+	files, err := scanned(t, "oci://"+repo+":1", source.Options{Registry: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := files["model.bin"]
+	if f.Verdict.String() != "malicious" || f.Digest != digest || f.Unhashed != f.Size-c.bytes || f.Requests != c.requests ||
+		c.requests > source.MaxRequests || c.bytes > source.MaxBytes {
+		t.Errorf("%s %s, %d of %d not hashed, %d requests; the registry sent %d bytes in %d", f.Verdict, f.Digest, f.Unhashed, f.Size, f.Requests, c.bytes, c.requests)
 	}
 }

@@ -42,3 +42,11 @@ func LeadFrom(ctx context.Context, from, target string) error {
 	}
 	return err
 }
+
+// Redact is how URIs are shown.
+func Redact(uri string) string { return redact(uri) }
+
+// NewRanges reads a file that the function fetches.
+func NewRanges(ctx context.Context, size int64, fetch func(off, n int64) []byte) *Ranges {
+	return newRanges(ctx, size, func(_ context.Context, off, n int64) ([]byte, int, error) { return fetch(off, n), 1, nil })
+}
