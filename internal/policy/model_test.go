@@ -241,6 +241,22 @@ func TestExpressionsAboutModelsSeeTheModelAndNoImage(t *testing.T) {
 	}
 }
 
+// The licence stands in the configuration, which a signature over the files does
+// not cover: docs/bypasses.md names this expression.
+func TestAnExpressionCanAskForASignatureOverTheArtifact(t *testing.T) {
+	runModelTwins(t, func() *modelWorld {
+		w := newModelWorld(v1alpha1.ModelExpression)
+		w.param.Expressions = []v1alpha1.NamedExpression{{Name: "artifact", Expression: `signatures.exists(s, has(s.trustedBy) && "alice" in s.trustedBy && s.subject == digest)`}}
+		w.signatures = []fact.Signature{{Signing: fact.Signing{Code: verdict.SignatureInvalid}}, {Signing: signing("alice"), Subject: subject}}
+		return w
+	}, []modelTwin{
+		{"only the files are signed", func(w *modelWorld) { w.signatures = w.signatures[:1] }, verdict.Fail, verdict.ExpressionFalse, ""},
+		{"by somebody else", func(w *modelWorld) { w.signatures[1].TrustedBy = []string{"bob"} }, verdict.Fail, verdict.ExpressionFalse, ""},
+		{"over another artifact", func(w *modelWorld) { w.signatures[1].Subject = digestOf("else") }, verdict.Fail, verdict.ExpressionFalse, ""},
+		{"not all signatures were looked at", func(w *modelWorld) { w.partial = fact.NeedSignatures }, verdict.Unknown, verdict.RegistryTooMany, ""},
+	})
+}
+
 func TestLicensesAreAllOfThemAllowed(t *testing.T) {
 	good := func() *modelWorld {
 		w := newModelWorld(v1alpha1.AllowedLicenses)
