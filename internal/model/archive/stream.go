@@ -118,13 +118,15 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 		}
 		packed, partly = scan.Bytes(part), f.Size() > remoteStream
 	}
-	var last io.Reader
+	var first io.Reader
 	w := &window{place: p}
-	inner, err := p.UnpackFile(packed, func(f *scan.File) (r io.Reader, err error) {
-		last, err = c.open(w, f)
-		return last, err
+	inner, err := p.UnpackFile(packed, func(f *scan.File) (io.Reader, error) {
+		r, err := c.open(w, f)
+		if err == nil && first == nil {
+			first = r
+		}
+		return r, err
 	}, c.cost)
-	first := last
 	chance := c.weak && err != nil && !over(err) // that it is other data, which begins like a stream
 	if chance && (inner == nil || inner.Size() < leastWeak) {
 		return scan.ErrOther
@@ -139,7 +141,7 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 	if layers(p) == mostLayers+1 {
 		p.Report(ruleStreamNested, scan.Nowhere, fmt.Sprintf("it is the stream number %d, one in the other", mostLayers+1))
 	}
-	if !took && !over(err) && c.starts != nil {
+	if !took && !over(err) && c.starts != nil && first != nil {
 		if err := c.apart(p, packed, first); err != nil {
 			return err
 		}
@@ -153,7 +155,7 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 	if err != nil {
 		return ended(p, err)
 	}
-	if c.after == nil || partly {
+	if c.after == nil || partly || first == nil {
 		return nil
 	}
 	return trailing(p, packed, c.after(first), ruleStreamTrailing)

@@ -117,17 +117,19 @@ func (z *zipFile) through(all []entry) {
 	}
 }
 
-// isMember says whether the file is another archive, in one member of which
-// all that was found lies: a reader of that archive hands the member on.
+// isMember says whether the file is another archive, in members of which all
+// that was found lies: a reader of that archive hands the members on.
 func (z *zipFile) isMember(found []end) (bool, error) {
-	inside := func(from, to int64) bool {
-		return !slices.ContainsFunc(found, func(e end) bool { return e.base < from || e.after > to })
+	left := slices.Clone(found)
+	without := func(from, to int64) (none bool) {
+		left = slices.DeleteFunc(left, func(e end) bool { return e.base >= from && e.after <= to })
+		return len(left) == 0
 	}
 	if slices.ContainsFunc(found, func(e end) bool { return e.base <= 0 }) {
 		return false, nil
 	}
 	if start, size, ok := sevenPacked(z.f); ok {
-		return inside(start, start+size), nil
+		return without(start, start+size), nil
 	}
 	if !beginsTar(z.f) {
 		return false, nil
@@ -144,7 +146,7 @@ func (z *zipFile) isMember(found []end) (bool, error) {
 		case err != nil:
 			return false, err
 		}
-		if inside(m.data, m.data+m.size) {
+		if without(m.data, m.data+m.size) {
 			return true, nil
 		}
 		at = m.after()

@@ -22,9 +22,10 @@ type File struct {
 	head   []byte
 	tail   []byte
 	failed error
-	origin *File // that this one is a section of
-	start  int64 // where it begins in origin
-	swell  int64 // how many bytes of it one byte of the outermost file makes, at least 1; 0 for 1
+	origin *File       // that this one is a section of
+	start  int64       // where it begins in origin
+	onRead func(n int) // is told what was read, of the outermost file only
+	swell  int64       // how many bytes of it one byte of the outermost file makes, at least 1; 0 for 1
 }
 
 // NewFile returns a file of size bytes that r holds. r returns an error, and
@@ -62,6 +63,9 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 		p, short = p[:f.size-off], true
 	}
 	n, err := f.reader.ReadAt(p, off)
+	if f.onRead != nil {
+		f.onRead(n)
+	}
 	if n == len(p) {
 		err = nil
 	}

@@ -87,7 +87,9 @@ type Options struct {
 // a panic of a scanner or the end of ctx makes it unscannable.
 func (f *Formats) Scan(ctx context.Context, file *File, options Options) Result {
 	run := &run{ctx: ctx, formats: f, options: options, work: f.limits.Work, memory: f.limits.Memory, size: file.Size()}
-	root := &Place{run: run, file: file}
+	examined := *file // the caller's is left as it is
+	examined.onRead = run.fetched
+	root := &Place{run: run, file: &examined}
 	root.read()
 	return run.result()
 }
@@ -143,6 +145,15 @@ func (r *run) result() Result {
 		res.Verdict = max(res.Verdict, res.Findings[i].Severity.verdict())
 	}
 	return res
+}
+
+// fetched takes what reading so many bytes costs at least from the budget,
+// beside what the scan pays for looking at them: a scan that reads on and on
+// and pays too little ends all the same.
+func (r *run) fetched(n int) {
+	if r.work -= Cost(n / 2); r.work < 0 {
+		r.work = 0
+	}
 }
 
 // ended makes sure that a scan which the limits ended says so, and that what

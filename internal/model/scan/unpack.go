@@ -20,7 +20,7 @@ const (
 	bombRatio = 250
 	// runOutRatio is that of a stream whose end is not reached within the
 	// limits: honest data of that length swells less.
-	runOutRatio = 100
+	runOutRatio = 200
 )
 
 var ruleBomb = &Rule{ID: "archive.bomb", Severity: Doubtful,
