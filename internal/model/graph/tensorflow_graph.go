@@ -81,6 +81,7 @@ type nodeDef struct {
 	name, op string
 	inputs   []string
 	attrs    int
+	foreign  bool // it has fields that nodes do not have
 }
 
 const maxInputs = 64 // of a node, that are followed
@@ -104,6 +105,9 @@ func (t *tensorflow) readNode(m message, wantInputs bool) (n nodeDef, err error)
 			}
 		case 5:
 			n.attrs++
+		case 4, 6, 7:
+		default:
+			n.foreign = true
 		}
 		return err
 	})
@@ -129,7 +133,9 @@ func (t *tensorflow) node(m *message, f field, sinks *[]sink) error {
 		return nil
 	}
 	if kind := t.operator(n.op); kind != operatorBuiltin {
-		if err == nil && (n.attrs > 0 || kind == operatorExtension) {
+		// a set of descriptors of protobuf has names and packages where a graph
+		// has names and operators, and fields that a node does not have
+		if err == nil && !n.foreign && (n.attrs > 0 || kind == operatorExtension) {
 			t.evidence++
 		}
 		if _, known := t.graph.unknown[n.op]; !known && len(t.graph.unknown) < maxOps {

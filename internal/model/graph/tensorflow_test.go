@@ -143,6 +143,8 @@ func TestTensorFlow(t *testing.T) {
 		"a checkpoint where training began":       {node(tfConst("f", "/home/me/bert/model.ckpt"), tfNode("x", "RestoreV2", "f")), clean},
 		"the saver of TensorFlow 1":               {node(tfConst("save/Const", "model"), tfNode("save/SaveV2", "SaveV2", "save/Const")), clean},
 		"an operator that nobody knows":           {node(tfNode("x", "ShellExecute")), custom},
+		"one with a field that nodes do not have": {node(tfNode("x", "ShellExecute").str(12, "proto3")), custom},
+		"descriptors of protobuf":                 {pb{}.msg(1, pb{}.str(1, "a.proto").str(2, "Vendor").msg(5, pb{}.str(1, "Kind")).str(12, "proto3")), "unknown"},
 		"the same, in a SavedModel":               {tfSaved(node(tfNode("x", "Vendor>RunAll"))), custom},
 		"an asset above the folder":               {tfSaved(node(), tfAsset("../../etc/passwd")), "malicious tensorflow.asset.escape"},
 		"an asset at an absolute path":            {tfSaved(node(), tfAsset("/etc/passwd")), "malicious tensorflow.asset.escape"},
