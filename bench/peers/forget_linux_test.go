@@ -8,7 +8,7 @@ import (
 
 // forget drops a file from the page cache, so that it is read as an installed
 // program is. What a linker has just written lies there in large folios, of
-// which the kernel maps more than was asked for: 2 to 6 MB of apex.
+// which the kernel maps more than was asked for: 6 MB of apex.
 func forget(b *testing.B, path string) {
 	b.Helper()
 	f, err := os.Open(path)
