@@ -53,10 +53,7 @@ func newModelHost(t *testing.T) *modelHost {
 	}
 	r, err := registry.New(registry.Options{Dir: dir, Auth: local, Gate: func(ctx context.Context, repo, tag string, digest verdict.Digest) (verdict.Decision, string, error) {
 		h.gated.Add(1)
-		q := verdict.Question{Asked: h.host + "/" + repo + ":" + tag}
-		q.Kind, q.Digest = verdict.KindModel, digest
-		v := h.engine.Verifier.Verify(ctx, []verdict.Question{q}).Verdicts[0]
-		return v.Decision, string(v.Code), nil
+		return h.engine.Gate(h.host, nil)(ctx, repo, tag, digest)
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -329,7 +329,7 @@ func (v *Verifier) look(ctx context.Context, by *trusted, ref verdict.Ref, conte
 		}
 		started := threadCPU()
 		e := v.o.Inspector.Evidence(ctx, ref, by.root, at, deferred)
-		v.units.inspected(team, e.Checked, threadCPU()-started)
+		v.units.inspected(ref.Kind, team, e.Checked, threadCPU()-started)
 		if e.Signatures.Code() == verdict.OK || e.Signatures.Code() == verdict.EvidenceDeferred {
 			v.evidence.put(key, e, verdict.Earliest(e.Until, v.o.Clock.Now().Add(v.o.Keep)))
 		}

@@ -78,9 +78,20 @@ func (v *Verifier) decideModel(ctx context.Context, g *Generation, q verdict.Que
 	return d
 }
 
-// isModel says whether the reference names a model in ModelPack's format.
-func (v *Verifier) isModel(ctx context.Context, ref reference.Reference) bool {
-	return v.o.Models != nil && v.o.Models.IsModel(ctx, ref)
+// asModel is the question about an image as one about a model, where policies
+// about models are in force and the reference names one. It is bound to the
+// digest that was looked at: a tag may name something else the next time.
+func (v *Verifier) asModel(ctx context.Context, g *Generation, q verdict.Question, ref reference.Reference) (verdict.Question, bool) {
+	if v.o.Models == nil || len(g.policy.Models) == 0 {
+		return q, false
+	}
+	resolved, err := v.o.Models.Resolve(ctx, ref)
+	if err != nil {
+		return q, false
+	}
+	ref.Tag, ref.Digest = "", resolved.Digest
+	q.Ref = resolved
+	return q, v.o.Models.IsModel(ctx, ref)
 }
 
 // modelReference reads what was asked. Only an artifact in a registry has a

@@ -196,6 +196,9 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 		}
 	}
 	if len(selected) == 0 {
+		if model, ok := v.asModel(ctx, g, q, ref); ok {
+			return v.decideModel(ctx, g, model)
+		}
 		return deny(q, verdict.Unselected, "no policy selects an image with "+describeLabels(q.Labels))
 	}
 	if ref.Digest != "" {
@@ -209,10 +212,11 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 		if e, ok := errors.AsType[*image.Error](err); ok {
 			code = e.Code
 		}
-		if code == verdict.ImageMediaType && v.isModel(ctx, ref) {
+		if code == verdict.ImageConfigInvalid || code == verdict.ImageMediaType {
 			// An image volume mounts models too: it is judged as what it is.
-			q.Kind = verdict.KindModel
-			return v.decideModel(ctx, g, q)
+			if model, ok := v.asModel(ctx, g, q, ref); ok {
+				return v.decideModel(ctx, g, model)
+			}
 		}
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			code = verdict.DeadlineExceeded
