@@ -38,6 +38,10 @@ var heavy = []struct {
 	{"github.com/jackc/pgx/", []string{"internal/store"}},
 	{"modernc.org/sqlite", []string{"internal/store"}},
 	{"github.com/google/cel-go/", []string{"internal/config", "internal/policy"}},
+	{"github.com/aws/", []string{"internal/model"}},
+	{"github.com/CycloneDX/", []string{"internal/model"}},
+	{"github.com/parquet-go/", []string{"internal/dataset", "internal/model"}},
+	{"github.com/vbauerster/", []string{"cmd/apex"}},
 	{"github.com/prometheus/", []string{"internal/app"}},
 	{"github.com/spf13/", []string{"cmd/apex"}},
 	{"k8s.io/", nil},                           // client-go and whatever else comes: nobody yet
