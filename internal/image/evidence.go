@@ -111,10 +111,10 @@ func (i *Inspector) verify(a *oci.Artifact, ref verdict.Ref, contents []verdict.
 	return checked
 }
 
-// isAboutAnother says whether the bundle may count for another digest.
+// isAboutAnother says whether the bundle may count for another digest: a signer
+// of it is refused for no other reason.
 func isAboutAnother(r *trust.Result) bool {
-	return len(r.Signatures) == 0 && len(r.Attestations) > 0 &&
-		!slices.ContainsFunc(r.Attestations, func(a fact.Attestation) bool { return a.Code != verdict.SignatureSubject })
+	return slices.ContainsFunc(r.Attestations, func(a fact.Attestation) bool { return a.Code == verdict.SignatureSubject })
 }
 
 func problemEvidence(c verdict.Code, err error, source string, now time.Time) Evidence {
