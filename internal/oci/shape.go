@@ -120,3 +120,35 @@ func agree(header string, body head, s shape) error {
 	}
 	return nil
 }
+
+// listing is an index of referrers. Annotations are not read: nothing in a
+// listing is believed, and they are the part that can be large.
+type listing struct {
+	head
+	Manifests []struct {
+		MediaType    string         `json:"mediaType"`
+		Digest       verdict.Digest `json:"digest"`
+		Size         int64          `json:"size"`
+		ArtifactType string         `json:"artifactType"`
+	} `json:"manifests"`
+}
+
+// entries returns the first limit entries, and an error when there are more.
+func (l *listing) entries(limit int) ([]Descriptor, error) {
+	var tooMany error
+	if len(l.Manifests) > limit {
+		l.Manifests, tooMany = l.Manifests[:limit], tooManyReferrers(limit)
+	}
+	entries := make([]Descriptor, len(l.Manifests))
+	for i, e := range l.Manifests {
+		entries[i] = Descriptor{MediaType: e.MediaType, Digest: e.Digest, Size: e.Size, ArtifactType: e.ArtifactType}
+		if err := entries[i].check(); err != nil {
+			return nil, faultf(verdict.RegistryAnswer, "the listing's entry %d: %w", i, err)
+		}
+	}
+	return entries, tooMany
+}
+
+func tooManyReferrers(limit int) error {
+	return faultf(verdict.RegistryTooMany, "more than %d things are attached; remove old ones", limit)
+}
