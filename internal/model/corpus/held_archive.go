@@ -86,7 +86,7 @@ func heldBombs() []Case {
 	s.add("gzip-of-gzip", "model.pkl.gz", gzipped(zeros), "gzip of a gzip of 256 MiB")
 	s.add("three-hundred-entries-one-member", "model.zip", string(heldOverlap(packed, 300)), "300 entries name the same four megabytes")
 	s.add("bomb-in-npz", "data.npz", heldZipOf("a.npy", "\x93NUMPY", "b.npy.gz", zeros), "a member of an npz is a gzip of 256 MiB")
-	s.add("gguf-of-gzip-members", "model.gz", strings.Repeat(gzipped(strings.Repeat("\x00", 8<<20)), 200), "200 members of one gzip, 8 MiB each")
+	s.add("two-hundred-gzip-members", "model.gz", strings.Repeat(gzipped(strings.Repeat("\x00", 8<<20)), 200), "200 members of one gzip, 8 MiB each")
 	return s.cases
 }
 

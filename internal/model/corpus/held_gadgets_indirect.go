@@ -30,8 +30,8 @@ func heldGadgetsIndirect() []Case {
 	s.pickle("vectorize-called", "vec.pkl", pickle(3, via(reduce("numpy.vectorize", system), listOf("true"))), "numpy.vectorize wraps os.system and is called")
 	s.pickle("ufunc-reconstruct-of-os", "ufunc.pkl", pickle(4, via(reduce("numpy.core._ufunc_reconstruct", "os", "system"), "true")),
 		"numpy.core._ufunc_reconstruct imports any module's attribute; the result is called")
-	s.pickle("object-dtype-reconstruct", "arr.pkl", pickle(2, reduce("numpy.core.multiarray._reconstruct", glob("numpy.memmap"), tup{"/nonexistent/apex"}, "f4")),
-		"numpy's _reconstruct is given memmap, whose constructor opens a file")
+	s.pickle("new-index-of-memmap", "arr.pkl", pickle(2, reduce("pandas.core.indexes.base._new_Index", glob("numpy.memmap"), dictOf("filename", "/nonexistent/apex", "mode", "w+", "shape", tup{4}))),
+		"pandas' _new_Index calls cls.__new__(cls, **d) of any class: memmap opens a file to write")
 	s.pickle("reconstructor-of-popen", "old.pkl", pickle(2, reduce("copyreg._reconstructor", glob("subprocess.Popen"), glob("subprocess.Popen"), listOf("true"))),
 		"copyreg._reconstructor calls base.__init__(obj, state) with Popen as base")
 	s.pickle("new-index", "index.pkl", pickle(4, reduce("pandas.core.indexes.base._new_Index", glob("types.FunctionType"),

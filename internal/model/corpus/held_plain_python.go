@@ -61,6 +61,10 @@ func heldPlainPandas() []Case {
 	index := func(values any) *object {
 		return reduce("pandas.core.indexes.base._new_Index", glob("pandas.core.indexes.base.Index"), dictOf("data", values, "name", nil))
 	}
+	// backed is an array of pandas' Cython base class, by Cython's own unpickler.
+	backed := func(class string, dtype, values *object) *object {
+		return reduce("pandas._libs.arrays.__pyx_unpickle_NDArrayBacked", glob(class), 117911646, nil).with(tup{dtype, values, dictOf()})
+	}
 	rng := func(n int) *object {
 		return reduce("pandas.core.indexes.base._new_Index", glob("pandas.core.indexes.range.RangeIndex"), dictOf("name", nil, "start", 0, "stop", n, "step", 1))
 	}
@@ -71,12 +75,12 @@ func heldPlainPandas() []Case {
 	}
 	s.pickle("frame", "df.pkl", pickle(5, frame(index(e.objects("eval", "exec")), rng(3), e.floats(1, 2, 3))), "DataFrame.to_pickle of pandas 2 with columns eval and exec")
 	s.pickle("frame-with-utc-index", "df.pkl", pickle(4, frame(index(e.objects("a", "b")), reduce("pandas.core.indexes.datetimes._new_DatetimeIndex", glob("pandas.core.indexes.datetimes.DatetimeIndex"),
-		dictOf("data", instance("pandas.core.arrays.datetimes.DatetimeArray", dictOf("_dtype", reduce("pandas.core.dtypes.dtypes.DatetimeTZDtype", "ns", reduce("pytz._p", "Europe/Rome", 3000, 0, "LMT")), "_freq", nil)), "name", nil)), e.floats(2, 2, 2))), "an index of times with a pytz zone")
-	s.pickle("period-index", "p.pkl", pickle(4, reduce("pandas.core.indexes.period._new_PeriodIndex", glob("pandas.core.indexes.period.PeriodIndex"), dictOf("data", instance("pandas.core.arrays.period.PeriodArray", dictOf("_ndarray", e.ints(1, 600, 3), "_dtype", reduce("pandas.core.dtypes.dtypes.PeriodDtype", reduce("pandas._libs.tslibs.offsets.MonthEnd", 1, false)))), "name", nil))), "PeriodIndex by month")
+		dictOf("data", backed("pandas.core.arrays.datetimes.DatetimeArray", instance("pandas.core.dtypes.dtypes.DatetimeTZDtype", dictOf("unit", "ns", "tz", reduce("pytz._p", "Europe/Rome", 3000, 0, "LMT"))), e.array(reduce("numpy.dtype", "M8", false, true).with(tup{4, "<", nil, nil, nil, -1, -1, 0, tup{dictOf(), tup{blob("ns"), 1, 1, 1}}}), tup{2}, le64(1718458416000000000)+le64(1718458417000000000))), "name", nil)), e.floats(2, 2, 2))), "an index of times with a pytz zone")
+	s.pickle("period-index", "p.pkl", pickle(4, reduce("pandas.core.indexes.period._new_PeriodIndex", glob("pandas.core.indexes.period.PeriodIndex"), dictOf("data", backed("pandas.core.arrays.period.PeriodArray", reduce("pandas.core.dtypes.dtypes.PeriodDtype", "period[M]"), e.ints(1, 600, 3)), "name", nil))), "PeriodIndex by month")
 	s.pickle("interval", "bins.pkl", pickle(4, reduce("pandas._libs.interval.Interval", 0, 5, "right")), "pandas.Interval, as pd.cut leaves them")
 	s.pickle("timestamp", "t.pkl", pickle(4, listOf(reduce("pandas._libs.tslibs.timestamps._unpickle_timestamp", 1718458416000000000, nil, nil, 10), reduce("pandas._libs.tslibs.timedeltas._timedelta_unpickle", 86400000000000, 10), reduce("pandas._libs.tslibs.nattype._nat_unpickle", nil))), "Timestamp, Timedelta and NaT of pandas 2")
-	s.pickle("categorical", "cat.pkl", pickle(4, instance("pandas.core.arrays.categorical.Categorical", dictOf("_ndarray", e.array(heldOctets("i1"), tup{3}, "\x00\x01\x00"), "_dtype", reduce("pandas.core.dtypes.dtypes.CategoricalDtype", index(e.objects("x", "y")), false)))), "a Categorical")
-	s.pickle("nullable-integers", "na.pkl", pickle(4, instance("pandas.core.arrays.integer.IntegerArray", dictOf("_data", e.ints(2, 9, 3), "_mask", e.array(dtype("b1"), tup{3}, "\x00\x01\x00"), "_dtype", instance("pandas.core.arrays.integer.Int64Dtype", nil)))), "Int64 with missing values; NA")
+	s.pickle("categorical", "cat.pkl", pickle(4, backed("pandas.core.arrays.categorical.Categorical", instance("pandas.core.dtypes.dtypes.CategoricalDtype", dictOf("categories", index(e.objects("x", "y")), "ordered", false)), e.array(heldOctets("i1"), tup{3}, "\x00\x01\x00"))), "a Categorical")
+	s.pickle("nullable-integers", "na.pkl", pickle(4, instance("pandas.core.arrays.integer.IntegerArray", dictOf("_data", e.ints(2, 9, 3), "_mask", e.array(dtype("b1"), tup{3}, "\x00\x01\x00"), "_cache", dictOf("dtype", instance("pandas.core.arrays.integer.Int64Dtype", dictOf()))))), "Int64 with missing values; NA")
 	s.pickle("multi-index", "mi.pkl", pickle(4, reduce("pandas.core.indexes.base._new_Index", glob("pandas.core.indexes.multi.MultiIndex"), dictOf("levels", listOf(index(e.objects("a")), index(e.objects("b"))), "codes", listOf(e.array(heldOctets("i1"), tup{1}, "\x00"), e.array(heldOctets("i1"), tup{1}, "\x00")), "sortorder", nil, "names", listOf(nil, nil)))), "a MultiIndex")
 	s.pickle("series-of-pandas-1", "s.pkl", pickle(4, instance("pandas.core.series.Series", dictOf("_mgr", instance("pandas.core.internals.managers.SingleBlockManager", tup{listOf(rng(2)), listOf(e.floats(3, 2)), listOf(rng(2)), dictOf("0.14.1", dictOf("axes", listOf(rng(2)), "blocks", listOf(dictOf("values", e.floats(3, 2), "mgr_locs", reduce("builtins.slice", 0, 2, 1)))))}), "_typ", "series", "name", "y"))), "a Series of pandas 1.x")
 	s.pickle("na", "na.pkl", pickle(4, glob("pandas._libs.missing.NA")), "pandas.NA is pickled as a name")

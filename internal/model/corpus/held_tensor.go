@@ -18,7 +18,7 @@ func heldTorchFiles() []Case {
 		return string(torchZip("archive", plainStateDict(), []string{weights(2, 8)}, extra...))
 	}
 	odd.add("torch-package-pickle", "package.pt", string(archive{members: []member{torchMember("pkg/.data/extern_modules", "torch\nos\n"), torchMember("pkg/.data/version", "6\n"), torchMember("pkg/model/model.pkl", evil(0)), torchMember("pkg/net.py", "import torch\n")}}.bytes()), "torch.package: any member may be a pickle")
-	odd.add("storage-is-a-pickle", "model.pt", string(torchZip("archive", plainStateDict(), []string{evil(1)})), "a storage's bytes are a pickle")
+	odd.add("debug-pkl", "model.pt", honest(torchMember("archive/code/__torch__.py.debug_pkl", evil(1))), "a debug pickle in an eager checkpoint")
 	odd.add("attributes-pkl", "model.ptl", honest(torchMember("archive/attributes.pkl", evil(2))), "mobile modules keep attributes beside data.pkl")
 	odd.add("extra-npy", "model.pt", honest(torchMember("archive/extra/stats.npy", npyObject(evil(3)))), "an extra file is an object array")
 	odd.add("second-root", "model.pt", honest(torchMember("backup/data.pkl", evilStateDict(0))), "another root with another data.pkl")

@@ -42,7 +42,7 @@ func heldZipHeaders() []Case {
 
 	flags := heldCase("zip-flag-bits")
 	for name, bit := range ordered("patched-data", 0x20, "strong-encryption", 0x40, "masked-headers", 0x2000, "reserved-15", 0x8000, "enhanced-deflate", 0x10) {
-		flags.add(name, "model.pt", string(heldEvilZip(1, heldEdit(func(l, c *zipHeader) { l.flags |= bit; c.flags |= bit }))), "flag "+name+" makes zipfile refuse what torch's reader opens")
+		flags.add(name, "model.pt", string(heldEvilZip(1, heldEdit(func(l, c *zipHeader) { l.flags |= bit; c.flags |= bit }))), "flag "+name+" on the member that calls, at which some readers stop")
 	}
 
 	mismatch := heldCase("zip-header-mismatch")
