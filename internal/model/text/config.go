@@ -209,6 +209,45 @@ func sentenceModules(d *document, o *object) error {
 	return nil
 }
 
+// sentenceNames looks at the other names that sentence-transformers imports:
+// the activation of a layer or of a cross-encoder, the modules of a router, the
+// tokenizer of word vectors. Names without a dot are transformers' own keys,
+// which nobody imports.
+func sentenceNames(d *document, o *object) error {
+	for _, f := range o.fields {
+		switch f.key {
+		case "activation_fn", "activation_function", "sbert_ce_default_activation_function":
+			if f.kind == isText && strings.ContainsAny(f.text, ".:") {
+				d.sentenceName(f.key, f.text)
+			}
+		case "tokenizer_class":
+			if verdict, why := judgeCallable(f.text); f.kind == isText && strings.Contains(f.text, ".") && verdict == gadget {
+				d.place.Report(ruleImport, d.at(), f.key+": "+f.text+" "+why)
+			}
+		case "types":
+			if f.kind == isObject && o.has("structure") {
+				for _, name := range f.texts() {
+					d.sentenceName(f.key, name)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// sentenceName judges a name that sentence-transformers imports and calls:
+// classes and functions of its own, and of the libraries below it.
+func (d *document) sentenceName(key, name string) {
+	root, _, _ := strings.Cut(name, ".")
+	switch verdict, why := judgeCallable(name); {
+	case why == "is no dotted name": // LeakyReLU(0.2), which nobody can import
+	case verdict == gadget:
+		d.place.Report(ruleImport, d.at(), key+": "+name+" "+why)
+	case verdict != listed || root != "torch" && root != "transformers" && root != "sentence_transformers":
+		d.place.Report(ruleImportUnlisted, d.at(), key+": "+name)
+	}
+}
+
 // mlflow looks at an MLmodel, whose loader imports loader_module.
 func mlflow(d *document, o *object) error {
 	if o.has("flavors") && o.root {

@@ -175,6 +175,19 @@ func TestRemoteCodeInConfigurations(t *testing.T) {
 		{"modules of their own", `[{"idx": 0, "name": "0", "path": "", "type": "custom.Transformer"}]`, "suspicious hf-config config.remote-code"},
 		{"modules of os", `[{"idx": 0, "name": "0", "path": "id", "type": "os.system"}]`, "malicious hf-config config.import"},
 		{"modules elsewhere", `[{"idx": 0, "name": "0", "path": "../../x", "type": "sentence_transformers.models.Transformer"}]`, "malicious hf-config config.path"},
+		{"an activation", `{"in_features": 768, "out_features": 256, "bias": true, "activation_function": "torch.nn.modules.activation.Tanh"}`, "clean json"},
+		{"an activation of transformers", `{"model_type": "gpt2", "activation_function": "gelu_new"}`, "clean hf-config"},
+		{"an activation that is none", `{"model_type": "bert", "sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "4.0.1"}}`, "clean hf-config"},
+		{"an activation with an argument", `{"activation_function": "LeakyReLU(0.2)"}`, "clean json"},
+		{"an activation of os", `{"in_features": 8, "out_features": 8, "activation_function": "os.system"}`, "malicious json config.import"},
+		{"an activation that evaluates", `{"model_type": "bert", "sbert_ce_default_activation_function": "builtins.eval"}`, "malicious hf-config config.import"},
+		{"an activation deep down that loads", `{"model_type": "bert", "sentence_transformers": {"activation_fn": "torch.hub.load"}}`, "malicious hf-config config.import"},
+		{"an activation of a stranger", `{"activation_fn": "stranger.layers.Swish"}`, "suspicious json config.library"},
+		{"a router", `{"types": {"query_0": "sentence_transformers.models.Transformer.Transformer"}, "structure": {"query": ["query_0"]}, "parameters": {}}`, "clean json"},
+		{"a router of subprocess", `{"types": {"query_0": "subprocess.Popen"}, "structure": {"query": ["query_0"]}, "parameters": {}}`, "malicious json config.import"},
+		{"types of something else", `{"types": {"a": "int", "b": "x.y"}}`, "clean json"},
+		{"a tokenizer of words", `{"tokenizer_class": "sentence_transformers.models.tokenizer.WhitespaceTokenizer.WhitespaceTokenizer"}`, "clean tokenizer"},
+		{"a tokenizer of runpy", `{"tokenizer_class": "runpy.run_path"}`, "malicious tokenizer config.import"},
 		{"a pipeline of parts", `{"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.6.0", "unet": ["diffusers", "UNet2DConditionModel"], "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"], "x": [null, null], "tokenizer": ["transformers", "CLIPTokenizer"]}`, "clean hf-config"},
 		{"a part of os", `{"_class_name": "P", "_diffusers_version": "0.6.0", "unet": ["os", "system"]}`, "malicious hf-config config.import"},
 		{"a part of its own", `{"_class_name": "P", "_diffusers_version": "0.6.0", "unet": ["my_unet", "Unet"]}`, "suspicious hf-config config.library"},
@@ -218,6 +231,12 @@ func TestHydraTargets(t *testing.T) {
 		{"latent diffusion", "model:\n  target: subprocess.run\n  params: {}\n", "malicious yaml hydra.target"},
 		{"latent diffusion, its twin", "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params: {}\n", "clean yaml"},
 		{"get_method", `{"_target_": "hydra.utils.get_method", "path": "os.system"}`, "malicious hydra"},
+		{"flow style", "{model: {_target_: os.system, command: id}}\n", "malicious hydra hydra.target"},
+		{"flow style with quotes but for one key", "{\"a\": 1, \"model\": {_target_: subprocess.Popen, args: [id]}}\n", "malicious json hydra hydra.target json.syntax"},
+		{"flow style in a list of lines", "[\n  {x: 1},\n  {_target_: 'builtins.exec', _args_: [pass]},\n]\n", "malicious hydra hydra.target"},
+		{"flow style, its twin", "{model: {_target_: torch.nn.Linear, in_features: 4}}\n", "clean hydra"},
+		{"a section", "[core]\nname = x\n", "clean text"},
+		{"a link", "[a paper](http://example.org) that says: nothing\n", "clean text"},
 		{"a secret", "a: ${oc.env:AWS_SECRET_ACCESS_KEY}\n", "suspicious yaml hydra.resolver"},
 		{"a setting", "a: ${oc.env:DATA_DIR,/tmp}\nb: ${model.size}\n", "clean yaml"},
 		{"an evaluated resolver", "a: ${eval:'__import__(\"os\").system(\"id\")'}\n", "suspicious yaml hydra.resolver"},
@@ -304,50 +323,6 @@ func TestSkopsNodes(t *testing.T) {
 		{"an unknown loader", skops(node("ExecNode", "numpy", "ndarray", `null`)), "suspicious skops skops.unlisted"},
 		{"a type of os", skops(node("TypeNode", "os", "_wrap_close", `null`)), "malicious skops skops.node"},
 	})
-}
-
-const pmml = `<?xml version="1.0" encoding="UTF-8"?>%s<PMML version="4.4" xmlns="http://www.dmg.org/PMML-4_4"><Header/><DataDictionary>%s</DataDictionary></PMML>`
-
-func TestExternalEntities(t *testing.T) {
-	doc := func(doctype, inside string) string { return fmt.Sprintf(pmml, doctype, inside) }
-	check(t, []sample{
-		{"a model", doc("", `<DataField name="x"/><Extension name="note" value="y"/>`), "clean pmml"},
-		{"a model in UTF-16", string(wide("\ufeff" + doc("", ""))), "clean pmml"},
-		{"another document", `<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><graph/></graphml>`, "clean xml"},
-		{"a known grammar", `<?xml version="1.0"?><!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd"><plist><dict/></plist>`, "clean xml"},
-		{"entities of text", doc(`<!DOCTYPE PMML [<!ENTITY a "b"><!ELEMENT x ANY>]>`, "&a;"), "clean pmml"},
-		{"other letters", "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>\xe9</a>", "clean xml"},
-		{"a file", doc(`<!DOCTYPE PMML [<!ENTITY xxe SYSTEM "file:///etc/passwd">]>`, "&xxe;"), "malicious pmml pmml.xxe"},
-		{"an address", doc(`<!DOCTYPE r [<!ENTITY x PUBLIC "id" "http://127.0.0.1/">]>`, "&x;"), "malicious pmml pmml.xxe"},
-		{"a parameter entity", doc(`<!DOCTYPE r [<!ENTITY % x SYSTEM "http://127.0.0.1/x.dtd"> %x;]>`, ""), "malicious pmml pmml.xxe"},
-		{"a grammar elsewhere", doc(`<!DOCTYPE r SYSTEM "http://127.0.0.1/x.dtd">`, ""), "malicious pmml pmml.xxe"},
-		{"a public grammar elsewhere", doc(`<!DOCTYPE r PUBLIC "-//W3C//DTD X//EN" "http://127.0.0.1/x.dtd">`, ""), "malicious pmml pmml.xxe"},
-		{"in apostrophes and lines", doc("<!DOCTYPE\nr\n[\n<!ENTITY\tx\nSYSTEM\n'file:///etc/passwd'\n>\n]\n>", "&x;"), "malicious pmml pmml.xxe"},
-		{"in UTF-16", string(wide("\ufeff" + doc(`<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>`, "&x;"))), "malicious pmml pmml.xxe"},
-		{"in UTF-7", `<?xml version="1.0" encoding="UTF-7"?>+ADwAIQ-DOCTYPE r+AD4-<a/>`, "suspicious xml xml.encoding"},
-		{"in four bytes", "\x00\x00\x00<\x00\x00\x00?\x00\x00\x00x\x00\x00\x00m\x00\x00\x00l", "suspicious xml xml.encoding"},
-		{"parameter entities inside", doc(`<!DOCTYPE r [<!ENTITY % a "<!ENTITY b 'c'>"> %a;]>`, ""), "suspicious pmml xml.parameter-entity"},
-		{"laughs", doc(`<!DOCTYPE r [<!ENTITY a "aaaaaaaaaaaaaaaaaaaa">`+entities()+`]>`, "&i;"), "suspicious pmml xml.bomb"},
-		{"an entity in itself", doc(`<!DOCTYPE r [<!ENTITY a "&b;"><!ENTITY b "&a;">]>`, "&a;"), "suspicious pmml xml.bomb"},
-		{"XInclude", doc("", `<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" parse="text" href="file:///etc/passwd"/>`), "malicious pmml pmml.xxe"},
-		{"XInclude of a neighbour", doc("", `<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="part.xml"/>`), "suspicious pmml xml.include"},
-		{"a script in an extension", doc("", `<Extension extender="x" name="script" value="1"/>`), "suspicious pmml pmml.extension"},
-		{"a script element in an extension", doc("", `<Extension><script>x</script></Extension>`), "suspicious pmml pmml.extension"},
-		{"Java in XSLT", `<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform" xmlns:rt="http://xml.apache.org/xalan/java/java.lang.Runtime"/>`, "malicious xml xml.script"},
-		{"beans", `<java version="1.8" class="java.beans.XMLDecoder"><object class="java.lang.ProcessBuilder"/></java>`, "malicious xml xml.script"},
-		{"an attack in what is broken", `<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]><a><b>&x;`, "malicious xml pmml.xxe xml.syntax"},
-		{"broken", `<?xml version="1.0"?><a><b>`, "unscannable xml xml.syntax"},
-		{"HTML", "<!DOCTYPE html><html><body><br><p>x</body></html>", "clean text"},
-		{"prose", "<b>Bold</b> and 1 < 2", "clean"},
-	})
-}
-
-func entities() string {
-	var b strings.Builder
-	for c := 'b'; c < 'j'; c++ {
-		fmt.Fprintf(&b, `<!ENTITY %c "%s">`, c, strings.Repeat(fmt.Sprintf("&%c;", c-1), 10))
-	}
-	return b.String()
 }
 
 func TestPlainText(t *testing.T) {

@@ -14,10 +14,16 @@ import (
 
 // Limits of a document of XML, and what a byte of it costs.
 const (
-	maxXML                 = 32 << 20
-	maxXMLDepth            = 2_000
-	costXML      scan.Cost = 80
-	bombEntities           = 1_000_000 // characters that entities may become
+	maxXML                = 32 << 20
+	maxXMLDepth           = 2_000
+	costXML     scan.Cost = 80
+
+	// An entity is a bomb where it becomes a hundred times what declares all of
+	// them, which is what libexpat allows too; short ones never are, long ones
+	// always.
+	bombGrowth   = 100
+	fewEntities  = 10_000
+	bombEntities = 1_000_000
 )
 
 var (
@@ -109,6 +115,7 @@ func scanXML(p *scan.Place, f *scan.File) error {
 	b = toUTF8(b)
 	x := &xmlWalk{place: p}
 	err = x.walk(b)
+	x.blowup(b)
 	var syntax *xml.SyntaxError
 	switch {
 	case err == nil:
@@ -172,6 +179,7 @@ type xmlWalk struct {
 	html     bool
 	serious  bool // something was reported
 	inside   []string
+	entities map[string]int // how long each entity is once it is written out
 }
 
 func (x *xmlWalk) report(rule *scan.Rule, at int64, detail string) {
@@ -295,43 +303,20 @@ func (x *xmlWalk) doctype(at int64, s string) {
 			values[name] = rest[1].text
 		}
 	}
-	sizes := map[string]int{}
+	declared := 0
+	for name, value := range values {
+		values[name] = references(value)
+		declared += len(value)
+	}
+	x.entities = map[string]int{}
+	bomb := false
 	for name := range values {
-		if size := entitySize(name, values, sizes, 0); size > bombEntities {
-			x.report(ruleEntityBomb, at, fmt.Sprintf("an entity becomes more than %d characters", bombEntities))
-			return
-		}
+		size := entitySize(name, values, x.entities, 0)
+		bomb = bomb || size > bombEntities || size > fewEntities && size/bombGrowth > declared
 	}
-}
-
-// entitySize is how long an entity is once those in it are written out.
-func entitySize(name string, values map[string]string, sizes map[string]int, depth int) int {
-	if size, ok := sizes[name]; ok {
-		return size
+	if bomb {
+		x.report(ruleEntityBomb, at, "entities within entities grow more than a hundredfold")
 	}
-	if depth > 100 {
-		return bombEntities + 1
-	}
-	sizes[name] = bombEntities + 1 // an entity within itself never ends
-	value := values[name]
-	size := len(value)
-	for rest := value; ; {
-		i := strings.IndexByte(rest, '&')
-		if i < 0 {
-			break
-		}
-		rest = rest[i+1:]
-		inner, after, ok := strings.Cut(rest, ";")
-		if !ok {
-			break
-		}
-		if _, known := values[inner]; known {
-			size = min(size+entitySize(inner, values, sizes, depth+1), bombEntities+1)
-		}
-		rest = after
-	}
-	sizes[name] = size
-	return size
 }
 
 type word struct {

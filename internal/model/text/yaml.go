@@ -2,6 +2,7 @@ package text
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -92,6 +93,23 @@ func looksLikeYAML(b []byte) bool {
 	return false
 }
 
+// readAsJSON says whether the text is JSON, which is read as that and has all
+// that YAML would find. Flow style looks like it, and one key without quotes
+// makes it YAML alone.
+func readAsJSON(p *scan.Place, f *scan.File, b []byte) (bool, error) {
+	first := bytes.TrimLeft(b, " \t\r\n")
+	if len(first) == 0 || first[0] != '{' && first[0] != '[' || bytes.IndexByte(b, '!') >= 0 || bytes.IndexByte(b, '&') >= 0 {
+		return false, nil
+	}
+	if len(b) > maxYAML {
+		return claimJSON(f), nil
+	}
+	if err := p.Spend(scan.Cost(len(b)) * costJSON); err != nil {
+		return false, err
+	}
+	return json.Valid(b), nil
+}
+
 func scanYAML(p *scan.Place, f *scan.File) error {
 	limit := int64(maxJSON)
 	looksLike := looksLikeYAML(significant(f))
@@ -103,9 +121,11 @@ func scanYAML(p *scan.Place, f *scan.File) error {
 		return err
 	}
 	b = toUTF8(b)
-	first := bytes.TrimLeft(b, " \t\r\n")
-	if len(first) > 0 && (first[0] == '{' || first[0] == '[') && bytes.IndexByte(b, '!') < 0 && bytes.IndexByte(b, '&') < 0 {
-		return scan.ErrOther // JSON, which is read as that
+	if isJSON, err := readAsJSON(p, f, b); err != nil || isJSON {
+		if err != nil {
+			return err
+		}
+		return scan.ErrOther
 	}
 	if !looksLike && (!whole || !mayHaveTags(b)) {
 		return scan.ErrOther
