@@ -250,7 +250,7 @@ func (m *machine) extension() error {
 // or a class with its source; torch.package's may hold a call.
 func (m *machine) persistent() error {
 	if m.op == opPersID {
-		off, n, whole := m.in.line()
+		off, n, whole := m.in.line(m.op)
 		if !whole {
 			return m.in.err
 		}

@@ -50,6 +50,11 @@ func TestJoblibArraysArePassedOver(t *testing.T) {
 		{"of objects", proto(3).wrapper("O8", 63, false, 3).raw(string(objects)).stop(), clean},
 		{"two in a dict", proto(3).raw("}").text("a").wrapper("f8", 0, false, 3).raw(string(raw), "s").text("b").wrapper("f4", 0, true, 6).raw(padded(raw), "s").stop(), clean},
 		{"behind its frame", append([]byte("\x80\x04"), append(frame(plain().raw("}").text("a").wrapper("f8", 0, true, 3).bytes()), padded(raw)+string(frame(plain().raw("s").stop()))...)...), clean},
+		{"between frames of protocol 5", append([]byte("\x80\x05"), string(frame(plain().raw("}(").text("a").wrapper("f8", 0, true, 3).bytes()))+padded(raw)+
+			string(frame(plain().text("b").wrapper("f4", 0, true, 6).bytes()))+padded(raw)+string(frame(plain().raw("u.").bytes()))...), clean},
+		{"of objects behind its frame", append([]byte("\x80\x04"), string(frame(plain().wrapper("O8", 63, true, 3).bytes()))+string(objects)+string(frame([]byte{'.'}))...), clean},
+		{"behind its frame, then a call", append([]byte("\x80\x04"), string(frame(plain().raw("}").text("a").wrapper("f8", 0, true, 3).bytes()))+padded(raw)+string(frame(plain().raw("s0").call("os", "system", inert).raw(".").bytes()))...), malicious},
+		{"with a frame that is cut behind it", append([]byte("\x80\x04"), string(frame(plain().raw("}").text("a").wrapper("f8", 0, true, 3).bytes()))+padded(raw)+"\x95"+le64(3)+"X\x06\x00\x00\x00abcdef0s."...), suspicious},
 		{"then a call", proto(3).wrapper("f8", 0, false, 3).raw(string(raw), "0").call("os", "system", inert).stop(), malicious},
 		{"with objects that call", proto(3).wrapper("O8", 63, false, 3).raw(string(bad)).stop(), malicious},
 		{"whose bytes pickle.load runs", proto(3).wrapper("i1", 0, false, len(bad)).raw(string(bad)).stop(), malicious},
@@ -355,6 +360,9 @@ func TestWhatLibrariesWriteIsClean(t *testing.T) {
 		"a frame of pandas":        frame.stop(),
 		"a function of numpy":      proto(2).global("sklearn.preprocessing._function_transformer", "FunctionTransformer").raw(")\x81}").text("func").global("numpy", "log1p").raw("sb").stop(),
 		"a booster of xgboost":     proto(4).stackGlobal("xgboost.core", "Booster").raw(")\x81}").text("handle").raw("\x96", le64(4), "binfsb").stop(),
+		"a model of lightgbm": proto(4).stackGlobal("lightgbm.sklearn", "LGBMClassifier").raw(")\x81}(").text("_Booster").stackGlobal("lightgbm.basic", "Booster").raw(")\x81}").text("handle").text("tree").raw("sb").
+			text("_le").stackGlobal("lightgbm.compat", "_LGBMLabelEncoder").raw(")\x81}").text("classes_").raw("Nsbub").stop(),
+		"folds of lightgbm": proto(4).stackGlobal("lightgbm.engine", "CVBooster").raw(")\x81}").text("best_iteration").raw("K\x01sb").stop(),
 		"a distance metric":        proto(3).global("sklearn.metrics._dist_metrics", "newObj").global("sklearn.metrics._dist_metrics", "EuclideanDistance64").raw("\x85R").stop(),
 		"a loss of Cython":         proto(3).global("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss").global("sklearn._loss._loss", "CyHalfBinomialLoss").raw("J\x01\x02\x03\x04N\x87R").stop(),
 		"a random state":           proto(3).global("numpy.random._pickle", "__randomstate_ctor").text("MT19937").global("numpy.random._pickle", "__bit_generator_ctor").raw("\x86R}").text("pos").raw("K\x01sb").stop(),

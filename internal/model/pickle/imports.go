@@ -60,7 +60,7 @@ func (m *machine) global() error {
 func (m *machine) importLines() (module, name string, err error) {
 	var lines, cut [2]string
 	for i := range lines {
-		off, n, whole := m.in.line()
+		off, n, whole := m.in.line(m.op)
 		if !whole {
 			if n < 2 {
 				return "", "", m.in.err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/apexlogic/apex/internal/model/scan"
 )
@@ -120,20 +121,67 @@ func (in *input) skip(n int64) bool {
 	return true
 }
 
-// line passes over the bytes up to a line feed and returns where they are.
-// Where the file ends before one, whole is false and n counts what is left.
-func (in *input) line() (off, n int64, whole bool) {
+// How long lines are. Of a file that is read in blocks, a line that goes on
+// must look like the argument of its opcode; behind a network it ends at last.
+const (
+	longLine = 64 << 10
+	dearLine = 4 << 20
+)
+
+// errLongLine ends reading in a line that could go on for all of a file.
+var errLongLine = fmt.Errorf("%w: a line is longer than %d MiB", scan.ErrBudget, dearLine>>20)
+
+// line passes over the bytes up to a line feed, the argument of an opcode, and
+// returns where they are. Where the file ends before one, whole is false and n
+// counts what is left.
+func (in *input) line(op byte) (off, n int64, whole bool) {
 	off = in.at()
+	if i := bytes.IndexByte(in.buf[in.pos:], '\n'); i >= 0 {
+		in.pos += i + 1
+		return off, in.at() - 1 - off, true
+	}
+	if size := in.file.Size(); size > inputWhole && size-off > longLine {
+		if !in.need(longLine) {
+			return off, 0, false
+		}
+		if begin := in.buf[in.pos : in.pos+longLine]; bytes.IndexByte(begin, '\n') < 0 && !goesOn(op, begin) {
+			in.err = broken("its line does not end")
+			return off, 0, false
+		}
+	}
 	for {
 		if i := bytes.IndexByte(in.buf[in.pos:], '\n'); i >= 0 {
 			in.pos += i + 1
 			return off, in.at() - 1 - off, true
 		}
 		in.pos = len(in.buf)
+		if in.file.IsDear() && in.at()-off > dearLine {
+			in.err = errLongLine
+			return off, 0, false
+		}
 		if !in.need(1) {
 			return off, in.at() - off, false
 		}
 	}
+}
+
+// goesOn says whether the beginning of a long line can be of an argument that
+// some unpickler takes: a text, a name, or a number, of which C reads no more
+// than comes before a zero. A persistent id of this length is none.
+func goesOn(op byte, begin []byte) bool {
+	switch op {
+	case opUnicode:
+		return true
+	case opString:
+		return begin[0] == '\'' || begin[0] == '"'
+	case opGlobal, opInst:
+		return importable(strings.TrimRight(strings.ToValidUTF8(string(begin), "x"), "."))
+	case opPersID:
+		return false
+	}
+	number, _, _ := bytes.Cut(begin, []byte{0})
+	rest := bytes.Trim(number, "0123456789abcdefABCDEFxXoOlLtTyYiInN_+-. \t\r\v\f")
+	return len(rest) == 0 && bytes.ContainsAny(number, "0123456789nN") // digits, inf and nan
 }
 
 // text returns up to keptText bytes of the file, valid until the next read.

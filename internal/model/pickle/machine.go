@@ -330,7 +330,7 @@ func (m *machine) leaveFrame(at int64) {
 
 // textual runs the opcodes of protocol 0, whose argument is a line.
 func (m *machine) textual() error {
-	off, n, whole := m.in.line()
+	off, n, whole := m.in.line(m.op)
 	if !whole {
 		return m.in.err
 	}

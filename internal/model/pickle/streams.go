@@ -15,6 +15,7 @@ package pickle
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,6 +49,7 @@ const costStream scan.Cost = 500
 func scanPickle(p *scan.Place, f *scan.File) error {
 	in := newInput(p, f)
 	sure := false
+	var old records
 	m := newMachine(p, in)
 	for n := 0; ; n++ {
 		start := in.at()
@@ -55,6 +57,9 @@ func scanPickle(p *scan.Place, f *scan.File) error {
 		end := m.run()
 		certain := m.certainty(end, n)
 		sure = sure || certain == yes
+		if n == 0 && m.safetensors(end) {
+			return scan.ErrOther
+		}
 		switch {
 		case certain == no && sure:
 			return residue(p, f, start)
@@ -89,6 +94,17 @@ func scanPickle(p *scan.Place, f *scan.File) error {
 		for _, t := range m.tensors(end.value) {
 			p.Tensor(t.inZip())
 		}
+		if n == 0 {
+			old.begin(end)
+		} else if numbers, err := old.numbers(m, end); err != nil {
+			return err
+		} else if numbers > 0 {
+			p.As("torch-legacy")
+			if err := readNumbers(p, in, end.at); err != nil {
+				return err
+			}
+			end.at += numbers
+		}
 		switch filler, err := uniform(p, f, end.at); {
 		case err != nil || end.at == f.Size():
 			return err
@@ -122,7 +138,7 @@ const shortest = 3
 // have imported.
 func (m *machine) certainty(end ending, n int) certainty {
 	const moreThanImport = 3 // opcodes: lists of words begin with "cos", "sin", too
-	if m.acted > 0 || m.denying && m.ops >= moreThanImport {
+	if m.acted > 0 || m.denying && m.ops >= moreThanImport || errors.Is(end.err, errLongLine) {
 		return yes
 	}
 	head, err := m.in.file.Read(m.start, min(2, m.in.file.Size()-m.start))
@@ -142,6 +158,15 @@ func (m *machine) certainty(end ending, n int) certainty {
 		return maybe
 	}
 	return no
+}
+
+// safetensors says whether a stream was the length that a safetensors file
+// begins with: one below 4 GiB, of which some bytes can be opcodes, before a
+// header in JSON. No unpickler gets further than to the zeros either.
+func (m *machine) safetensors(end ending) bool {
+	head, err := m.in.file.Head()
+	return err == nil && len(head) > 8 && head[8] == '{' && binary.LittleEndian.Uint32(head[4:]) == 0 &&
+		end.err == nil && !end.stopped && m.opAt < 8 && m.acted == 0
 }
 
 // readPlainly reads a stream with arrays of joblib again as pickle.load does,
