@@ -80,7 +80,6 @@ func opGlobal(module, name string) string { return "c" + module + "\n" + name + 
 func opInst(module, name string) string   { return "i" + module + "\n" + name + "\n" }
 
 func opInt(n int) string     { return "I" + strconv.Itoa(n) + "\n" }
-func opLong(n int) string    { return "L" + strconv.Itoa(n) + "L\n" }
 func opBinInt1(n int) string { return "K" + string([]byte{byte(n)}) }
 func opBinInt2(n int) string { return "M" + le16(n) }
 func opBinInt(n int) string  { return "J" + le32(n) }

@@ -32,8 +32,6 @@ type (
 	}
 )
 
-func dotted(module, name string) glob { return glob(module + "." + name) }
-
 func listOf(items ...any) *list { return &list{items} }
 
 // dictOf takes keys and values in turn.
