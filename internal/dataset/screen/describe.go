@@ -93,3 +93,25 @@ func describeOne(s *Set, pixels []byte, grey, out []float32) {
 		}
 	}
 }
+
+// touched are the features that pixels at a place have a part in.
+func touched(s *Set, at place) []int {
+	const margin = 3 // a found block may be a corner of the patch; gradients reach one further
+	grids := func(grid, columns, from int) (out []int) {
+		seen := map[int]bool{}
+		for y := max(at.y-margin, 0); y < min(at.y+at.side+margin, s.Height); y++ {
+			for x := max(at.x-margin, 0); x < min(at.x+at.side+margin, s.Width); x++ {
+				cell := y*grid/s.Height*grid + x*grid/s.Width
+				for k := range columns {
+					if c := from + cell*columns + k; !seen[c] {
+						seen[c] = true
+						out = append(out, c)
+					}
+				}
+			}
+		}
+		return out
+	}
+	colours := grids(colourGrid, s.Channels, 0)
+	return append(colours, grids(gradientGrid, orientations, colourGrid*colourGrid*s.Channels)...)
+}

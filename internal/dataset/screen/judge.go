@@ -16,6 +16,7 @@ type pattern struct {
 	columns         []int   // of a table that it consists of
 	word            uint64  // of a text: its n-gram
 	at              place   // of an image
+	spread          bool    // over all of an image
 
 	chance                 float64 // ln of the probability of so many rows under one label
 	evidence               float64 // chance, and that of how many are doubted at first sight
@@ -36,9 +37,11 @@ const (
 	patternMaximum   = 0.35 // share of all rows: more is no trigger but the data
 	patternPrecision = 0.85 // share of its rows under the label that others do not explain
 	patternEvidence  = -14  // ln of the chance of a candidate
-	judged           = 24   // candidates that are looked at closely
+	judged           = 96   // candidates that are looked at closely
 	doubtShare       = 0.2  // share of rows whose remainder contradicts the label
-	doubtChance      = -9   // ln of the chance that so many are doubted
+	doubtChance      = -4.5 // ln of the chance that so many are doubted
+	doubtTogether    = 0.1  // the same when the rows are asked about each other, too
+	doubtSpread      = 0.45 // the same for patterns over all of a picture
 	alertEvidence    = -27  // ln of the chance of both, times the candidates
 )
 
@@ -85,8 +88,9 @@ func gather(s *Set, all []int32) (label int32, rows []int32) {
 }
 
 // believe is the last word about a candidate: does what remains of the rows
-// look like other labels, more than is usual under that label?
-func (p *pattern) believe(margins, usual []float64, typical float64) bool {
+// look like other labels, more than is usual under that label? At least that
+// share of them has to.
+func (p *pattern) believe(margins, usual []float64, typical, least float64) bool {
 	p.doubted = 0
 	for _, m := range margins {
 		if m >= typical {
@@ -102,7 +106,7 @@ func (p *pattern) believe(margins, usual []float64, typical float64) bool {
 	p.usual = (float64(base) + 1) / (float64(len(usual)) + 2)
 	p.shareDoubted = float64(p.doubted) / float64(max(len(margins), 1))
 	p.surprise = logTail(p.doubted, len(margins), math.Max(p.usual, 0.02))
-	return p.shareDoubted >= doubtShare && p.surprise < doubtChance && p.chance+p.surprise < alertEvidence
+	return p.shareDoubted >= least && p.surprise < doubtChance && p.chance+math.Min(p.surprise, p.hint()) < alertEvidence
 }
 
 // hint is the part of the evidence that is about doubted labels.
@@ -112,9 +116,7 @@ func (p *pattern) hint() float64 { return p.evidence - p.chance }
 // most doubted, for a trigger's are, and the rest by all of the evidence, for a
 // model that learnt a trigger no longer doubts its rows.
 func foremost(all []*pattern, limit int) []*pattern {
-	if len(all) <= limit {
-		return all
-	}
+	limit = min(limit, len(all))
 	slices.SortStableFunc(all, func(a, b *pattern) int { return cmp.Compare(a.hint(), b.hint()) })
 	rest := all[limit/2:]
 	slices.SortStableFunc(rest, func(a, b *pattern) int { return cmp.Compare(a.evidence, b.evidence) })
@@ -124,7 +126,9 @@ func foremost(all []*pattern, limit int) []*pattern {
 // distinct is foremost without candidates whose rows another one has already.
 func distinct(all []*pattern, limit int) []*pattern {
 	var out []*pattern
-	for _, p := range foremost(all, 16*limit) {
+	all = foremost(all, 16*limit)
+	slices.SortStableFunc(all, func(a, b *pattern) int { return cmp.Compare(a.evidence, b.evidence) })
+	for _, p := range all {
 		if !slices.ContainsFunc(out, func(o *pattern) bool { return o.label == p.label && overlap(o.rows, p.rows) >= 0.7 }) {
 			out = append(out, p)
 		}

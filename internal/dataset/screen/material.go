@@ -2,6 +2,7 @@ package screen
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -67,11 +68,10 @@ func (m *material) methods() []string {
 		"values that repeat exactly under one label, alone or together, on rows that look like another label"}
 }
 
-// triggers returns the patterns that raise an alert, and those that only move
-// their rows up.
-func (m *material) triggers(ctx context.Context) (found, weak []*pattern, err error) {
+// triggers returns the patterns that raise an alert.
+func (m *material) triggers(ctx context.Context) (found []*pattern, err error) {
 	if len(m.set.Labels) < 2 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	var candidates []*pattern
 	judge := m.judgeDense
@@ -85,20 +85,69 @@ func (m *material) triggers(ctx context.Context) (found, weak []*pattern, err er
 		candidates, err = m.atoms(ctx)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, p := range candidates {
 		if err := ctx.Err(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if slices.ContainsFunc(found, func(f *pattern) bool { return overlap(f.rows, p.rows) > 0.5 }) {
 			continue
 		}
 		if judge(p) {
+			m.refine(p)
 			found = append(found, p)
 		}
 	}
-	return found, weak, nil
+	// Of patterns that are parts of one another the larger one says it all.
+	whole := slices.DeleteFunc(slices.Clone(found), func(p *pattern) bool {
+		return slices.ContainsFunc(found, func(o *pattern) bool {
+			return o.label == p.label && len(o.rows) > len(p.rows) && 10*len(intersect(o.rows, p.rows)) >= 8*len(p.rows)
+		})
+	})
+	return whole, nil
+}
+
+// refine keeps of a table's pattern the rows that have all of its values, if
+// these are most of them: the others have part of it by chance.
+func (m *material) refine(p *pattern) {
+	s, d := m.set, len(m.set.Columns)
+	columns := m.associated(p)
+	if len(columns) == len(p.columns) {
+		return
+	}
+	has := p.rows
+	for _, c := range columns {
+		best, _ := m.mode(p.rows, c)
+		var next []int32
+		for _, i := range has {
+			if s.Values[int(i)*d+c] == best {
+				next = append(next, i)
+			}
+		}
+		has = next
+	}
+	if 10*len(has) >= 7*len(p.rows) {
+		p.rows = has
+		for _, c := range columns[len(p.columns):] {
+			best, _ := m.mode(has, c)
+			p.pattern += fmt.Sprintf(", %.40s = %v", s.Columns[c], best)
+		}
+		p.columns = columns
+	}
+}
+
+// mode is the most frequent value of a column on the rows.
+func (m *material) mode(rows []int32, c int) (best float32, most int) {
+	d := len(m.set.Columns)
+	count := map[float32]int{}
+	for _, i := range rows {
+		v := m.set.Values[int(i)*d+c]
+		if count[v]++; count[v] > most || count[v] == most && v < best {
+			best, most = v, count[v]
+		}
+	}
+	return best, most
 }
 
 // doubts combines what the models say.
@@ -120,8 +169,8 @@ func (m *material) doubts() {
 
 // How many rows are looked at to judge a candidate.
 const (
-	judgeReferences = 6000
-	judgeRows       = 400
+	judgeReferences = 3000
+	judgeRows       = 250
 	judgeNear       = 15
 	judgeTypical    = 0.3 // quantile of the margins of rows of other labels
 )
@@ -131,10 +180,14 @@ const (
 func (m *material) judgeDense(p *pattern) bool {
 	s := m.set
 	x := m.x
-	if len(p.columns) > 0 {
+	columns := m.associated(p)
+	if p.at.side > 0 && !p.at.anywhere {
+		columns = touched(s, p.at)
+	}
+	if len(columns) > 0 {
 		x = &dense{x.n, x.d, slices.Clone(x.x)}
 		for i := range x.n {
-			for _, c := range p.columns {
+			for _, c := range columns {
 				x.x[i*x.d+c] = 0
 			}
 		}
@@ -187,7 +240,56 @@ func (m *material) judgeDense(p *pattern) bool {
 			others = append(others, margin(i, p.label))
 		}
 	}
-	return p.believe(margins, usual, math.Max(quantile(others, judgeTypical), 0.1))
+	typical := math.Max(quantile(others, judgeTypical), 0.1)
+	if p.spread || p.at.anywhere {
+		// The pattern changes any features: its rows cannot be asked about each other.
+		return p.believe(margins, usual, typical, doubtSpread)
+	}
+	if !p.believe(margins, usual, typical, doubtShare) {
+		return false
+	}
+	// An honest group within a label (white grounds, one writer) also looks like
+	// another label once it is taken away; but its rows are each other's
+	// neighbours, while those of a trigger are from everywhere.
+	doubted := p.doubted
+	ix = newIndex(x, append(refs, p.all...))
+	margins = margins[:0]
+	for _, i := range sampled(p.rows, judgeRows) {
+		margins = append(margins, margin(i, p.label))
+	}
+	ok := p.believe(margins, usual, typical, doubtTogether)
+	p.doubted = doubted
+	return ok
+}
+
+// associated are the columns of a pattern, and those in which nearly all of its
+// rows have one value that is rare elsewhere: they are likely parts of it.
+func (m *material) associated(p *pattern) []int {
+	s := m.set
+	if len(p.columns) == 0 {
+		return nil
+	}
+	out := slices.Clone(p.columns)
+	d := len(s.Columns)
+	for c := range d {
+		if slices.Contains(out, c) {
+			continue
+		}
+		best, most := m.mode(p.rows, c)
+		if float64(most) < 0.7*float64(len(p.rows)) {
+			continue
+		}
+		everywhere := 0
+		for i := range s.Len() {
+			if s.Values[i*d+c] == best {
+				everywhere++
+			}
+		}
+		if float64(everywhere-most) <= 0.3*float64(s.Len()-len(p.rows)) {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // sampled is at most limit of the rows, evenly taken.

@@ -145,15 +145,15 @@ func (m *material) candidates(exact map[uint64]*gram, least, most int32) []*patt
 		if g.total < least || g.total > most {
 			continue
 		}
-		var top, label int32
-		for l, c := range g.label {
-			if c > top || c == top && l < label {
-				top, label = c, l
+		for label, rows := range g.label {
+			if rows < patternMinimum {
+				continue
 			}
-		}
-		p := &pattern{method: "rare n-gram", label: label, word: h}
-		if m.weighed(p, int(top), int(g.total), int(g.doubted[label])) && p.evidence+math.Log(float64(len(exact))) < patternEvidence {
-			list = append(list, p)
+			p := &pattern{method: "rare n-gram", label: label, word: h}
+			if m.weighed(p, int(rows), int(g.total), int(g.doubted[label])) && p.evidence+math.Log(float64(len(exact))) < patternEvidence {
+				list = append(list, p)
+				break // two labels cannot both have nearly all of it
+			}
 		}
 	}
 	slices.SortFunc(list, func(a, b *pattern) int { return cmp.Compare(a.word, b.word) }) // a map has no order
@@ -241,5 +241,5 @@ func (m *material) judgeText(p *pattern) bool {
 			others = append(others, margin(i, p.label, true))
 		}
 	}
-	return p.believe(margins, usual, math.Max(quantile(others, judgeTypical), 0))
+	return p.believe(margins, usual, math.Max(quantile(others, judgeTypical), 0), doubtShare)
 }

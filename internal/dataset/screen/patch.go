@@ -19,6 +19,7 @@ var blockSides = [...]int{2, 3}
 
 const (
 	droppedBits = 4
+	standsOut   = 24 // mean difference from the pixels above and below
 	contrast    = 64 // of a block that counts anywhere: plain ones are in every picture
 )
 
@@ -97,15 +98,39 @@ func (m *material) tally(list []placed, least int) map[uint64][]int32 {
 	return out
 }
 
-// block is the hash of a block of pixels of picture i.
+// block is the hash of a block of pixels of picture i. A block that stands out
+// from the pixels around it is told apart from the same block in a ground of its
+// colour: white corners are honest, white squares in them are not.
 func (m *material) block(i int, at place, phase int) uint64 {
 	s := m.set
 	h := uint64(at.side)
 	base := i * s.Width * s.Height * s.Channels
+	inside := 0
 	for y := at.y; y < at.y+at.side; y++ {
 		from := base + (y*s.Width+at.x)*s.Channels
 		for _, v := range s.Pixels[from : from+at.side*s.Channels] {
 			h = (h ^ (uint64(v)+uint64(phase)<<(droppedBits-1))>>droppedBits) * 0x100000001b3
+			inside += int(v)
+		}
+	}
+	around, n := 0, 0
+	row := func(y, from, to int) {
+		if y < 0 || y >= s.Height {
+			return
+		}
+		from, to = max(from, 0), min(to, s.Width)
+		at := base + (y*s.Width+from)*s.Channels
+		for _, v := range s.Pixels[at : at+(to-from)*s.Channels] {
+			around += int(v)
+		}
+		n += (to - from) * s.Channels
+	}
+	row(at.y-1, at.x-1, at.x+at.side+1)
+	row(at.y+at.side, at.x-1, at.x+at.side+1)
+	if n > 0 {
+		differs := inside/(at.side*at.side*s.Channels) - around/n
+		if differs > standsOut || differs < -standsOut {
+			h ^= 0x5bd1e995
 		}
 	}
 	return mix(h)

@@ -124,7 +124,7 @@ func Run(ctx context.Context, s *Set, o Options) (*Report, error) {
 	if err := step("triggers", 1); err != nil {
 		return nil, err
 	}
-	found, weak, err := m.triggers(ctx)
+	found, err := m.triggers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -140,15 +140,6 @@ func Run(ctx context.Context, s *Set, o Options) (*Report, error) {
 	}
 	for i := range r.Rows {
 		r.Rows[i] = Row{Row: i, Score: flips.score[i] * alertFloor, Reason: flips.reason(i)}
-	}
-	for _, g := range weak {
-		for _, i := range g.rows {
-			row := &r.Rows[i]
-			if bumped := row.Score + (alertFloor-row.Score)*0.5; bumped > row.Score {
-				row.Score = bumped
-				row.Reason = g.pattern + " repeats under one label; " + row.Reason
-			}
-		}
 	}
 	for _, g := range found {
 		alert := Group{Method: g.method, Pattern: g.pattern, Label: s.Labels[g.label], Detail: g.detail(), Chance: g.chance / math.Ln10}

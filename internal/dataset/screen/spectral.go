@@ -17,7 +17,7 @@ const (
 )
 
 // The shares of a label that are tried as the part that carries a pattern.
-var spectralShares = [...]float64{0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5}
+var spectralShares = [...]float64{0.01, 0.02, 0.05, 0.1, 0.2}
 
 // spectral returns, for each label, the part that lies furthest out, if that is
 // nearly only of this label.
@@ -63,7 +63,7 @@ func (m *material) furthest(label int32, rows []int32, along []float32, sign flo
 			continue
 		}
 		limit := value[len(value)-size]
-		p := &pattern{method: "spectral signature", label: label, pattern: fmt.Sprintf("a faint pattern over the picture (%.0f %% of the label)", 100*share)}
+		p := &pattern{method: "spectral signature", label: label, spread: true, pattern: fmt.Sprintf("a faint pattern over the picture (%.0f %% of the label)", 100*share)}
 		for i := range along {
 			if sign*along[i] >= limit {
 				p.all = append(p.all, int32(i))

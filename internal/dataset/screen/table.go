@@ -109,11 +109,19 @@ func (m *material) atoms(ctx context.Context) ([]*pattern, error) {
 			if size := to - from; size >= patternMinimum && float64(size) <= patternMaximum*float64(n) {
 				all := slices.Clone(order[from:to])
 				slices.Sort(all)
-				label, rows := gather(s, all)
-				p := &pattern{method: "repeated values", label: label, rows: rows, all: all, columns: []int{c},
-					pattern: fmt.Sprintf("%.40s = %v", s.Columns[c], column[order[from]])}
-				if m.weigh(p); p.evidence < -7 {
-					out = append(out, p)
+				byLabel := make([][]int32, len(s.Labels))
+				for _, i := range all {
+					byLabel[s.Label[i]] = append(byLabel[s.Label[i]], i)
+				}
+				for label, rows := range byLabel {
+					if len(rows) < patternMinimum {
+						continue
+					}
+					p := &pattern{method: "repeated values", label: int32(label), rows: rows, all: all, columns: []int{c},
+						pattern: fmt.Sprintf("%.40s = %v", s.Columns[c], column[order[from]])}
+					if m.weigh(p); p.evidence < -7 {
+						out = append(out, p)
+					}
 				}
 			}
 			from = to
@@ -125,16 +133,20 @@ func (m *material) atoms(ctx context.Context) ([]*pattern, error) {
 	return m.conjunctions(foremost(out, 512)), nil
 }
 
+// conjunctionGain is by how much, as ln, a further column has to make a pattern
+// less probable.
+const conjunctionGain = 5
+
+// conjunctionSeeds is how many values are tried as the first part of a pattern.
+const conjunctionSeeds = 128
+
 // conjunctions adds to each atom the others that make it purer or that are on
 // the same rows: a trigger of several columns is one pattern.
 func (m *material) conjunctions(atoms []*pattern) []*pattern {
 	s := m.set
 	var out []*pattern
-	for at, a := range atoms {
-		if at >= 128 {
-			break
-		}
-		p := &pattern{method: a.method, pattern: a.pattern, label: a.label, rows: a.rows, all: a.all, columns: slices.Clone(a.columns), chance: a.chance}
+	for _, a := range foremost(slices.Clone(atoms), conjunctionSeeds) {
+		p := &pattern{method: a.method, pattern: a.pattern, label: a.label, rows: a.rows, all: a.all, columns: slices.Clone(a.columns), chance: a.chance, evidence: a.evidence}
 		for _, b := range atoms {
 			if len(p.columns) == 12 {
 				break
@@ -143,25 +155,25 @@ func (m *material) conjunctions(atoms []*pattern) []*pattern {
 				continue
 			}
 			all := intersect(p.all, b.all)
-			if len(all) < patternMinimum || float64(len(all)) < 0.5*float64(len(p.all)) {
+			if len(all) < patternMinimum {
 				continue
 			}
-			same := float64(len(all)) >= 0.9*float64(len(p.all))
-			var rows []int32
+			q := &pattern{label: p.label, all: all}
 			for _, i := range all {
 				if s.Label[i] == p.label {
-					rows = append(rows, i)
+					q.rows = append(q.rows, i)
 				}
 			}
-			purer := float64(len(rows))/float64(len(all)) > float64(len(p.rows))/float64(len(p.all))+0.01 && float64(len(rows)) >= 0.8*float64(len(p.rows))
-			if !same && !purer {
+			if len(q.rows) < patternMinimum {
 				continue
 			}
+			m.weigh(q)
 			// On the same rows, but no more than chance would put it there: not a part.
-			if same && float64(len(b.all)) > 3*float64(len(p.all)) {
+			same := float64(len(all)) >= 0.9*float64(len(p.all)) && float64(len(b.all)) <= 3*float64(len(p.all))
+			if !same && q.evidence > p.evidence-conjunctionGain {
 				continue
 			}
-			p.all, p.rows = all, rows
+			p.all, p.rows, p.evidence = q.all, q.rows, q.evidence
 			p.columns = append(p.columns, b.columns[0])
 			p.pattern += ", " + b.pattern
 		}
