@@ -250,11 +250,14 @@ func macho(f *scan.File, head []byte) (program, bool) {
 		wide = 32
 	}
 	count := int64(binary.BigEndian.Uint32(head[4:]))
-	const most = 42 // Java's class files continue with a version from 43 on
-	if count == 0 || count > most || 8+count*wide > int64(len(head)) {
+	if count == 0 || count > int64(len(head)) || 8+count*wide > int64(len(head)) {
 		return program{}, false
 	}
 	library := false
+	const least = 45 // Java's class files have their version where the count is
+	if count >= least && !isUniversal(head, count, wide, f.Size()) {
+		return program{}, false
+	}
 	for i := range count {
 		record := head[8+i*wide:]
 		at := int64(binary.BigEndian.Uint32(record[8:]))
@@ -271,7 +274,37 @@ func macho(f *scan.File, head []byte) (program, bool) {
 		}
 		library = library || ok
 	}
+	if !library && count > 1 && isUniversal(head, count, wide, f.Size()) {
+		return program{ruleExecutable, "mach-o", "a table of programs for several processors (Mach-O)"}, true
+	}
 	return program{ruleLibrary, "mach-o", "a Mach-O library for several processors"}, library
+}
+
+// isUniversal verifies the table of a universal binary: each entry is for a
+// processor that Apple's systems ran on, and places its program behind the
+// table and the one before, where its alignment allows. The last program may
+// be cut off.
+func isUniversal(head []byte, count, wide, size int64) bool {
+	const mostAlign = 15 // as the linker has it
+	be := binary.BigEndian
+	end := uint64(8 + count*wide)
+	for i := range count {
+		record := head[8+i*wide:]
+		at, long, align := uint64(be.Uint32(record[8:])), uint64(be.Uint32(record[12:])), be.Uint32(record[16:])
+		if wide == 32 {
+			at, long, align = be.Uint64(record[8:]), be.Uint64(record[16:]), be.Uint32(record[24:])
+		}
+		switch be.Uint32(record) {
+		case 7, 0x01000007, 12, 0x0100000c, 0x0200000c, 18, 0x01000012: // x86, ARM, PowerPC; of 64 bits or of 32 in 64
+		default:
+			return false
+		}
+		if align > mostAlign || at&(1<<align-1) != 0 || long == 0 || at < end || at >= uint64(size) || long > 1<<62 {
+			return false
+		}
+		end = at + long
+	}
+	return true
 }
 
 func machoKind(head []byte) (kind uint32, ok bool) {

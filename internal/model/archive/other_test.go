@@ -50,6 +50,58 @@ func fat() []byte {
 	return append(b[:2048], macho(2)...)
 }
 
+// universal is a table of programs for processors, with no program behind it.
+func universal(wide bool, cpus ...uint32) []byte {
+	be := binary.BigEndian
+	b := be.AppendUint32(nil, map[bool]uint32{false: 0xcafebabe, true: 0xcafebabf}[wide])
+	b = be.AppendUint32(b, uint32(len(cpus)))
+	for i, cpu := range cpus {
+		b = be.AppendUint32(be.AppendUint32(b, cpu), 3)
+		if at := 4096 * (i + 1); wide {
+			b = be.AppendUint32(be.AppendUint64(be.AppendUint64(b, uint64(at)), 64), 12)
+		} else {
+			b = be.AppendUint32(be.AppendUint32(b, uint32(at)), 64)
+		}
+		b = be.AppendUint32(b, map[bool]uint32{false: 12}[wide])
+	}
+	return append(b, make([]byte, 4096*(len(cpus)+1)-len(b))...)
+}
+
+func TestTablesOfProgramsAreToldFromJavaClasses(t *testing.T) {
+	const x86, arm = 0x01000007, 0x0100000c
+	change := func(at int, with byte) []byte {
+		b := universal(false, x86, arm)
+		b[at] = with
+		return b
+	}
+	many := make([]uint32, 60)
+	for i := range many {
+		many[i] = 7
+	}
+	class := append([]byte("\xca\xfe\xba\xbe\x00\x00\x00\x37\x00\x02\x07\x00\x01"), make([]byte, 9000)...)
+	for name, one := range map[string]struct {
+		file    []byte
+		verdict scan.Verdict
+	}{
+		"two processors":                    {universal(false, x86, arm), scan.Malicious},
+		"two processors, in 64 bits":        {universal(true, x86, arm), scan.Malicious},
+		"three old processors":              {universal(false, 7, 18, 0x01000012), scan.Malicious},
+		"as many as Java's version":         {universal(false, many...), scan.Malicious},
+		"the last one cut off":              {universal(false, x86, arm)[:8200], scan.Malicious},
+		"a Java class":                      {class, scan.Suspicious},
+		"a processor that there is not":     {change(8+3, 99), scan.Unknown},
+		"a program that is not aligned":     {change(8+11, 1), scan.Unknown},
+		"a program without a length":        {change(8+15, 0), scan.Unknown},
+		"a program in the table":            {change(8+10, 0), scan.Unknown},
+		"an alignment that no linker has":   {change(8+19, 16), scan.Unknown},
+		"a program behind the file":         {change(28+8, 1), scan.Unknown},
+		"one processor and no program":      {universal(false, x86), scan.Unknown},
+		"a table longer than what was read": {universal(false, x86, arm)[:40], scan.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) { wantRules(t, examine(t, one.file), one.verdict) })
+	}
+}
+
 func TestProgramsThatPoseAsModels(t *testing.T) {
 	for name, one := range map[string]struct {
 		file    []byte

@@ -65,7 +65,9 @@ type codec struct {
 	// open begins to unpack. It takes the memory of its window from w.
 	open func(w *window, f *scan.File) (io.Reader, error)
 	cost scan.Cost
-	weak bool // nothing but the stream itself tells it from other data
+	// skips says that frames which every reader passes over may come first.
+	skips bool
+	weak  bool // nothing but the stream itself tells it from other data
 	// after is where the stream ends, known once it was read.
 	after func(io.Reader) int64
 	// starts are where the streams begin that follow the first one.
@@ -87,8 +89,8 @@ func Streams() []scan.Format {
 			open: func(_ *window, f *scan.File) (io.Reader, error) { return bzip2.NewReader(buffered(f)), nil }, starts: bzip2Starts},
 		{name: "xz", claim: magic("\xfd7zXZ\x00"), cost: scan.CostSlow, open: openXZ, starts: xzStarts},
 		{name: "lzma", claim: isLZMA, cost: scan.CostSlow, open: openLZMA, weak: true},
-		{name: "zstd", claim: isZstd, cost: scan.CostInflate, open: openZstd, starts: zstdStarts},
-		{name: "lz4", claim: func(h []byte) bool { return magic("\x04\x22\x4d\x18")(h) || magic("\x02\x21\x4c\x18")(h) }, cost: scan.CostInflate,
+		{name: "zstd", claim: isZstd, cost: scan.CostInflate, open: openZstd, starts: zstdStarts, skips: true},
+		{name: "lz4", claim: isLZ4, cost: scan.CostInflate, skips: true,
 			open: func(_ *window, f *scan.File) (io.Reader, error) { return lz4.NewReader(buffered(f)), nil }, starts: lz4Starts},
 	}
 	formats := make([]scan.Format, len(table))
@@ -97,7 +99,7 @@ func Streams() []scan.Format {
 			Rules: []*scan.Rule{ruleStreamBroken, ruleStreamTrailing, ruleStreamNested, ruleStreamRemote},
 			Claim: func(f *scan.File) bool {
 				head, err := f.Head()
-				return err == nil && c.claim(head)
+				return err == nil && (c.claim(head) || c.skips && isSkippable(head))
 			}}
 	}
 	return formats
@@ -110,13 +112,24 @@ func magic(prefix string) func([]byte) bool {
 // scan unpacks the stream, and has what it holds looked at: of a broken one
 // the prefix that can be read.
 func (c codec) scan(p *scan.Place, f *scan.File) error {
-	packed, partly := f, false
+	base := int64(0)
+	if c.skips {
+		at, head, err := skipped(p, f)
+		switch {
+		case err != nil:
+			return err
+		case !c.claim(head):
+			return scan.ErrOther
+		}
+		base = at
+	}
+	packed, partly := f.Section(base, f.Size()-base), false
 	if f.IsDear() {
-		part, err := f.Read(0, min(f.Size(), remoteStream))
+		part, err := packed.Read(0, min(packed.Size(), remoteStream))
 		if err != nil {
 			return err
 		}
-		packed, partly = scan.Bytes(part), f.Size() > remoteStream
+		packed, partly = scan.Bytes(part), packed.Size() > remoteStream
 	}
 	var first io.Reader
 	w := &window{place: p}
@@ -142,13 +155,13 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 		p.Report(ruleStreamNested, scan.Nowhere, fmt.Sprintf("it is the stream number %d, one in the other", mostLayers+1))
 	}
 	if !took && !over(err) && c.starts != nil && first != nil {
-		if err := c.apart(p, packed, first); err != nil {
+		if err := c.apart(p, packed, base, first); err != nil {
 			return err
 		}
 	}
 	switch {
 	case partly:
-		p.Report(ruleStreamRemote, scan.Nowhere, fmt.Sprintf("of %d packed bytes the first %d were read", f.Size(), packed.Size()))
+		p.Report(ruleStreamRemote, scan.Nowhere, fmt.Sprintf("of %d packed bytes the first %d were read", f.Size()-base, packed.Size()))
 	case err != nil && !over(err) && p.Context().Err() == nil:
 		p.Report(ruleStreamBroken, scan.Nowhere, fmt.Sprintf("the %s stream cannot be read to its end: %v", c.name, err))
 	}
@@ -164,7 +177,7 @@ func (c codec) scan(p *scan.Place, f *scan.File) error {
 // apart has every format look at what each of several streams holds by itself,
 // when all together they are nothing: a reader of the first stops there, and
 // others take each for a file.
-func (c codec) apart(p *scan.Place, packed *scan.File, first io.Reader) error {
+func (c codec) apart(p *scan.Place, packed *scan.File, base int64, first io.Reader) error {
 	starts, err := c.starts(p, packed, first)
 	if err != nil || len(starts) == 0 {
 		return err
@@ -174,7 +187,7 @@ func (c codec) apart(p *scan.Place, packed *scan.File, first io.Reader) error {
 		if err := p.Spend(scan.CostMember); err != nil {
 			return err
 		}
-		p.Inside(fmt.Sprintf("stream %d", i+1), at, packed.Section(at, starts[i+1]-at))
+		p.Inside(fmt.Sprintf("stream %d", i+1), base+at, packed.Section(at, starts[i+1]-at))
 	}
 	return nil
 }
@@ -437,16 +450,10 @@ func (w *window) open(n int64) error {
 	return err
 }
 
-func isZstd(head []byte) bool {
-	if len(head) < 8 {
-		return false
-	}
-	first := binary.LittleEndian.Uint32(head)
-	if first&^0xf == 0x184d2a50 { // a skippable frame, before others; lz4 has them as well
-		next := uint64(binary.LittleEndian.Uint32(head[4:])) + 8
-		return next+4 > uint64(len(head)) || binary.LittleEndian.Uint32(head[next:]) != 0x184d2204
-	}
-	return first == 0xfd2fb528
+func isZstd(head []byte) bool { return magic("\x28\xb5\x2f\xfd")(head) }
+
+func isLZ4(head []byte) bool {
+	return magic("\x04\x22\x4d\x18")(head) || magic("\x02\x21\x4c\x18")(head)
 }
 
 func openZstd(w *window, f *scan.File) (io.Reader, error) { return zstdReader(w, buffered(f)) }

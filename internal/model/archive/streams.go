@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 
@@ -81,6 +82,31 @@ func frames(p *scan.Place, f *scan.File, length func(at int64) (int64, error)) (
 		at += n
 	}
 	return found, nil
+}
+
+// isSkippable says whether a frame begins that readers of lz4 and of zstd pass
+// over (RFC 8878 §3.1.2): its mark, and its length in four bytes.
+func isSkippable(head []byte) bool {
+	return len(head) >= 8 && binary.LittleEndian.Uint32(head)&^0xf == 0x184d2a50
+}
+
+// skipped returns where the first frame begins that is not passed over, and
+// what stands there; the head is empty where there is none.
+func skipped(p *scan.Place, f *scan.File) (at int64, head []byte, err error) {
+	const most, mostDear = 1 << 16, 8 // over a network each may be a request
+	for n := 0; at < f.Size(); n++ {
+		if head, err = f.Read(at, min(8, f.Size()-at)); err != nil || !isSkippable(head) {
+			return at, head, err
+		}
+		if n >= most || n >= mostDear && f.IsDear() {
+			return 0, nil, fmt.Errorf("%w: more than %d frames of no content come first", scan.ErrBudget, n)
+		}
+		if err := p.Spend(200); err != nil {
+			return 0, nil, err
+		}
+		at += 8 + int64(binary.LittleEndian.Uint32(head[4:]))
+	}
+	return f.Size(), nil, nil
 }
 
 // walk reads little numbers of a file, one after the other.

@@ -230,3 +230,38 @@ func FuzzStreamsAreToldApart(f *testing.F) {
 		}
 	})
 }
+
+func TestFramesThatAreSkippedHideNothing(t *testing.T) {
+	skip := func(kind byte, n int) []byte {
+		b := append([]byte{kind, 0x2a, 0x4d, 0x18, byte(n), byte(n >> 8), byte(n >> 16), 0}, make([]byte, n)...)
+		return b
+	}
+	for _, codec := range []string{"zstd", "lz4"} {
+		for name, before := range map[string][]byte{
+			"an empty one":           skip(0x50, 0),
+			"one":                    skip(0x5f, 13),
+			"one beyond the head":    skip(0x53, 70_000),
+			"three of several kinds": slices.Concat(skip(0x50, 1), skip(0x5a, 5000), skip(0x5f, 0)),
+		} {
+			t.Run(codec+" behind "+name, func(t *testing.T) {
+				res := examine(t, slices.Concat(before, stream(t, codec, payload)))
+				wantRules(t, res, scan.Malicious, "test.evil")
+				if !slices.Equal(res.Formats, []string{codec}) {
+					t.Errorf("want %s alone: %s", codec, said(res))
+				}
+				wantRules(t, examine(t, slices.Concat(before, stream(t, codec, "plain words\n"))), scan.Clean)
+				wantRules(t, examine(t, slices.Concat(before, stream(t, codec, "plain words\n"), before, stream(t, codec, payload))), scan.Malicious, "test.evil")
+				dear := formats(scan.Limits{}).Scan(t.Context(), scan.Bytes(slices.Concat(before, stream(t, codec, payload))).Dear(), scan.Options{})
+				wantRules(t, dear, scan.Malicious, "test.evil")
+			})
+		}
+	}
+	for name, b := range map[string][]byte{
+		"frames of no content alone": slices.Concat(skip(0x50, 3), skip(0x5f, 9)),
+		"one that is cut off":        skip(0x50, 300)[:100],
+		"other bytes behind one":     append(skip(0x50, 3), "other bytes"...),
+	} {
+		t.Run(name, func(t *testing.T) { wantRules(t, examine(t, b), scan.Unknown) })
+	}
+	wantRules(t, examine(t, bytes.Repeat(skip(0x50, 0), 70_000)), scan.Unscannable, "scan.budget")
+}

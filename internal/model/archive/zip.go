@@ -2,6 +2,7 @@ package archive
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -384,7 +385,7 @@ func (z *zipFile) gaps(main end) error {
 		if s.start > covered {
 			rule := ruleZipGap
 			if covered == 0 {
-				rule = ruleZipPrefix
+				rule = prefixRule(z.f, s.start)
 			}
 			if err := z.gap(covered, s.start, rule); err != nil {
 				return err
@@ -393,6 +394,20 @@ func (z *zipFile) gaps(main end) error {
 		covered = max(covered, s.end)
 	}
 	return nil
+}
+
+// prefixRule says what n bytes before the first member are reported by. A
+// model of TensorFlow Lite, whose table begins within them, has its labels in
+// an archive behind it.
+func prefixRule(f *scan.File, n int64) *scan.Rule {
+	head, err := f.Head()
+	if err != nil || len(head) < 8 || string(head[4:8]) != "TFL3" {
+		return ruleZipPrefix
+	}
+	if root := int64(binary.LittleEndian.Uint32(head)); root < 8 || root+4 > n {
+		return ruleZipPrefix
+	}
+	return ruleZipTFLite
 }
 
 // gap looks at bytes that no directory speaks of.
@@ -409,7 +424,7 @@ func (z *zipFile) gap(from, to int64, rule *scan.Rule) error {
 	if err != nil {
 		return err
 	}
-	if n == 0 || rule == ruleZipPrefix {
+	if n == 0 || rule != ruleZipGap {
 		z.p.Report(rule, scan.At(from), fmt.Sprintf("bytes %d to %d belong to no member", from, to))
 		z.p.Inside("", from, f)
 	}

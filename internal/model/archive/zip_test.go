@@ -354,3 +354,28 @@ func TestAnEncryptedMemberThatIsNotIsStillRead(t *testing.T) {
 	wantRules(t, examine(t, b), scan.Suspicious, "zip.encrypted")
 	wantRules(t, examine(t, zipOf(part{name: "a", content: payload + noise(3000), method: 8, flags: 1})), scan.Malicious, "zip.encrypted", "test.evil")
 }
+
+func TestLabelsBehindATFLiteModelAreNoted(t *testing.T) {
+	model := "\x10\x00\x00\x00TFL3" + strings.Repeat("\x01\x02\x03\x04", 100)
+	labels := part{name: "labels.txt", content: "cat\ndog\n"}
+	for _, relative := range []bool{false, true} {
+		res := examine(t, zipWith(zipTail{prefix: model, relative: relative}, labels))
+		wantRules(t, res, scan.Clean, "zip.prefix.tflite")
+	}
+	for name, prefix := range map[string]string{
+		"a root that is outside": "\xff\xff\x00\x00TFL3" + strings.Repeat("\x01", 100),
+		"another identifier":     "\x10\x00\x00\x00TFL9" + strings.Repeat("\x01", 100),
+		"the identifier alone":   "\x00\x00\x00\x00TFL3",
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantRules(t, examine(t, zipWith(zipTail{prefix: prefix}, labels)), scan.Suspicious, "zip.prefix")
+		})
+	}
+	wantRules(t, examine(t, zipWith(zipTail{prefix: model}, torch(payload)...)), scan.Malicious, "test.evil")
+	for name, prefix := range map[string]string{"TFLite": model, "other": "\x00" + model} {
+		res := formats(scan.Limits{}).Scan(t.Context(), scan.Bytes(zipWith(zipTail{prefix: prefix}, labels)).Dear(), scan.Options{})
+		if has(res, "zip.prefix.tflite") != (name == "TFLite") || has(res, "zip.prefix") == (name == "TFLite") {
+			t.Errorf("%s, from another machine: %s", name, said(res))
+		}
+	}
+}

@@ -115,7 +115,7 @@ func (z *zipFile) remote(main end) error {
 		return err
 	}
 	if len(order) > 0 && all[order[0]].local > 0 {
-		z.p.Report(ruleZipPrefix, scan.At(0), fmt.Sprintf("the first member begins at byte %d", all[order[0]].local))
+		z.p.Report(prefixRule(z.f, all[order[0]].local), scan.At(0), fmt.Sprintf("the first member begins at byte %d", all[order[0]].local))
 	}
 	z.backslashes()
 	z.bomb()

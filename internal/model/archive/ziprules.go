@@ -43,6 +43,9 @@ var (
 	ruleZipPrefix = &scan.Rule{ID: "zip.prefix", Severity: scan.Doubtful,
 		Why:  "Something stands before the archive: a loader that begins at the front reads that, one that begins at the end reads the archive.",
 		Mend: zipMend, References: []string{"CWE-436"}}
+	ruleZipTFLite = &scan.Rule{ID: "zip.prefix.tflite", Severity: scan.Note,
+		Why:  "TensorFlow Lite's writer of metadata puts labels and vocabularies into an archive behind the model: both are read.",
+		Mend: "Read the labels as part of the model."}
 	ruleZipTrailing = &scan.Rule{ID: "zip.trailing", Severity: scan.Doubtful,
 		Why:  "Bytes behind the end of the archive make strict readers refuse it and are read by others.",
 		Mend: zipMend}
@@ -100,7 +103,7 @@ var (
 
 func zipRules() []*scan.Rule {
 	return append(nameRules(), ruleZipTwoEnds, ruleZipFakeEnd, ruleZipCount, ruleZipMismatch, ruleZipLocal, ruleZipSize,
-		ruleZipCRC, ruleZipNoCRC, ruleZipEncrypted, ruleZipFlags, ruleZipVersion, ruleZipUnicode, ruleZipPrefix, ruleZipTrailing,
+		ruleZipCRC, ruleZipNoCRC, ruleZipEncrypted, ruleZipFlags, ruleZipVersion, ruleZipUnicode, ruleZipPrefix, ruleZipTFLite, ruleZipTrailing,
 		ruleZipGap, ruleZipUnlisted, ruleZipOverlap, ruleZipAside, ruleZipLink, ruleZipThrough, ruleZipDevice, ruleZipBomb, ruleZipSplit, ruleZipBroken, ruleZipMember, ruleZipUnread,
 		ruleZipNotRead, ruleTorchSource, ruleTorchOdd, ruleHandler, ruleRequirements, ruleManifest)
 }
