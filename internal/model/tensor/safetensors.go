@@ -59,8 +59,12 @@ var (
 		Mend:       "Remove the metadata and save the model again, or do not use it.",
 		References: []string{"CWE-506"}}
 	ruleSTTensorCode = &scan.Rule{ID: "safetensors.tensor.code", Severity: scan.Doubtful,
-		Why:        "A tensor of bytes that is a pickle or a program is not weights: libraries that keep extra state so unpickle it.",
+		Why:        "A tensor of bytes that is a program or an archive is not weights, and makes the file a carrier that others trust.",
 		Mend:       "Save the weights alone.",
+		References: []string{"CWE-506"}}
+	ruleSTTensorPickle = &scan.Rule{ID: "safetensors.tensor.pickle", Severity: scan.Note,
+		Why:        "Loaders of safetensors take a tensor of bytes for numbers, and no pickle is read from it; code that unpickles its own extra state would.",
+		Mend:       "Read how the model's code uses the tensor.",
 		References: []string{"CWE-502"}}
 	ruleSTField = &scan.Rule{ID: "safetensors.field", Severity: scan.Note,
 		Why: "Loaders ignore fields that the format does not have."}
@@ -70,7 +74,7 @@ var (
 func Safetensors() scan.Format {
 	return scan.Format{Name: "safetensors", Claim: claimSafetensors, Scan: scanSafetensors, Rules: []*scan.Rule{
 		ruleSTLength, ruleSTHeader, ruleSTDuplicate, ruleSTOffsets, ruleSTTrailing, ruleSTDType,
-		ruleSTMetadata, ruleSTCode, ruleSTTensorCode, ruleSTField}}
+		ruleSTMetadata, ruleSTCode, ruleSTTensorCode, ruleSTTensorPickle, ruleSTField}}
 }
 
 // claimSafetensors wants a length whose upper half is zero, as no text has it,
@@ -351,8 +355,9 @@ func (s *safetensors) layout() error {
 	return s.heads()
 }
 
-// heads looks at the first bytes of tensors of bytes: libraries keep pickled
-// state there. It is not worth requests to another machine.
+// heads looks at the first bytes of tensors of bytes. No loader of the format
+// unpickles them, so a pickle is noted and not judged. It is not worth
+// requests to another machine.
 func (s *safetensors) heads() error {
 	if s.file.IsDear() {
 		return nil
@@ -375,7 +380,9 @@ func (s *safetensors) heads() error {
 		if err != nil {
 			return err
 		}
-		if what := program(head); what != "" {
+		if len(head) >= shortestCode && isPickle(head) {
+			s.say(ruleSTTensorPickle, scan.At(at), "a tensor of bytes begins as a pickle does")
+		} else if what := program(head); what != "" {
 			s.say(ruleSTTensorCode, scan.At(at), "a tensor of bytes begins as %s does", what)
 			if err := s.Spend(costInside); err != nil {
 				return err

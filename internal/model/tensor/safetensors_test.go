@@ -165,7 +165,13 @@ func TestBytesBehindSafetensorsAreFoundAndRead(t *testing.T) {
 		{"a pickle in a hole", append(safetensors(fmt.Sprintf(`{"a":{"dtype":"U8","shape":[4],"data_offsets":[%d,%d]}}`, len(hurt), len(hurt)+4), 0), hurt+"abcd"...),
 			"malicious safetensors: test.pickle safetensors.offsets"},
 		{"a pickle in a tensor of bytes", append(safetensors(fmt.Sprintf(`{"extra_state":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}`, len(hurt), len(hurt)), 0), hurt...),
-			"malicious safetensors: test.pickle safetensors.tensor.code"},
+			"clean safetensors: safetensors.tensor.pickle"},
+		{"a pickle of protocol 0 in a tensor of signed bytes", append(safetensors(`{"state":{"dtype":"I8","shape":[23],"data_offsets":[0,23]}}`, 0), "cos\nsystem\n(S'date'\ntR."...),
+			"clean safetensors: safetensors.tensor.pickle"},
+		{"a program in a tensor of bytes", append(safetensors(`{"x":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}}`, 0), append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 57)...)...),
+			"suspicious safetensors: safetensors.tensor.code"},
+		{"an archive in a tensor of bytes", append(safetensors(`{"x":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}}`, 0), append([]byte("PK\x03\x04"), make([]byte, 60)...)...),
+			"suspicious safetensors: safetensors.tensor.code"},
 	})
 }
 
