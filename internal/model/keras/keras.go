@@ -3,9 +3,10 @@
 //
 // Start at [Format]; [Formats] is the package's table. The configuration is
 // JSON: config.json in a .keras archive, the attribute model_config of an .h5
-// file, or a file that model.to_json wrote. Whoever unpacks those hands them
-// over; here they are told by their content alone. walk.go goes over every
-// object in the tree, names.go says what the names in it stand for.
+// file, or a file that model.to_json wrote, or the YAML of model.to_yaml.
+// Whoever unpacks those hands them over; here they are told by their content
+// alone. walk.go goes over every object in the tree, names.go says what the
+// names in it stand for.
 //
 // Keras turns {"module": …, "class_name": …, "config": …} into an object: it
 // imports the module, takes the class, and has it built from the config. What
@@ -18,6 +19,7 @@
 package keras
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -41,31 +43,44 @@ const (
 	costBuild = scan.Cost(45) // keeping it in a tree, and walking over that
 )
 
-// claim takes JSON objects and lists, in any encoding that Python reads.
+// claim takes JSON objects and lists, in any encoding that Python reads, and
+// text that can be YAML.
 func claim(f *scan.File) bool {
 	head, err := f.Head()
 	if err != nil {
 		return false
 	}
+	all := head
 	if head = head[:min(len(head), 1024)]; len(head) < 1024 && int64(len(head)) < f.Size() {
 		return false
 	}
-	text, _ := decode(head, true)
-	for _, b := range text {
-		switch b {
-		case ' ', '\t', '\n', '\r':
-		case '{', '[':
-			return true
-		default:
-			return false
-		}
+	switch json, blank := beginsJSON(head); {
+	case json:
+		return true
+	case blank:
+		return int64(len(head)) < f.Size() // padded
 	}
-	return int64(len(head)) < f.Size() // padded
+	all, _ = decode(all, true)
+	return claimYAML(f, all)
+}
+
+// beginsJSON says whether an object or a list of JSON begins, or nothing does.
+func beginsJSON(head []byte) (json, blank bool) {
+	text, _ := decode(head, true)
+	text = bytes.TrimLeft(text, " \t\n\r")
+	return len(text) > 0 && (text[0] == '{' || text[0] == '['), len(text) == 0
 }
 
 func examine(p *scan.Place, f *scan.File) error {
 	size := f.Size()
 	if size > mostBytes || f.IsDear() && size > mostDear {
+		head, err := f.Head()
+		if err != nil {
+			return err
+		}
+		if json, blank := beginsJSON(head); !json && !blank {
+			return searchYAML(p, f)
+		}
 		return examineLong(p, f)
 	}
 	if _, err := p.Hold(size); err != nil {
@@ -88,6 +103,8 @@ func examine(p *scan.Place, f *scan.File) error {
 	_, lookErr := look.document()
 	switch {
 	case look.metadata && lookErr == nil && !look.shaped:
+	case !look.shaped && lookErr != nil:
+		return examineYAML(p, text)
 	case !look.shaped:
 		return scan.ErrOther
 	}
