@@ -200,6 +200,10 @@ func (m *machine) typeOf(c call) (value, error) {
 func (m *machine) attribute(c call) (value, error) {
 	of, name := m.item(c.args, 0), m.item(c.args, 1)
 	g, imported := m.importOf(of)
+	if o := m.heap.get(of); !imported && o != nil && o.shape == aInstance && o.fn > 0 {
+		g = &m.globals[o.fn-1]
+		imported = g.listed.use == useClass || g.listed.use == useValue
+	}
 	if !imported || !name.isString() || c.args.n < 2 {
 		return m.gadget(c)
 	}
@@ -211,7 +215,36 @@ func (m *machine) attribute(c call) (value, error) {
 	if _, found := m.list.allow[g.module+" "+dotted]; found {
 		return m.imported(g.module, dotted), nil
 	}
+	if c.args.n == 2 && m.hasMethods(of, g) && m.plainAttribute(g, attribute) {
+		return m.doubtAs(ruleAttribute, c)
+	}
 	return m.gadget(c)
+}
+
+// valueTypes are the builtin types whose methods only compute.
+var valueTypes = map[string]bool{"str": true, "bytes": true, "bytearray": true, "list": true, "dict": true, "tuple": true,
+	"set": true, "frozenset": true, "int": true, "float": true}
+
+// hasMethods says whether Python writes methods of a value as getattr of it
+// below protocol 4: of a class on the list, or of an instance of one.
+func (m *machine) hasMethods(of value, g *global) bool {
+	switch {
+	case g.module == "builtins":
+		return of.kind == isGlobal && valueTypes[g.name]
+	case g.listed.use == useClass, g.listed.use == useValue:
+		return true
+	}
+	return false
+}
+
+// plainAttribute says whether a name is one that a class has by itself. What
+// getattr returns is not called here: that would be pickle.call.computed.
+func (m *machine) plainAttribute(g *global, name string) bool {
+	bare := strings.TrimLeft(name, "_")
+	if !importable(name) || strings.Contains(name, ".") || strings.Contains(name, "__") || m.list.denies(g.module, g.name+"."+name) != nil {
+		return false
+	}
+	return g.module == "builtins" || !m.list.stdlib[bare] && m.list.deny[bare] == nil
 }
 
 // attributeGetter judges operator.attrgetter: honest with names of data.
@@ -219,12 +252,18 @@ func (m *machine) attributeGetter(c call) (value, error) {
 	if c.args.kind != isTuple || c.args.n > mostOf {
 		return m.gadget(c)
 	}
+	private := c.args.n == 0
 	for _, arg := range m.of(c.args) {
-		if !arg.isString() || !importable(m.short(arg)) || strings.Contains(m.short(arg), "__") {
+		name := m.short(arg)
+		if !arg.isString() || !importable(name) || strings.Contains(name, "__") || strings.Contains(name, ".") {
 			return m.gadget(c)
 		}
+		private = private || strings.HasPrefix(name, "_")
 	}
-	return m.doubt(c)
+	if private {
+		return m.doubt(c)
+	}
+	return m.doubtAs(ruleAttribute, c)
 }
 
 // constants wants constants.

@@ -1,10 +1,6 @@
 package pickle_test
 
-import (
-	"encoding/binary"
-	"fmt"
-	"strings"
-)
+import "encoding/binary"
 
 // asm writes pickles opcode by opcode, well-formed and not.
 type asm struct{ b []byte }
@@ -60,12 +56,3 @@ func le64(n int) string { return string(binary.LittleEndian.AppendUint64(nil, ui
 
 // frame wraps opcodes in FRAME.
 func frame(b []byte) []byte { return append([]byte("\x95"+le64(len(b))), b...) }
-
-// call is one import and call, from "module name args…".
-func simpleCall(spec string) []byte {
-	w := strings.Split(spec, " ")
-	if len(w) < 2 {
-		panic(fmt.Sprintf("no name in %q", spec))
-	}
-	return proto(2).call(w[0], w[1], w[2:]...).stop()
-}

@@ -17,21 +17,44 @@ const (
 	keyTemplate // see distribution
 )
 
-// harmlessDunders are attributes that are only data.
-var harmlessDunders = map[string]bool{"__doc__": true, "__module__": true, "__name__": true, "__qualname__": true,
-	"__orig_class__": true, "__objclass__": true, "__version__": true, "__weakref__": true, "__annotations__": true,
-	"__private_attribute_values__": true, "__author__": true, "__file__": true, "__len__": true}
+// methods are the names between the underscores that Python, numpy or torch
+// look up by themselves, on an object or its class, and those by which code is
+// reached. Everything else of this form is a program's own data, for example
+// "__networkx_cache__".
+const methods = `class setstate getstate reduce reduce_ex getnewargs getnewargs_ex getinitargs new init del call prepare init_subclass set_name
+instancecheck subclasscheck class_getitem mro mro_entries bases base basicsize subclasses subclasshook slots getattr getattribute setattr
+delattr dir get set delete repr str unicode bytes format hash bool nonzero lt le eq ne gt ge cmp sizeof copy deepcopy replace fspath index
+int long float complex oct hex round trunc floor ceil coerce neg pos abs invert length_hint getitem setitem delitem missing iter
+next reversed contains getslice setslice delslice enter exit aenter aexit await aiter anext buffer release_buffer add sub mul
+matmul truediv div floordiv mod divmod pow lshift rshift and xor or radd rsub rmul rmatmul rtruediv rdiv rfloordiv rmod rdivmod rpow
+rlshift rrshift rand rxor ror iadd isub imul imatmul itruediv idiv ifloordiv imod ipow ilshift irshift iand ixor ior post_init
+code globals builtins closure defaults kwdefaults func self wrapped import loader spec path package cached signature
+text_signature isabstractmethod abstractmethods origin args parameters metaclass match_args type_params annotate
+all dlpack dlpack_device dataframe dataframe_consortium_standard sklearn_tags sklearn_clone sklearn_is_fitted
+getitems setitems torch_function torch_dispatch torch_unpickle tensor_flatten tensor_unflatten metadata_guard fx_create_arg cuda_array_interface
+array array_interface array_struct array_priority array_finalize array_function array_ufunc array_prepare array_wrap array_namespace array_from_numpy
+rich_repr rich_console get_pydantic_core_schema get_validators html html_format tf_flatten tf_unflatten jax_array`
+
+var methodNames = sync.OnceValue(func() map[string]bool {
+	names := map[string]bool{}
+	for name := range strings.FieldsSeq(methods) {
+		names[name] = true
+	}
+	return names
+})
 
 func dunder(key string) uint8 {
 	switch {
-	case len(key) < 5 || !strings.HasPrefix(key, "__") || !strings.HasSuffix(key, "__") || harmlessDunders[key]:
+	case len(key) < 5 || !strings.HasPrefix(key, "__") || !strings.HasSuffix(key, "__"):
 		return 0
 	case key == "__dict__":
 		return keyDict
 	case strings.HasPrefix(key, "__pydantic_"), key == "__fields_set__":
 		return keyPydantic
+	case methodNames()[key[2:len(key)-2]] || strings.HasPrefix(key, "__array_") || strings.HasPrefix(key, "__torch_"):
+		return keyMethod
 	}
-	return keyMethod
+	return 0
 }
 
 // keys notes in an object which keys begin with two underscores or are

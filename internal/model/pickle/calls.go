@@ -258,6 +258,9 @@ func (m *machine) persistent() error {
 		if err != nil {
 			return err
 		}
+		if m.opAt == 0 && m.start == 0 && !persistentText(b) {
+			m.foreign = true
+		}
 		if !digits(string(b)) {
 			m.report(rulePersistent, fmt.Sprintf("%q", b))
 		}
@@ -298,6 +301,20 @@ func (m *machine) persistent() error {
 	}
 	m.report(rulePersistent, m.show(id, 0))
 	return m.push(value{kind: isPersistent})
+}
+
+// persistentText says whether a line can be a persistent id: a zip file begins
+// like one, and each unpickler that is not made for ids stops at it.
+func persistentText(b []byte) bool {
+	if len(b) >= 3 && b[0] == 'K' && b[1] < ' ' && b[2] < ' ' { // "PK" and a version
+		return false
+	}
+	for _, c := range b {
+		if c < ' ' && c != '\t' && c != '\r' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // short returns a short text's content.

@@ -362,16 +362,16 @@ func TestWhatLibrariesWriteIsClean(t *testing.T) {
 		"a booster of xgboost":     proto(4).stackGlobal("xgboost.core", "Booster").raw(")\x81}").text("handle").raw("\x96", le64(4), "binfsb").stop(),
 		"a model of lightgbm": proto(4).stackGlobal("lightgbm.sklearn", "LGBMClassifier").raw(")\x81}(").text("_Booster").stackGlobal("lightgbm.basic", "Booster").raw(")\x81}").text("handle").text("tree").raw("sb").
 			text("_le").stackGlobal("lightgbm.compat", "_LGBMLabelEncoder").raw(")\x81}").text("classes_").raw("Nsbub").stop(),
-		"folds of lightgbm": proto(4).stackGlobal("lightgbm.engine", "CVBooster").raw(")\x81}").text("best_iteration").raw("K\x01sb").stop(),
-		"a distance metric":        proto(3).global("sklearn.metrics._dist_metrics", "newObj").global("sklearn.metrics._dist_metrics", "EuclideanDistance64").raw("\x85R").stop(),
-		"a loss of Cython":         proto(3).global("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss").global("sklearn._loss._loss", "CyHalfBinomialLoss").raw("J\x01\x02\x03\x04N\x87R").stop(),
-		"a random state":           proto(3).global("numpy.random._pickle", "__randomstate_ctor").text("MT19937").global("numpy.random._pickle", "__bit_generator_ctor").raw("\x86R}").text("pos").raw("K\x01sb").stop(),
-		"a generator of numpy 2":   proto(3).global("numpy.random._pickle", "__generator_ctor").global("numpy.random._pickle", "__bit_generator_ctor").global("numpy.random._pcg64", "PCG64").raw("\x85R\x85R").stop(),
-		"a masked array":           proto(3).global("numpy.ma.core", "_mareconstruct").raw("(").global("numpy.ma.core", "MaskedArray").global("numpy", "ndarray").raw("K\x00\x85C\x01btR").stop(),
-		"a whole module of torch":  proto(2).global("torch.nn.modules.container", "Sequential").raw(")\x81}").text("_modules").global("collections", "OrderedDict").raw(")R").text("0").global("torch.nn.modules.linear", "Linear").raw(")\x81}").text("weight").global("torch._utils", "_rebuild_parameter").tensor("FloatStorage", "0", 0).raw("\x88").global("collections", "OrderedDict").raw(")R\x87Rsbssb").stop(),
-		"a class of TorchScript":   proto(2).global("__torch__.net", "Net").raw(")\x81}").text("training").raw("\x89sb").stop(),
-		"an old set of Python 2":   proto(2).global("__builtin__", "set").raw("]K\x01a\x85R").stop(),
-		"a class of torch's tar":   proto(2).raw("(").global("torch.nn.modules.linear", "Linear").text("linear.py").text("class Linear: pass").raw("tQ)\x81").stop(),
+		"folds of lightgbm":       proto(4).stackGlobal("lightgbm.engine", "CVBooster").raw(")\x81}").text("best_iteration").raw("K\x01sb").stop(),
+		"a distance metric":       proto(3).global("sklearn.metrics._dist_metrics", "newObj").global("sklearn.metrics._dist_metrics", "EuclideanDistance64").raw("\x85R").stop(),
+		"a loss of Cython":        proto(3).global("sklearn._loss._loss", "__pyx_unpickle_CyHalfBinomialLoss").global("sklearn._loss._loss", "CyHalfBinomialLoss").raw("J\x01\x02\x03\x04N\x87R").stop(),
+		"a random state":          proto(3).global("numpy.random._pickle", "__randomstate_ctor").text("MT19937").global("numpy.random._pickle", "__bit_generator_ctor").raw("\x86R}").text("pos").raw("K\x01sb").stop(),
+		"a generator of numpy 2":  proto(3).global("numpy.random._pickle", "__generator_ctor").global("numpy.random._pickle", "__bit_generator_ctor").global("numpy.random._pcg64", "PCG64").raw("\x85R\x85R").stop(),
+		"a masked array":          proto(3).global("numpy.ma.core", "_mareconstruct").raw("(").global("numpy.ma.core", "MaskedArray").global("numpy", "ndarray").raw("K\x00\x85C\x01btR").stop(),
+		"a whole module of torch": proto(2).global("torch.nn.modules.container", "Sequential").raw(")\x81}").text("_modules").global("collections", "OrderedDict").raw(")R").text("0").global("torch.nn.modules.linear", "Linear").raw(")\x81}").text("weight").global("torch._utils", "_rebuild_parameter").tensor("FloatStorage", "0", 0).raw("\x88").global("collections", "OrderedDict").raw(")R\x87Rsbssb").stop(),
+		"a class of TorchScript":  proto(2).global("__torch__.net", "Net").raw(")\x81}").text("training").raw("\x89sb").stop(),
+		"an old set of Python 2":  proto(2).global("__builtin__", "set").raw("]K\x01a\x85R").stop(),
+		"a class of torch's tar":  proto(2).raw("(").global("torch.nn.modules.linear", "Linear").text("linear.py").text("class Linear: pass").raw("tQ)\x81").stop(),
 	} {
 		if res := examine(t, content); res.Verdict != clean {
 			t.Errorf("%s: %v %v", name, res.Verdict, res.Findings)

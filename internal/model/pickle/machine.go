@@ -26,19 +26,20 @@ type machine struct {
 	heap
 	findings
 	imports
-	in     *input
-	stack  []value
-	marks  []int
-	fence  int // below it nothing is reached before the mark is
-	memo   paged[value]
-	sparse map[int64]value // of the memo, what is far beyond
-	filled int             // entries in the memo
-	op     byte
-	opAt   int64
-	start  int64
-	ops    int
-	frame  int64 // where the present frame ends, 0 for none
-	joblib joblibState
+	in      *input
+	stack   []value
+	marks   []int
+	fence   int // below it nothing is reached before the mark is
+	memo    paged[value]
+	sparse  map[int64]value // of the memo, what is far beyond
+	filled  int             // entries in the memo
+	op      byte
+	opAt    int64
+	start   int64
+	ops     int
+	foreign bool  // the first opcode is a persistent id that none can be
+	frame   int64 // where the present frame ends, 0 for none
+	joblib  joblibState
 
 	storages map[string]storage // of a legacy file, by key
 	spare    *machine           // for pickles between opcodes
@@ -82,7 +83,7 @@ func (m *machine) restart() {
 	m.imports = imports{list: theList(), index: map[string]int{}}
 	m.stack, m.marks, m.fence = m.stack[:0], m.marks[:0], 0
 	m.memo.n, m.sparse, m.filled = 0, nil, 0
-	m.start, m.ops, m.frame = m.in.at(), 0, 0
+	m.start, m.ops, m.frame, m.foreign = m.in.at(), 0, 0, false
 	m.joblib.arrays, m.storages, m.decoded = 0, nil, func() {}
 }
 

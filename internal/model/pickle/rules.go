@@ -49,6 +49,9 @@ var (
 	ruleUnlistedMade = &scan.Rule{ID: "pickle.make.unlisted", Severity: scan.Doubtful,
 		Why:  "It makes an object of a class that no list of harmless ones has.",
 		Mend: mendList, References: []string{"CWE-502"}}
+	ruleAttribute = &scan.Rule{ID: "pickle.call.attribute", Severity: scan.Note,
+		Why:  "It holds a plain method of a listed type, or a getter of a plain attribute; nothing here calls it.",
+		Mend: "Look at who calls this value."}
 	ruleModified = &scan.Rule{ID: "pickle.build.global", Severity: scan.Harmful,
 		Why:  "It changes a class, function or module of the process that loads it.",
 		Mend: mendFormat, References: []string{"CWE-502", "CWE-915"}}
@@ -130,7 +133,7 @@ var (
 
 func allRules() []*scan.Rule {
 	return []*scan.Rule{ruleDenied, ruleDotted, ruleReexport, ruleComputed, ruleUnlisted, ruleMain, ruleExtension,
-		ruleCall, ruleCallee, ruleGadget, ruleArguments, ruleUnlistedMade, ruleModified, ruleDunder, ruleComputedKey, ruleExec, ruleMemory, rulePersistent,
+		ruleCall, ruleCallee, ruleGadget, ruleArguments, ruleAttribute, ruleUnlistedMade, ruleModified, ruleDunder, ruleComputedKey, ruleExec, ruleMemory, rulePersistent,
 		ruleHidden, ruleCarrier, ruleInner, ruleBroken, ruleProtocol, ruleFrame, ruleCrossed, ruleResidue, ruleAppended, rulePadding,
 		ruleArray, ruleFrameArray, ruleOutside, ruleStorage, ruleSource}
 }

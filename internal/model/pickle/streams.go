@@ -138,6 +138,9 @@ const shortest = 3
 // have imported.
 func (m *machine) certainty(end ending, n int) certainty {
 	const moreThanImport = 3 // opcodes: lists of words begin with "cos", "sin", too
+	if m.foreign && !m.denying && !m.calls() {
+		return no
+	}
 	if m.acted > 0 || m.denying && m.ops >= moreThanImport || errors.Is(end.err, errLongLine) {
 		return yes
 	}
@@ -158,6 +161,11 @@ func (m *machine) certainty(end ending, n int) certainty {
 		return maybe
 	}
 	return no
+}
+
+// calls says whether the stream calls an importable function that no list has.
+func (m *machine) calls() bool {
+	return m.acted > 0 && slices.ContainsFunc(m.found, func(f finding) bool { return f.rule == ruleCall })
 }
 
 // safetensors says whether a stream was the length that a safetensors file

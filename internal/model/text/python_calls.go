@@ -9,7 +9,6 @@ type pyReader struct {
 	modules map[string]string // names that stand for a module
 	names   map[string]string // names that stand for "module.name"
 	does    []pyFinding
-	fetches bool
 }
 
 func (r *pyReader) at(i int) pyToken {
