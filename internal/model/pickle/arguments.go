@@ -155,6 +155,9 @@ func (m *machine) reconstructed(c call) (value, error) {
 	if c.args.n != 3 || !imported || (base.module != "builtins" || !plainBases[base.name]) && base.listed.use != useClass && base.listed.use != useValue {
 		return m.gadget(c)
 	}
+	if class := m.item(c.args, 0); class.kind == isGlobal && base.module != "builtins" {
+		m.distrust(int(class.off))
+	}
 	return m.judgeMade(m.item(c.args, 0), value{kind: isTuple})
 }
 

@@ -109,6 +109,12 @@ func (m *machine) build() error {
 		return nil
 	}
 	o := m.heap.get(target)
+	if s := m.heap.get(state); s == nil || s.shape != aDict {
+		m.distrustObject(o)
+		m.distrustArguments(state, 0)
+	} else if o.fn > 0 && m.globals[o.fn-1].name == "FunctionTransformer" { // all that it does is to call one
+		m.distrustArguments(state, 0)
+	}
 	if err := m.take(2 * valueSize); err != nil {
 		return err
 	}

@@ -39,6 +39,8 @@ func (m *machine) called(callee, args value) error {
 		}
 		return m.push(result)
 	case isObject, isUnknown, isPersistent:
+		m.distrustObject(m.heap.get(callee))
+		m.distrustArguments(args, 0)
 		if o := m.heap.get(callee); o != nil && o.shape != aCall && o.shape != aInstance && o.shape != aBuffer {
 			return broken("what it calls cannot be called")
 		}
@@ -70,6 +72,15 @@ func (m *machine) judgeCall(c call) (value, error) {
 	g := &m.globals[c.fn]
 	if !g.odd {
 		m.acted++
+	}
+	m.distrust(c.fn)
+	switch g.listed.rule {
+	case "fromtype": // the type is only given to a tensor; whose function makes it is judged below
+		m.distrustArguments(m.item(c.args, 0), 0)
+		m.distrustArguments(m.item(c.args, 2), 0)
+	case "reconstructor", "newobj": // judged as NEWOBJ
+	default:
+		m.distrustArguments(c.args, 0)
 	}
 	if rule := argumentRule(g.listed.rule); rule != nil {
 		if result, err := rule(m, c); err != nil || result.kind != isUnknown {
@@ -159,6 +170,7 @@ func (m *machine) judgeMade(class, args value) (value, error) {
 	default:
 		return value{}, broken("what it makes an object of is no class")
 	}
+	m.distrustArguments(args, 0)
 	fn := int(class.off)
 	g := &m.globals[fn]
 	what := func() string { return g.String() + ".__new__" + m.arguments(args) }
@@ -168,7 +180,14 @@ func (m *machine) judgeMade(class, args value) (value, error) {
 	case useData:
 		m.reportAs(ruleGadget, g.String(), what)
 	case useNone:
-		if !g.main && !g.script {
+		if g.library && (!g.class() || m.op == opNewObjEx || m.op == opInst || m.op == opObj || !m.plainArguments(args)) {
+			m.distrust(fn)
+		}
+		switch {
+		case g.main, g.script:
+		case g.library:
+			m.reportAs(ruleLibraryMade, g.String(), what)
+		default:
 			m.reportAs(ruleUnlistedMade, g.String(), what)
 		}
 	}
@@ -369,6 +388,7 @@ func (m *machine) extend() error {
 		}
 	case isObject:
 		o := m.heap.get(target)
+		m.distrustObject(o)
 		if keyed {
 			m.keys(o, items)
 			if o.shape == aCall && o.fn > 0 && m.globals[o.fn-1].listed.rule == "tensor" {

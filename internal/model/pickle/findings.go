@@ -54,6 +54,9 @@ func (m *machine) keep(key string, f finding) {
 
 // flush reports what was kept, and looks into what carriers load.
 func (m *machine) flush() {
+	if !m.joblib.off { // else only calls are wanted
+		m.settle()
+	}
 	for _, f := range m.found {
 		m.place.Report(f.rule, f.where, f.detail, f.references...)
 	}

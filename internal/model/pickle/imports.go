@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/apexlogic/apex/internal/model/scan"
 )
 
 // Global is a name that a stream imports.
@@ -13,6 +15,9 @@ type global struct {
 	denied       *denied
 	main         bool // of the program that loads
 	script       bool // a class of TorchScript, which only its own reader finds
+	library      bool // noted at the stream's end, unless more is done with it
+	what         string
+	where        scan.Where
 	odd          bool // no Python import can find it
 }
 
@@ -35,14 +40,15 @@ func classes(name string) bool {
 
 // imports are the names that a stream imported.
 type imports struct {
-	list    *list
-	globals []global
-	index   map[string]int // by "module name" as they stand in the file
-	lookup  []byte
-	valid   int  // imports of names that Python's grammar allows
-	denying bool // one of them is on the deny-list
-	acted   int  // calls and changes of valid imports: raw numbers do not get there by chance
-	bare    int  // calls by INST without arguments
+	list      *list
+	globals   []global
+	index     map[string]int // by "module name" as they stand in the file
+	lookup    []byte
+	valid     int  // imports of names that Python's grammar allows
+	unsettled int  // names of libraries that are held back
+	denying   bool // one of them is on the deny-list
+	acted     int  // calls and changes of valid imports: raw numbers do not get there by chance
+	bare      int  // calls by INST without arguments
 }
 
 // global runs GLOBAL.
@@ -168,6 +174,9 @@ func (m *machine) judgeImport(module, name string) global {
 		g.main = true
 		m.report(ruleMain, what)
 	case m.generated(&g):
+	case !g.odd && m.list.library.has(g.module, g.name) && m.list.library.has(module, name):
+		m.unsettled++
+		m.notice(&g, what)
 	default:
 		m.report(ruleUnlisted, what)
 	}

@@ -99,6 +99,7 @@ func (m *machine) nested() error {
 	n := m.spare
 	n.restart()
 	end := n.run()
+	n.settle()
 	for _, f := range n.found {
 		if key := f.rule.ID + " " + f.detail; !m.seen[key] && m.counts[f.rule.Severity] < maxFindings {
 			m.keep(key, f)

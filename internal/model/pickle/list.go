@@ -47,6 +47,7 @@ type list struct {
 	modules map[string]string // of Python 2, as Python 3 calls them
 	names   map[string]string // "module name" of Python 2
 	stdlib  map[string]bool
+	library library
 	trusted map[string]bool // roots of which at least one name is allowed
 }
 
@@ -72,6 +73,7 @@ func readList() (*list, error) {
 	}{
 		{"allow-base.txt", (*list).readAllow}, {"allow-learn.txt", (*list).readAllow}, {"allow-deep.txt", (*list).readAllow},
 		{"deny.txt", (*list).readDeny}, {"python2.txt", (*list).readPython2}, {"stdlib.txt", (*list).readStdlib},
+		{"library.txt", (*list).readLibrary},
 	} {
 		content, err := listFiles.ReadFile("lists/" + file.name)
 		if err != nil {

@@ -24,6 +24,9 @@ var (
 	ruleUnlisted = &scan.Rule{ID: "pickle.import.unlisted", Severity: scan.Doubtful,
 		Why:  "It imports a name that no list of harmless ones has; importing a module runs it.",
 		Mend: mendList, References: []string{"CWE-502"}}
+	ruleLibrary = &scan.Rule{ID: "pickle.import.library", Severity: scan.Note,
+		Why:  "It refers to a name of a well-known library, and does not call it.",
+		Mend: "Load it with a version of the library that you trust."}
 	ruleMain = &scan.Rule{ID: "pickle.import.main", Severity: scan.Note,
 		Why:  "It needs a class that the program which loads it must define.",
 		Mend: "Make sure that the program defines this class, and that it does nothing when it is made."}
@@ -49,6 +52,9 @@ var (
 	ruleUnlistedMade = &scan.Rule{ID: "pickle.make.unlisted", Severity: scan.Doubtful,
 		Why:  "It makes an object of a class that no list of harmless ones has.",
 		Mend: mendList, References: []string{"CWE-502"}}
+	ruleLibraryMade = &scan.Rule{ID: "pickle.make.library", Severity: scan.Note,
+		Why:  "It makes an object of a class of a well-known library, and gives it data.",
+		Mend: "Load it with a version of the library that you trust."}
 	ruleAttribute = &scan.Rule{ID: "pickle.call.attribute", Severity: scan.Note,
 		Why:  "It holds a plain method of a listed type, or a getter of a plain attribute; nothing here calls it.",
 		Mend: "Look at who calls this value."}
@@ -132,8 +138,8 @@ var (
 )
 
 func allRules() []*scan.Rule {
-	return []*scan.Rule{ruleDenied, ruleDotted, ruleReexport, ruleComputed, ruleUnlisted, ruleMain, ruleExtension,
-		ruleCall, ruleCallee, ruleGadget, ruleArguments, ruleAttribute, ruleUnlistedMade, ruleModified, ruleDunder, ruleComputedKey, ruleExec, ruleMemory, rulePersistent,
+	return []*scan.Rule{ruleDenied, ruleDotted, ruleReexport, ruleComputed, ruleUnlisted, ruleLibrary, ruleMain, ruleExtension,
+		ruleCall, ruleCallee, ruleGadget, ruleArguments, ruleAttribute, ruleUnlistedMade, ruleLibraryMade, ruleModified, ruleDunder, ruleComputedKey, ruleExec, ruleMemory, rulePersistent,
 		ruleHidden, ruleCarrier, ruleInner, ruleBroken, ruleProtocol, ruleFrame, ruleCrossed, ruleResidue, ruleAppended, rulePadding,
 		ruleArray, ruleFrameArray, ruleOutside, ruleStorage, ruleSource}
 }
