@@ -15,7 +15,7 @@ import (
 const (
 	maxValues         = 10_000 // labels, sources
 	maxValue          = 200    // bytes of one
-	maxKeys           = 2 << 20
+	maxKeys           = 3 << 19
 	maxClusters       = 50 // that are listed
 	maxClusterRecords = 20
 	maxShingleWords   = 400 // words of a text that are compared
@@ -155,6 +155,9 @@ type key struct {
 func (k *keys) add(hash uint64, row, label uint32) {
 	if hash&k.mask != 0 {
 		return
+	}
+	if len(k.list) == 1<<18 { // it will likely fill up: growing in steps would need twice as much
+		k.list = slices.Grow(k.list, maxKeys+1-len(k.list))
 	}
 	k.list = append(k.list, key{hash, row, label})
 	if len(k.list) > maxKeys {

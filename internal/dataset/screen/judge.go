@@ -19,6 +19,7 @@ type pattern struct {
 	spread          bool    // over all of an image
 
 	chance                 float64 // ln of the probability of so many rows under one label
+	atSight                float64 // share of its rows that the models doubt
 	evidence               float64 // chance, and that of how many are doubted at first sight
 	doubted                int     // rows whose remainder looks like another label
 	usual                  float64 // share of such rows elsewhere under that label
@@ -39,9 +40,11 @@ const (
 	patternEvidence  = -14  // ln of the chance of a candidate
 	judged           = 96   // candidates that are looked at closely
 	doubtShare       = 0.2  // share of rows whose remainder contradicts the label
-	doubtChance      = -4.5 // ln of the chance that so many are doubted
+	doubtChance      = -7   // ln of the chance that so many are doubted
 	doubtTogether    = 0.1  // the same when the rows are asked about each other, too
 	doubtSpread      = 0.45 // the same for patterns over all of a picture
+	strangeShare     = 0.4  // share of rows that are from other labels
+	sightShare       = 0.7  // share of rows that all models together doubt, where the former is half
 	alertEvidence    = -27  // ln of the chance of both, times the candidates
 )
 
@@ -61,6 +64,7 @@ func (m *material) weigh(p *pattern) bool {
 func (m *material) weighed(p *pattern, rows, all, doubted int) bool {
 	base := float64(m.count[p.label]-rows+1) / float64(m.set.Len()-all+2)
 	p.chance = logTail(rows, all, base)
+	p.atSight = float64(doubted) / float64(max(rows, 1))
 	p.evidence = p.chance + logTail(doubted, rows, math.Max(m.doubtRate[p.label], 0.02))
 	// What the rows under other labels lead to expect under this one.
 	honest := float64(all-rows) * base / math.Max(1-base, 1e-9)
@@ -106,7 +110,15 @@ func (p *pattern) believe(margins, usual []float64, typical, least float64) bool
 	p.usual = (float64(base) + 1) / (float64(len(usual)) + 2)
 	p.shareDoubted = float64(p.doubted) / float64(max(len(margins), 1))
 	p.surprise = logTail(p.doubted, len(margins), math.Max(p.usual, 0.02))
-	return p.shareDoubted >= least && p.surprise < doubtChance && p.chance+math.Min(p.surprise, p.hint()) < alertEvidence
+	if p.shareDoubted < least || p.chance+math.Min(p.surprise, p.hint()) >= alertEvidence {
+		return false
+	}
+	// The share of the rows that are from other labels, if those look as others
+	// of theirs do: of them 1-judgeTypical are doubted. Cues of a label leave a
+	// few of its texts in doubt when they are taken away, in no small numbers.
+	strange := (p.shareDoubted - p.usual) / math.Max(1-judgeTypical-p.usual, 0.1)
+	return strange >= strangeShare && p.surprise < doubtChance ||
+		strange >= strangeShare/2 && p.surprise < doubtChance/2 && p.atSight >= sightShare
 }
 
 // hint is the part of the evidence that is about doubted labels.

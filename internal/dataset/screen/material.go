@@ -62,16 +62,18 @@ func (m *material) methods() []string {
 	case Image:
 		return []string{flip + "neighbours, forest and logistic regression on gradients and colours, out of sample",
 			"pixel blocks that repeat under one label, in one place or anywhere, on pictures that look like another label",
-			"spectral signatures of the residuals of each label"}
+			"spectral signatures of the residuals of each label (they move rows up, and raise no alert)"}
 	}
 	return []string{flip + "neighbours, forest and logistic regression, out of sample",
 		"values that repeat exactly under one label, alone or together, on rows that look like another label"}
 }
 
-// triggers returns the patterns that raise an alert.
-func (m *material) triggers(ctx context.Context) (found []*pattern, err error) {
+// triggers returns the patterns that raise an alert, and those that only move
+// their rows up: patterns over all of a picture, for the furthest part of an
+// honest label is at times as far out, and as odd, as a poisoned one.
+func (m *material) triggers(ctx context.Context) (found, weak []*pattern, err error) {
 	if len(m.set.Labels) < 2 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	var candidates []*pattern
 	judge := m.judgeDense
@@ -85,16 +87,20 @@ func (m *material) triggers(ctx context.Context) (found []*pattern, err error) {
 		candidates, err = m.atoms(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, p := range candidates {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if slices.ContainsFunc(found, func(f *pattern) bool { return overlap(f.rows, p.rows) > 0.5 }) {
 			continue
 		}
-		if judge(p) {
+		switch {
+		case !judge(p):
+		case p.spread:
+			weak = append(weak, p)
+		default:
 			m.refine(p)
 			found = append(found, p)
 		}
@@ -105,7 +111,7 @@ func (m *material) triggers(ctx context.Context) (found []*pattern, err error) {
 			return o.label == p.label && len(o.rows) > len(p.rows) && 10*len(intersect(o.rows, p.rows)) >= 8*len(p.rows)
 		})
 	})
-	return whole, nil
+	return whole, weak, nil
 }
 
 // refine keeps of a table's pattern the rows that have all of its values, if
@@ -251,15 +257,19 @@ func (m *material) judgeDense(p *pattern) bool {
 	// An honest group within a label (white grounds, one writer) also looks like
 	// another label once it is taken away; but its rows are each other's
 	// neighbours, while those of a trigger are from everywhere.
-	doubted := p.doubted
 	ix = newIndex(x, append(refs, p.all...))
 	margins = margins[:0]
 	for _, i := range sampled(p.rows, judgeRows) {
 		margins = append(margins, margin(i, p.label))
 	}
-	ok := p.believe(margins, usual, typical, doubtTogether)
-	p.doubted = doubted
-	return ok
+	together := 0
+	for _, m := range margins {
+		if m >= typical {
+			together++
+		}
+	}
+	share := float64(together) / float64(len(margins))
+	return share >= doubtTogether && logTail(together, len(margins), math.Max(p.usual, 0.02)) < doubtChance/2
 }
 
 // associated are the columns of a pattern, and those in which nearly all of its

@@ -113,6 +113,9 @@ func (m *material) block(i int, at place, phase int) uint64 {
 			inside += int(v)
 		}
 	}
+	if at.anywhere { // parts of a patch stand out in some pictures and not in others
+		return mix(h)
+	}
 	around, n := 0, 0
 	row := func(y, from, to int) {
 		if y < 0 || y >= s.Height {
@@ -146,7 +149,7 @@ func (m *material) blocksAnywhere() []*pattern {
 	each := func(i int, yield func(h uint64)) {
 		for y := 0; y+side <= s.Height; y++ {
 			for x := 0; x+side <= s.Width; x++ {
-				if at := (place{x: x, y: y, side: side}); m.textured(i, at) {
+				if at := (place{x: x, y: y, side: side, anywhere: true}); m.textured(i, at) {
 					yield(m.block(i, at, 0))
 				}
 			}

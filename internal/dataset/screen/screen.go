@@ -91,6 +91,7 @@ func limits() []string {
 	return []string{
 		"clean-label attacks: rows whose label is right and whose change is small",
 		"back doors that are already inside of weights, or in data that is not here",
+		"faint patterns over whole pictures: they are ranked, but raise no alert",
 		"triggers that are different on every row (input-aware, warping), and triggers on fewer than 5 rows",
 		"flips where honest labels are as uncertain as chance; they are ranked, but raise no alert",
 	}
@@ -124,7 +125,7 @@ func Run(ctx context.Context, s *Set, o Options) (*Report, error) {
 	if err := step("triggers", 1); err != nil {
 		return nil, err
 	}
-	found, err := m.triggers(ctx)
+	found, weak, err := m.triggers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +141,13 @@ func Run(ctx context.Context, s *Set, o Options) (*Report, error) {
 	}
 	for i := range r.Rows {
 		r.Rows[i] = Row{Row: i, Score: flips.score[i] * alertFloor, Reason: flips.reason(i)}
+	}
+	for _, g := range weak {
+		for _, i := range g.rows {
+			row := &r.Rows[i]
+			row.Score += (alertFloor - row.Score) * 0.5
+			row.Reason = g.method + ": " + g.pattern + "; " + row.Reason
+		}
 	}
 	for _, g := range found {
 		alert := Group{Method: g.method, Pattern: g.pattern, Label: s.Labels[g.label], Detail: g.detail(), Chance: g.chance / math.Ln10}
