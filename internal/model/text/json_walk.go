@@ -32,6 +32,7 @@ type jsonWalk struct {
 	again     bool // a shape needs more than was kept
 	truncated bool
 	rootList  bool
+	records   bool // one on each line
 	deep      bool // deeper than any reader goes
 }
 
@@ -45,6 +46,7 @@ func (w *jsonWalk) isData() bool {
 
 // walk walks the file: one document, or one on each line.
 func (w *jsonWalk) walk() error {
+	w.records = isRecords(w.data)
 	for {
 		if err := w.space(); err != nil {
 			return err
@@ -188,6 +190,8 @@ func (w *jsonWalk) text(key string, raw []byte, inTemplate, keep bool) (field, e
 		as := anyString
 		if inTemplate {
 			as = obeyed
+		} else if w.records {
+			as |= quoted
 		}
 		if _, _, err := checkTemplate(w.place, string(w.path), s, as); err != nil {
 			return f, err

@@ -59,7 +59,7 @@ var (
 
 func templateRules() []*scan.Rule {
 	return []*scan.Rule{ruleTemplateAttribute, ruleTemplateCall, ruleTemplatePath, ruleTemplateInclude, ruleTemplateAssembled,
-		ruleTemplateComputed, ruleTemplateEnvironment, ruleTemplateExhaustion, ruleTemplateSyntax, ruleTemplateSteps}
+		ruleTemplateComputed, ruleTemplateEnvironment, ruleTemplateExhaustion, ruleTemplateSyntax, ruleTemplateSteps, ruleTemplateQuoted}
 }
 
 // Template is a Jinja template by itself: a file, or what another format hands
@@ -111,8 +111,11 @@ func scanTemplate(p *scan.Place, f *scan.File) error {
 	}
 	handed := isHanded(p)
 	readAs := aloneText
-	if handed {
+	switch {
+	case handed:
 		readAs = obeyed
+	case isMarkdown(b) && !hasTags(withoutCode(b)), claimJSON(f) && isRecords(b):
+		readAs |= quoted
 	}
 	took, found, err := checkTemplate(p, "", b, readAs)
 	if err == nil && (!took || !found && !handed && isSource(b)) {
@@ -128,6 +131,8 @@ const (
 	anyString readingAs = iota // some string of some document
 	aloneText                  // a file by itself
 	obeyed                     // it stands where loaders look for a template
+
+	quoted readingAs = 1 << 4 // besides: code in prose, or a record of data
 )
 
 // templateProblem names the rule of a kind of problem.
@@ -156,6 +161,8 @@ func templateProblem(k jinja.Kind) *scan.Rule {
 // checkTemplate reports what a template does, and says whether it is one and
 // whether anything was found.
 func checkTemplate(p *scan.Place, path string, src []byte, as readingAs) (took, found bool, err error) {
+	mentions := as&quoted != 0
+	as &^= quoted
 	if err := p.Spend(scan.Cost(min(len(src), jinja.MaxSize))*costTemplate + 1000); err != nil {
 		return false, false, err
 	}
@@ -187,6 +194,12 @@ func checkTemplate(p *scan.Place, path string, src []byte, as readingAs) (took, 
 		return false, false, err
 	}
 	took = as == obeyed || !broken && t.Tags > 0
+	if mentions && onlyMentions(problems) {
+		for _, problem := range problems {
+			p.Report(ruleTemplateQuoted, where(problem.Line), problem.Detail)
+		}
+		return true, true, nil
+	}
 	for _, problem := range problems {
 		switch {
 		case broken && as != obeyed && problem.Kind != jinja.Underscore,
