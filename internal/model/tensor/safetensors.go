@@ -63,8 +63,8 @@ var (
 		Mend:       "Save the weights alone.",
 		References: []string{"CWE-506"}}
 	ruleSTTensorPickle = &scan.Rule{ID: "safetensors.tensor.pickle", Severity: scan.Note,
-		Why:        "Loaders of safetensors take a tensor of bytes for numbers, and no pickle is read from it; code that unpickles its own extra state would.",
-		Mend:       "Read how the model's code uses the tensor.",
+		Why:        "Loaders of safetensors take a tensor of bytes for numbers; libraries that keep extra state so unpickle it (TransformerEngine). What is in the pickle decides.",
+		Mend:       "Save the weights alone.",
 		References: []string{"CWE-502"}}
 	ruleSTField = &scan.Rule{ID: "safetensors.field", Severity: scan.Note,
 		Why: "Loaders ignore fields that the format does not have."}
@@ -355,9 +355,9 @@ func (s *safetensors) layout() error {
 	return s.heads()
 }
 
-// heads looks at the first bytes of tensors of bytes. No loader of the format
-// unpickles them, so a pickle is noted and not judged. It is not worth
-// requests to another machine.
+// heads looks at the first bytes of tensors of bytes: libraries keep pickled
+// state there, whose content decides. It is not worth requests to another
+// machine.
 func (s *safetensors) heads() error {
 	if s.file.IsDear() {
 		return nil
@@ -380,15 +380,18 @@ func (s *safetensors) heads() error {
 		if err != nil {
 			return err
 		}
-		if len(head) >= shortestCode && isPickle(head) {
+		switch what := program(head); {
+		case len(head) >= shortestCode && isPickle(head):
 			s.say(ruleSTTensorPickle, scan.At(at), "a tensor of bytes begins as a pickle does")
-		} else if what := program(head); what != "" {
+		case what != "":
 			s.say(ruleSTTensorCode, scan.At(at), "a tensor of bytes begins as %s does", what)
-			if err := s.Spend(costInside); err != nil {
-				return err
-			}
-			s.Inside("", at, s.file.Section(at, n))
+		default:
+			continue
 		}
+		if err := s.Spend(costInside); err != nil {
+			return err
+		}
+		s.Inside("", at, s.file.Section(at, n))
 	}
 	return nil
 }
