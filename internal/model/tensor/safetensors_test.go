@@ -168,7 +168,7 @@ func TestBytesBehindSafetensorsAreFoundAndRead(t *testing.T) {
 			"malicious safetensors: test.pickle safetensors.tensor.pickle"},
 		{"a pickle of protocol 0 in a tensor of signed bytes", append(safetensors(`{"state":{"dtype":"I8","shape":[23],"data_offsets":[0,23]}}`, 0), "cos\nsystem\n(S'date'\ntR."...),
 			"malicious safetensors: test.pickle safetensors.tensor.pickle"},
-		{"an honest pickle in a tensor of bytes", append(safetensors(`{"state":{"dtype":"U8","shape":[15],"data_offsets":[0,15]}}`, 0), "\x80\x02}X\x01\x00\x00\x00aK\x01s.\x00\x00"...),
+		{"an honest pickle in a tensor of bytes", append(safetensors(`{"state":{"dtype":"U8","shape":[28],"data_offsets":[0,28]}}`, 0), "\x80\x02}X\x10\x00\x00\x00amax_history_lenK\x01s."...),
 			"clean safetensors: safetensors.tensor.pickle"},
 		{"a program in a tensor of bytes", append(safetensors(`{"x":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}}`, 0), append([]byte("\x7fELF\x02\x01\x01"), make([]byte, 57)...)...),
 			"suspicious safetensors: safetensors.tensor.code"},
