@@ -201,8 +201,7 @@ func (s *statistics) result() Statistics {
 	})
 	// Rows that share a band are joined; a cluster is what hangs together.
 	parent := map[uint32]uint32{}
-	var root func(uint32) uint32
-	root = func(r uint32) uint32 {
+	root := func(r uint32) uint32 {
 		for {
 			p, ok := parent[r]
 			if !ok || p == r {

@@ -8,6 +8,9 @@ import (
 )
 
 func TestTriggersAreFoundWithTheirRows(t *testing.T) {
+	if raced {
+		t.Skip("the figures are held without the race detector")
+	}
 	white := func(_, _, _ int) byte { return 255 }
 	checks := func(x, y, _ int) byte { return byte((x + y) % 2 * 255) }
 	for name, c := range map[string]struct {
@@ -63,6 +66,9 @@ func TestTriggersAreFoundWithTheirRows(t *testing.T) {
 }
 
 func TestHonestSetsRaiseNoAlert(t *testing.T) {
+	if raced {
+		t.Skip("the figures are held without the race detector")
+	}
 	kinds := map[string]func(seed uint64) *Set{
 		"texts":                 func(seed uint64) *Set { return texts(1200, seed) },
 		"tables far apart":      func(seed uint64) *Set { return table(1000, 16, 5, 8, seed) },
@@ -86,6 +92,9 @@ func TestHonestSetsRaiseNoAlert(t *testing.T) {
 func clean(s *Set) []bool { return make([]bool, s.Len()) }
 
 func TestFlippedLabelsRankHigh(t *testing.T) {
+	if raced {
+		t.Skip("the figures are held without the race detector")
+	}
 	for name, c := range map[string]struct {
 		set   func() *Set
 		share float64
