@@ -33,21 +33,38 @@ func (v *Verifier) judge(ctx context.Context, g *Generation, q verdict.Question,
 	}
 	checks = append(checks, missingPlatforms(selected, subjects)...)
 
+	d := conclude(q, selected, checks)
+	if len(checks) == 0 {
+		d.Code, d.Reason = verdict.ImagePlatformMissing, "none of the image's platforms is one that the policies judge"
+	}
+	return d
+}
+
+// conclude folds the checks into the verdict.
+func conclude(q verdict.Question, selected []*policy.Policy, checks []verdict.Check) verdict.Verdict {
 	d := verdict.Verdict{Question: q, Checks: checks}
 	for _, p := range selected {
 		d.Policies = append(d.Policies, p.Name)
 	}
 	decision, decisive, until := verdict.Decide(checks)
 	d.Decision, d.Until = decision, until
-	switch {
-	case decisive >= 0:
+	d.Code, d.Reason = verdict.OK, passed(checks)
+	if decisive >= 0 {
 		d.Code, d.Reason = checks[decisive].Code, reason(&checks[decisive])
-	case len(checks) == 0:
-		d.Code, d.Reason = verdict.ImagePlatformMissing, "none of the image's platforms is one that the policies judge"
-	default:
-		d.Code, d.Reason = verdict.OK, passed(checks)
 	}
 	return d
+}
+
+// except applies the exceptions in force to the checks, and adds the notes
+// about those that had no effect.
+func (v *Verifier) except(g *Generation, q *verdict.Question, checks []verdict.Check, now time.Time) []verdict.Check {
+	used, notes := policy.Apply(g.policy.Exceptions, q, checks, now)
+	for _, e := range used {
+		if e.BreakGlass {
+			v.o.Logger.Warn("a break-glass exception is used", "exception", e.Name, "subject", q.Ref.String(), "approver", e.Approver)
+		}
+	}
+	return append(checks, notes...)
 }
 
 func reason(c *verdict.Check) string {
@@ -166,13 +183,7 @@ func (v *Verifier) checks(ctx context.Context, g *Generation, q *verdict.Questio
 			break
 		}
 	}
-	used, notes := policy.Apply(g.policy.Exceptions, q, checks, now)
-	for _, e := range used {
-		if e.BreakGlass {
-			v.o.Logger.Warn("a break-glass exception is used", "exception", e.Name, "subject", q.Ref.String(), "approver", e.Approver)
-		}
-	}
-	return append(append(checks, notes...), sound(&img)...)
+	return append(v.except(g, q, checks, now), sound(&img)...)
 }
 
 // soundness begins to look whether a platform of an index is an image that can
@@ -281,29 +292,35 @@ func imageKey(ref verdict.Ref) string { return "image|" + image.Version + "|" + 
 // image returns the fact about what the image consists of. The bytes behind a
 // digest do not change, so it is kept for good.
 func (v *Verifier) image(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Image] {
-	key := imageKey(ref)
-	if f, ok := v.images.get(key); ok {
+	return established(ctx, v, v.images, imageKey(ref), ref, v.o.Inspector.Image)
+}
+
+// established returns a fact that the bytes behind the digest settle for good:
+// from memory, from the store, or gathered once for all who ask. One that is not
+// complete is not kept.
+func established[T any](ctx context.Context, v *Verifier, kept *cache[fact.Fact[T]], key string, ref verdict.Ref, gather func(context.Context, verdict.Ref) fact.Fact[T]) fact.Fact[T] {
+	if f, ok := kept.get(key); ok {
 		return f
 	}
-	var stored fact.Fact[fact.Image]
+	var stored fact.Fact[T]
 	if v.load(ctx, key, &stored) {
-		v.images.put(key, stored, forever)
+		kept.put(key, stored, forever)
 		return stored
 	}
-	f, err := v.images.once(ctx, key, v.o.Deadline, func(ctx context.Context) fact.Fact[fact.Image] {
+	f, err := kept.once(ctx, key, v.o.Deadline, func(ctx context.Context) fact.Fact[T] {
 		// Whoever computed it before may have ended since the look above.
-		if f, ok := v.images.get(key); ok {
+		if f, ok := kept.get(key); ok {
 			return f
 		}
-		f := v.o.Inspector.Image(ctx, ref)
+		f := gather(ctx, ref)
 		if !f.Incomplete() {
-			v.images.put(key, f, forever)
+			kept.put(key, f, forever)
 			v.save(ctx, key, f, v.o.Clock.Now().Add(storeFacts))
 		}
 		return f
 	})
 	if err != nil {
-		return fact.Problem[fact.Image](waitCode(err), "nobody could tell: "+err.Error(), ref.String(), v.o.Clock.Now())
+		return fact.Problem[T](waitCode(err), "nobody could tell: "+err.Error(), ref.String(), v.o.Clock.Now())
 	}
 	return f
 }

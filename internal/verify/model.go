@@ -23,12 +23,7 @@ func (v *Verifier) decideModel(ctx context.Context, g *Generation, q verdict.Que
 	if g == nil {
 		return deny(q, verdict.PolicyInvalid, "no policies are in force")
 	}
-	var selected []*policy.Policy
-	for i := range g.policy.Models {
-		if p := &g.policy.Models[i]; p.Selects(q.Labels) {
-			selected = append(selected, p)
-		}
-	}
+	selected := selecting(g.policy.Models, q.Labels)
 	if ref.Digest != "" {
 		q.Repo, q.Digest = ref.Name(), ref.Digest
 		if r, revoked := g.policy.Revoked(&q); revoked {
@@ -147,25 +142,7 @@ func (v *Verifier) judgeModel(ctx context.Context, g *Generation, q verdict.Ques
 			break
 		}
 	}
-	used, notes := policy.Apply(g.policy.Exceptions, &q, checks, now)
-	for _, e := range used {
-		if e.BreakGlass {
-			v.o.Logger.Warn("a break-glass exception is used", "exception", e.Name, "subject", q.Ref.String(), "approver", e.Approver)
-		}
-	}
-	checks = append(checks, notes...)
-	d := verdict.Verdict{Question: q, Checks: checks}
-	for _, p := range selected {
-		d.Policies = append(d.Policies, p.Name)
-	}
-	decision, decisive, until := verdict.Decide(checks)
-	d.Decision, d.Until = decision, until
-	if decisive >= 0 {
-		d.Code, d.Reason = checks[decisive].Code, reason(&checks[decisive])
-	} else {
-		d.Code, d.Reason = verdict.OK, passed(checks)
-	}
-	return d
+	return conclude(q, selected, v.except(g, &q, checks, now))
 }
 
 func modelKey(ref verdict.Ref) string { return "model|" + artifact.Version + "|" + ref.String() }
@@ -173,28 +150,5 @@ func modelKey(ref verdict.Ref) string { return "model|" + artifact.Version + "|"
 // model returns the fact about what the model consists of, which the bytes
 // behind its digest settle for good.
 func (v *Verifier) model(ctx context.Context, ref verdict.Ref) fact.Fact[fact.Model] {
-	key := modelKey(ref)
-	if f, ok := v.models.get(key); ok {
-		return f
-	}
-	var stored fact.Fact[fact.Model]
-	if v.load(ctx, key, &stored) {
-		v.models.put(key, stored, forever)
-		return stored
-	}
-	f, err := v.models.once(ctx, key, v.o.Deadline, func(ctx context.Context) fact.Fact[fact.Model] {
-		if f, ok := v.models.get(key); ok {
-			return f // whoever computed it before may have ended since the look above
-		}
-		f := v.o.Models.Model(ctx, ref)
-		if !f.Incomplete() {
-			v.models.put(key, f, forever)
-			v.save(ctx, key, f, v.o.Clock.Now().Add(storeFacts))
-		}
-		return f
-	})
-	if err != nil {
-		return fact.Problem[fact.Model](waitCode(err), "nobody could tell: "+err.Error(), ref.String(), v.o.Clock.Now())
-	}
-	return f
+	return established(ctx, v, v.models, modelKey(ref), ref, v.o.Models.Model)
 }

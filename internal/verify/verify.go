@@ -183,12 +183,7 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 	if g == nil {
 		return deny(q, verdict.PolicyInvalid, "no policies are in force")
 	}
-	var selected []*policy.Policy
-	for i := range g.policy.Policies {
-		if p := &g.policy.Policies[i]; p.Selects(q.Labels) {
-			selected = append(selected, p)
-		}
-	}
+	selected := selecting(g.policy.Policies, q.Labels)
 	if ref.Digest != "" {
 		q.Kind, q.Repo, q.Digest = verdict.KindImage, ref.Name(), ref.Digest
 		if r, revoked := g.policy.Revoked(&q); revoked {
@@ -239,6 +234,17 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 	d := v.judge(ctx, g, q, selected, resolved.Subjects)
 	v.remember(ctx, g, &d)
 	return d
+}
+
+// selecting returns the policies that speak about a workload with the labels.
+func selecting(policies []policy.Policy, labels map[string]string) []*policy.Policy {
+	var selected []*policy.Policy
+	for i := range policies {
+		if policies[i].Selects(labels) {
+			selected = append(selected, &policies[i])
+		}
+	}
+	return selected
 }
 
 // referenceOf reads what was asked. The digest of the subject wins over the text.
