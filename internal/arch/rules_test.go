@@ -10,7 +10,7 @@ import (
 // floors are the rooms by floor, as docs/design.md draws the house. The ground
 // floor also holds what is embedded (examples, schemas): data, without imports.
 var floors = [][]string{
-	0: {"api/v1alpha1", "verdict", "internal/fact", "internal/meter", "internal/clock", "internal/bounded", "internal/arch", "config/crd", "examples/captioner"},
+	0: {"api/v1alpha1", "verdict", "internal/fact", "internal/meter", "internal/clock", "internal/bounded", "internal/flight", "internal/arch", "config/crd", "examples/captioner"},
 	1: {"internal/trust", "internal/oci", "internal/repo", "internal/kube", "internal/keys", "internal/seal", "internal/identity", "internal/media", "internal/ledger", "internal/store", "internal/config"},
 	2: {"internal/policy", "internal/access", "internal/dlp", "internal/image", "internal/model", "internal/dataset", "internal/sbom", "internal/function", "internal/manifest", "internal/report"},
 	3: {"internal/verify", "internal/protect", "internal/detect", "internal/cost", "internal/lineage", "internal/advisory", "internal/scanhub"},

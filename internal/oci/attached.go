@@ -86,7 +86,7 @@ func (c *Client) Attached(ctx context.Context, repo string, subject verdict.Dige
 		}
 	}
 	key := cl.ref + "|" + strings.Join(want.Types, ",") + "|" + strings.Join(want.Legacy, ",")
-	found, err := c.listings.do(ctx, key, func(ctx context.Context) ([]Artifact, error) {
+	found, err := c.listings.Do(ctx, key, func(ctx context.Context) ([]Artifact, error) {
 		ctx, cancel := c.within(ctx)
 		defer cancel()
 		return cl.attached(ctx, subject, want)
@@ -185,7 +185,7 @@ func isNotFound(err error) bool {
 
 // tagged fetches what a tag of our own making points to now.
 func (c *call) tagged(ctx context.Context, tag string) (Manifest, error) {
-	return c.manifests.do(ctx, c.repo.name+":"+tag, func(ctx context.Context) (Manifest, error) {
+	return c.manifests.Do(ctx, c.repo.name+":"+tag, func(ctx context.Context) (Manifest, error) {
 		ctx, cancel := c.within(ctx)
 		defer cancel()
 		return c.fetchManifest(ctx, tag, "")

@@ -205,7 +205,7 @@ func (c *Client) Image(ctx context.Context, repo string, d verdict.Digest) (fact
 		return fact.Image{}, err
 	}
 	cl := c.newCall("read image", repo+"@"+string(d), r)
-	img, err := c.images.do(ctx, cl.ref, func(ctx context.Context) (fact.Image, error) {
+	img, err := c.images.Do(ctx, cl.ref, func(ctx context.Context) (fact.Image, error) {
 		ctx, cancel := c.within(ctx)
 		defer cancel()
 		return cl.image(ctx, d)

@@ -82,7 +82,7 @@ func (c *Client) Resolve(ctx context.Context, ref reference.Reference) (Manifest
 		m, err := cl.manifest(ctx, ref.Digest)
 		return m, cl.wrap(err)
 	}
-	m, err := c.manifests.do(ctx, cl.ref, func(ctx context.Context) (Manifest, error) {
+	m, err := c.manifests.Do(ctx, cl.ref, func(ctx context.Context) (Manifest, error) {
 		ctx, cancel := c.within(ctx)
 		defer cancel()
 		return cl.fetchManifest(ctx, ref.Tag, "")
@@ -102,7 +102,7 @@ func (c *call) manifest(ctx context.Context, d verdict.Digest) (Manifest, error)
 	if m, ok := c.cache.get(key); ok {
 		return m, nil
 	}
-	return c.manifests.do(ctx, key, func(ctx context.Context) (Manifest, error) {
+	return c.manifests.Do(ctx, key, func(ctx context.Context) (Manifest, error) {
 		// The flight before this one may have landed since the look above.
 		if m, ok := c.cache.get(key); ok {
 			return m, nil
@@ -214,7 +214,7 @@ func (c *call) blob(ctx context.Context, d Descriptor, limit int64) ([]byte, err
 	}
 	// The size is part of the key: a caller with a wrong one fails alone.
 	key := c.repo.name + "@" + string(d.Digest) + "/" + strconv.FormatInt(d.Size, 10)
-	return c.blobs.do(ctx, key, func(ctx context.Context) ([]byte, error) {
+	return c.blobs.Do(ctx, key, func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := c.within(ctx)
 		defer cancel()
 		res, err := c.ask(ctx, request{

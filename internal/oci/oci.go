@@ -28,6 +28,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/flight"
 	"github.com/apexlogic/apex/internal/oci/reference"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -77,10 +78,10 @@ type Client struct {
 	hosts hostTable
 	cache *cache
 
-	manifests group[Manifest]
-	images    group[fact.Image]
-	listings  group[[]Artifact]
-	blobs     group[[]byte]
+	manifests flight.Group[Manifest]
+	images    flight.Group[fact.Image]
+	listings  flight.Group[[]Artifact]
+	blobs     flight.Group[[]byte]
 
 	// tags serialises read-modify-write of one tag within this client.
 	tags keyedMutex

@@ -2,15 +2,14 @@ package verify
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/apexlogic/apex/internal/clock"
+	"github.com/apexlogic/apex/internal/flight"
 )
 
 // Store keeps entries beyond the life of the process. An entry is returned as
@@ -26,7 +25,7 @@ type Store interface {
 type cache[T any] struct {
 	clock  clock.Clock
 	memory *lru.Cache[string, held[T]]
-	flight singleflight.Group
+	flight flight.Group[T]
 }
 
 type held[T any] struct {
@@ -55,31 +54,18 @@ func (c *cache[T]) put(key string, value T, until time.Time) {
 }
 
 // once returns the value for the key, computing it at most once for all who
-// ask at the same time. A caller that gives up does not take the others' value
-// away: compute runs under its own deadline. A panic of compute is an error of
-// all who wait.
+// ask at the same time, on the goroutine of the first and within limit. When
+// that one gives up, it is computed anew for those who still wait. A panic of
+// compute is an error of all who wait.
 func (c *cache[T]) once(ctx context.Context, key string, limit time.Duration, compute func(context.Context) T) (T, error) {
-	var zero T
-	done := c.flight.DoChan(key, func() (_ any, err error) {
-		// A panic here is on a goroutine of its own, where it would end the process.
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("panic: %v", p)
-			}
-		}()
-		detached, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
-		defer cancel()
-		return compute(detached), nil
-	})
-	select {
-	case r := <-done:
-		if r.Err != nil {
-			return zero, r.Err
+	return c.flight.Do(ctx, key, func(ctx context.Context) (T, error) {
+		if _, ok := ctx.Deadline(); !ok {
+			limited, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			ctx = limited
 		}
-		return r.Val.(T), nil
-	case <-ctx.Done():
-		return zero, context.Cause(ctx)
-	}
+		return compute(ctx), nil
+	})
 }
 
 // each calls do for 0 to n-1 on at most workers goroutines, the caller's own
