@@ -201,6 +201,12 @@ func (c *counter) around(h http.Handler) http.Handler {
 	})
 }
 
+func (c *counter) cost() (requests int, bytes int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.requests, c.bytes
+}
+
 type counting struct {
 	http.ResponseWriter
 	c *counter

@@ -39,13 +39,18 @@ func bucketOf(t *testing.T, objects map[string][]byte, before func(http.Response
 		}
 	}
 	h := gofakes3.New(backend).Server()
-	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+	bucketAt(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if before == nil || !before(w, r, backend) {
 			h.ServeHTTP(w, r)
 		}
-	})
+	}).URL)
+}
+
+// bucketAt is where the AWS command line would look for buckets.
+func bucketAt(t *testing.T, url string) {
+	t.Helper()
 	for name, value := range map[string]string{
-		"AWS_ENDPOINT_URL_S3": server.URL, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "top-secret", "AWS_REGION": "us-east-1",
+		"AWS_ENDPOINT_URL_S3": url, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "top-secret", "AWS_REGION": "us-east-1",
 		"AWS_CONFIG_FILE": filepath.Join(t.TempDir(), "none"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(t.TempDir(), "none"),
 		"AWS_MAX_ATTEMPTS": "1", "AWS_EC2_METADATA_DISABLED": "true", "AWS_PROFILE": "",
 	} {
