@@ -139,10 +139,13 @@ type Principal struct {
 	// Policies are IDs of Stack.Policies, attached in any of the ways there are.
 	Policies []string
 	Managed  []Text // ARNs of managed policies outside of the stack
-	Boundary string // ID of a policy, or
-	Outside  Text   // … the ARN of a boundary outside of the stack
-	Groups   []string
-	Profile  bool // an instance profile carries it
+	// ManagedAt are the places that attach them, by the index of Managed; where
+	// it is shorter, the principal's own place stands for the rest.
+	ManagedAt []Where
+	Boundary  string // ID of a policy, or
+	Outside   Text   // … the ARN of a boundary outside of the stack
+	Groups    []string
+	Profile   bool // an instance profile carries it
 }
 
 // Policy is one policy document of AWS IAM, as JSON once the template's
