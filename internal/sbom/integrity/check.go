@@ -1,0 +1,381 @@
+package integrity
+
+import (
+	"cmp"
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/sbom/distro"
+)
+
+const (
+	// maxClaims is how many files packages may record together; the largest
+	// images have about 300,000.
+	maxClaims = 2_000_000
+	// maxFindings of one report.
+	maxFindings = 50_000
+	// maxWalk is how many names in Python's folders are looked at.
+	maxWalk = 1_000_000
+	// maxDeep is how deep packages lie in each other.
+	maxDeep = 64
+)
+
+var errClaims = fmt.Errorf("the packages record more than %d files", maxClaims)
+
+// claim is what one package recorded about one file.
+type claim struct {
+	path, source, by string
+	want             string // "sha256:<hex>"
+	layer            int
+}
+
+type checker struct {
+	files  Files
+	report Report
+	count  int
+	// known are the canonical paths that some package recorded.
+	known map[string]bool
+	// claims are, by canonical path, the digests to compare with.
+	claims map[string][]claim
+}
+
+// Check compares the files with what the packages recorded; packages are those
+// of the inventory. An error means that the source could not be read again.
+func Check(ctx context.Context, files Files, packages []fact.Package) (Report, error) {
+	c := &checker{files: files, known: map[string]bool{}, claims: map[string][]claim{}}
+	c.report.Findings = []Finding{}
+	if err := c.distribution(ctx); err != nil {
+		return Report{}, err
+	}
+	sites, err := c.wheels(ctx, packages)
+	if err != nil {
+		return Report{}, err
+	}
+	if err := c.compare(ctx); err != nil {
+		return Report{}, err
+	}
+	for _, name := range slices.Sorted(keys(sites)) {
+		if err := c.extra(ctx, sites[name]); err != nil {
+			return Report{}, err
+		}
+	}
+	if len(c.report.Findings) == maxFindings {
+		c.gap("", fmt.Sprintf("more than %d findings; the rest is left out", maxFindings))
+	}
+	slices.SortFunc(c.report.Findings, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Package, b.Package))
+	})
+	slices.Sort(c.report.Unrecorded)
+	c.report.Unrecorded = slices.Compact(c.report.Unrecorded)
+	return c.report, nil
+}
+
+func keys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func (c *checker) gap(path, why string) {
+	c.report.Gaps = append(c.report.Gaps, fact.Gap{Path: path, Layer: -1, Why: why})
+}
+
+func (c *checker) find(f Finding) {
+	if len(c.report.Findings) < maxFindings {
+		c.report.Findings = append(c.report.Findings, f)
+	}
+}
+
+// claim notes one record. may says that the file need not be there or need not
+// be as it was.
+func (c *checker) claim(cl claim, may bool) error {
+	if c.count++; c.count > maxClaims {
+		return errClaims
+	}
+	at, ok := c.files.Stat(cl.path)
+	switch {
+	case !ok && !may:
+		c.find(Finding{Kind: Missing, Path: cl.path, Layer: -1, Package: cl.by, Source: cl.source, Want: cl.want})
+		return nil
+	case !ok:
+		return nil
+	}
+	c.known[at.Canon] = true
+	if cl.want == "" || may {
+		return nil
+	}
+	if at.Link && cl.source == "apk" {
+		return nil // what is recorded is the link's own text
+	}
+	cl.layer = at.Layer
+	if !at.Regular {
+		c.find(Finding{Kind: Changed, Path: cl.path, Layer: at.Layer, Package: cl.by, Source: cl.source, Want: cl.want})
+		return nil
+	}
+	c.claims[at.Canon] = append(c.claims[at.Canon], cl)
+	return nil
+}
+
+func (c *checker) distribution(ctx context.Context) error {
+	var failed error
+	err := distro.Files(ctx, c.files, func(f distro.File) {
+		if failed != nil {
+			return
+		}
+		cl := claim{path: f.Path, source: source(f.Package), by: f.Package}
+		if f.Algorithm != "" {
+			cl.want = f.Algorithm + ":" + f.Sum
+		}
+		failed = c.claim(cl, f.Config || f.Optional)
+	})
+	if failed != nil {
+		return failed
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		c.gap("", "records of the distribution could not be read wholly: "+err.Error())
+	}
+	return nil
+}
+
+// source names the record by the type of the package's URL.
+func source(purl string) string {
+	switch {
+	case strings.HasPrefix(purl, "pkg:deb/"):
+		return "dpkg"
+	case strings.HasPrefix(purl, "pkg:apk/"):
+		return "apk"
+	}
+	return "rpm"
+}
+
+// site is a folder that Python packages were installed into.
+type site struct {
+	path string
+	tops map[string]string // folders in it that wheels brought, to the wheel
+	// open are names of which nobody knows which files they brought.
+	open map[string]bool
+}
+
+// wheels notes what RECORDs say.
+func (c *checker) wheels(ctx context.Context, packages []fact.Package) (map[string]*site, error) {
+	sites := map[string]*site{}
+	for i := range packages {
+		if i%256 == 0 && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		p := &packages[i]
+		if p.Removed || p.State != fact.Installed || p.Ecosystem != "PyPI" {
+			continue
+		}
+		dist, base := path.Split(p.Path)
+		dist = strings.TrimSuffix(dist, "/")
+		isDist, isEgg := base == "METADATA" && strings.HasSuffix(dist, ".dist-info"), strings.HasSuffix(dist, ".egg-info") || strings.HasSuffix(base, ".egg-info")
+		if !isDist && !isEgg {
+			continue
+		}
+		folder := path.Dir(dist)
+		if strings.HasSuffix(base, ".egg-info") {
+			folder = dist
+		}
+		s := sites[folder]
+		if s == nil {
+			s = &site{path: folder, tops: map[string]string{}, open: map[string]bool{}}
+			sites[folder] = s
+		}
+		var data []byte
+		var err error
+		if isDist {
+			data, err = c.files.Read(dist+"/RECORD", MaxRecord)
+		}
+		if data == nil {
+			s.open[strings.ReplaceAll(strings.ToLower(p.Name), "-", "_")] = true
+			for _, m := range p.Modules {
+				s.open[m] = true
+			}
+			if p.Owner == "" {
+				c.report.Unrecorded = append(c.report.Unrecorded, p.PURL)
+			}
+			if err != nil && !notExist(err) {
+				c.gap(dist+"/RECORD", err.Error())
+			}
+			continue
+		}
+		for name, want := range Record(data) {
+			full := strings.TrimPrefix(path.Join("/", folder, name), "/")
+			if strings.HasPrefix(name, "/") {
+				full = strings.TrimPrefix(path.Clean(name), "/")
+			}
+			if err := c.claim(claim{path: full, source: "RECORD", by: p.PURL, want: want}, strings.HasSuffix(full, ".pyc")); err != nil {
+				return nil, err
+			}
+			if top, _, deep := strings.Cut(name, "/"); deep && top != ".." && top != "" && top != "__pycache__" && !strings.HasSuffix(top, ".dist-info") {
+				s.tops[top] = p.PURL
+			}
+		}
+	}
+	return sites, nil
+}
+
+// compare reads the files that have a digest.
+func (c *checker) compare(ctx context.Context) error {
+	paths := slices.Sorted(keys(c.claims))
+	buf := make([]byte, 64<<10)
+	return c.files.Visit(ctx, paths, func(names []string, r io.Reader) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		sums := map[string]hash.Hash{}
+		var all []io.Writer
+		for _, name := range names {
+			for _, cl := range c.claims[name] {
+				algorithm, _, _ := strings.Cut(cl.want, ":")
+				if sums[algorithm] == nil {
+					h := newHash(algorithm)
+					if h == nil {
+						continue
+					}
+					sums[algorithm] = h
+					all = append(all, h)
+				}
+			}
+		}
+		if _, err := io.CopyBuffer(onlyWriter{io.MultiWriter(all...)}, onlyReader{r}, buf); err != nil {
+			c.gap(names[0], "it cannot be read: "+err.Error())
+			return nil
+		}
+		for _, name := range names {
+			c.judge(name, sums)
+		}
+		return nil
+	})
+}
+
+// CopyBuffer uses its buffer only where neither side knows better.
+type onlyWriter struct{ io.Writer }
+type onlyReader struct{ io.Reader }
+
+func newHash(algorithm string) hash.Hash {
+	switch algorithm {
+	case "md5":
+		return md5.New()
+	case "sha1":
+		return sha1.New()
+	case "sha256":
+		return sha256.New()
+	case "sha384":
+		return sha512.New384()
+	case "sha512":
+		return sha512.New()
+	}
+	return nil
+}
+
+// judge compares one file. Several packages may have recorded it, and then one
+// that agrees suffices: the file is that one's.
+func (c *checker) judge(name string, sums map[string]hash.Hash) {
+	c.report.Checked++
+	var worst *Finding
+	for _, cl := range c.claims[name] {
+		algorithm, _, _ := strings.Cut(cl.want, ":")
+		h := sums[algorithm]
+		if h == nil {
+			continue
+		}
+		got := algorithm + ":" + hex.EncodeToString(h.Sum(nil))
+		if got == cl.want {
+			return
+		}
+		if worst == nil {
+			worst = &Finding{Kind: Changed, Path: name, Layer: cl.layer, Package: cl.by, Source: cl.source, Want: cl.want, Got: got}
+		}
+	}
+	if worst != nil {
+		c.find(*worst)
+	}
+}
+
+// extra looks for programs in a site that nobody recorded.
+func (c *checker) extra(ctx context.Context, s *site) error {
+	if len(s.tops) == 0 {
+		return nil // no wheel in it says what it brought
+	}
+	names, err := c.files.List(s.path)
+	if err != nil {
+		c.gap(s.path, err.Error())
+		return nil
+	}
+	for _, name := range names {
+		top, isFolder := strings.CutSuffix(name, "/")
+		switch {
+		case isFolder && s.tops[top] != "" && !s.open[top]:
+			if err := c.walk(ctx, path.Join(s.path, top), s.tops[top], 0); err != nil {
+				return err
+			}
+		case isFolder:
+		case strings.HasSuffix(name, ".pth"), name == "sitecustomize.py", name == "usercustomize.py":
+			// The interpreter runs them at each start, whatever is imported.
+			c.unknown(path.Join(s.path, name), "")
+		}
+	}
+	return nil
+}
+
+func (c *checker) walk(ctx context.Context, dir, by string, depth int) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	names, err := c.files.List(dir)
+	if err != nil || depth > maxDeep {
+		c.gap(dir, "the folder cannot be read, or lies too deep")
+		return nil
+	}
+	for _, name := range names {
+		if c.count++; c.count > maxClaims+maxWalk {
+			return fmt.Errorf("there are more than %d files in Python's folders", maxWalk)
+		}
+		sub, isFolder := strings.CutSuffix(name, "/")
+		switch {
+		case isFolder && sub != "__pycache__":
+			if at, ok := c.files.Stat(path.Join(dir, sub)); ok && at.Link {
+				continue // it is looked at where it lies, and may lead up
+			}
+			if err := c.walk(ctx, path.Join(dir, sub), by, depth+1); err != nil {
+				return err
+			}
+		case strings.HasSuffix(name, ".py"), strings.HasSuffix(name, ".so"), strings.HasSuffix(name, ".pth"):
+			c.unknown(path.Join(dir, name), by)
+		}
+	}
+	return nil
+}
+
+// unknown reports a file that nobody recorded.
+func (c *checker) unknown(name, by string) {
+	at, ok := c.files.Stat(name)
+	if !ok || !at.Regular || c.known[at.Canon] {
+		return
+	}
+	c.find(Finding{Kind: Extra, Path: name, Layer: at.Layer, Package: by, Source: "RECORD"})
+}
+
+func notExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -1,0 +1,129 @@
+package sbom
+
+import (
+	"archive/tar"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/apexlogic/apex/internal/bounded"
+	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/sbom/distro"
+	"github.com/apexlogic/apex/internal/sbom/extract"
+	"github.com/apexlogic/apex/internal/sbom/integrity"
+)
+
+// Read returns the content of a file of the tree as it is now ([extract.Tree]).
+func (c *collector) Read(name string, limit int64) ([]byte, error) {
+	r, size, err := c.open(name)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	defer r.Close()
+	if size > limit {
+		return nil, fmt.Errorf("read %s: %w of %d bytes", name, bounded.ErrTooLarge, limit)
+	}
+	data, err := bounded.ReadAll(io.NewSectionReader(r, 0, limit+1), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return data, nil
+}
+
+// List returns the names in a folder ([extract.Tree]).
+func (c *collector) List(name string) ([]string, error) { return c.tree.list(name) }
+
+// OpenAt opens a file of the tree to be read in parts.
+func (c *collector) OpenAt(name string) (extract.ReaderAtCloser, int64, error) { return c.open(name) }
+
+func (c *collector) open(name string) (extract.ReaderAtCloser, int64, error) {
+	canon, n, err := c.tree.lookup(name, true)
+	if err != nil {
+		return nil, 0, err
+	}
+	if n.kind != isFile {
+		return nil, 0, fmt.Errorf("not a regular file: %w", fs.ErrNotExist)
+	}
+	return c.openData(canon, n.data)
+}
+
+func (c *collector) openData(canon string, d *data) (extract.ReaderAtCloser, int64, error) {
+	if c.dir != nil {
+		return c.dir.open(canon)
+	}
+	s, err := c.spool.open(d)
+	if err != nil {
+		// Noted, so that it is fetched and the extractor asked once more.
+		c.missed[d] = true
+		return nil, 0, err
+	}
+	return s, d.size, nil
+}
+
+// Distribution is what os-release says ([extract.Tree]), or said in a layer
+// below: deleting it does not make the packages those of nobody.
+func (c *collector) Distribution() fact.Distribution {
+	if c.distribution == nil {
+		if d := distro.Of(c); d.ID != "" {
+			c.lastDistribution = d
+		}
+		c.distribution = &c.lastDistribution
+	}
+	return *c.distribution
+}
+
+// Stat finds a file that can be seen at the end ([integrity.Files]).
+func (c *collector) Stat(name string) (integrity.Stat, bool) {
+	canon, n, err := c.tree.lookup(name, true)
+	if err != nil {
+		return integrity.Stat{}, false
+	}
+	_, itself, err := c.tree.lookup(name, false)
+	return integrity.Stat{Canon: canon, Layer: int(n.layer), Regular: n.kind == isFile, Link: err == nil && itself.kind == isLink}, true
+}
+
+// Visit reads the files of the paths, which are canonical, in no order; do gets
+// all the names of one content ([integrity.Files]).
+func (c *collector) Visit(ctx context.Context, paths []string, do func(paths []string, r io.Reader) error) error {
+	names := map[*data][]string{}
+	wanted := map[int32]map[int32]*data{}
+	for _, p := range paths {
+		_, n, err := c.tree.lookup(p, false)
+		if err != nil || n.kind != isFile {
+			return fmt.Errorf("read %s: %w", p, fs.ErrNotExist)
+		}
+		d := n.data
+		names[d] = append(names[d], p)
+		if wanted[d.layer] == nil {
+			wanted[d.layer] = map[int32]*data{}
+		}
+		wanted[d.layer][d.entry] = d
+	}
+	if c.dir != nil {
+		for _, p := range paths {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := c.dir.visit(p, do); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for layer := range int32(c.src.layers.Len()) {
+		if wanted[layer] == nil {
+			continue
+		}
+		err := c.entries(ctx, int(layer), func(n int, _ *tar.Header, r io.Reader) error {
+			if d := wanted[layer][int32(n)]; d != nil {
+				return do(names[d], r)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
