@@ -1,0 +1,259 @@
+package iam
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Rights are what the policies of one principal add up to. Make one with
+// [NewRights]. It is not safe for concurrent use.
+type Rights struct {
+	identity []*Policy
+	boundary []*Policy // nil: none
+	spent    int
+}
+
+// NewRights joins the policies of a principal. A nil boundary is none; one that
+// is empty allows nothing.
+func NewRights(identity, boundary []*Policy) *Rights {
+	return &Rights{identity: identity, boundary: boundary}
+}
+
+// Grant is one way in which an action is allowed: one statement, one of its
+// resources.
+type Grant struct {
+	Source
+	Action string
+	// Resource is what it is allowed on, narrowed to the boundary where the
+	// boundary is narrower.
+	Resource *Pattern
+	// Except are what the statement leaves out, by NotResource.
+	Except []*Pattern
+	// Truth is Maybe when it depends on something that is not known, or on a
+	// condition that the holder cannot meet at will.
+	Truth Truth
+}
+
+// ErrTooComplex is the answer to policies that are made to be dear to compare.
+var ErrTooComplex = errors.New("the policies are too complex to be compared: fewer and shorter patterns are needed")
+
+// maxSpent bounds the comparing of patterns, in steps of some nanoseconds. Real
+// principals need some thousand for an action.
+const maxSpent = 400_000_000
+
+var everything = ResourcePattern("*")
+
+// Grants lists the ways in which the action, written out ("iam:PassRole"), is
+// allowed. What a Deny takes away for certain is left out, and so is what the
+// boundary does not allow. ctx is what is known of the requests that the
+// holder can make.
+func (r *Rights) Grants(action string, ctx Context) ([]Grant, error) {
+	var out []Grant
+	for _, p := range r.identity {
+		for i := range p.Statements {
+			s := &p.Statements[i]
+			t := Yes
+			switch s.Effect {
+			case Allow:
+			case EffectUnknown:
+				t = Maybe
+			default:
+				continue
+			}
+			if t = min(t, s.MatchesAction(action)); t == No {
+				continue
+			}
+			if t = min(t, s.Holds(ctx, Yes)); t == No {
+				continue
+			}
+			g := Grant{Source: Source{p, s}, Action: action, Truth: t}
+			resources := s.Resources
+			if len(resources) == 0 {
+				resources, g.Except = []*Pattern{everything}, s.NotResources
+			}
+			for _, res := range resources {
+				one := g
+				one.Resource = res
+				left, err := r.left(one, ctx)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, left...)
+			}
+		}
+	}
+	return out, nil
+}
+
+// left is what denies and the boundary leave of a grant.
+func (r *Rights) left(g Grant, ctx Context) ([]Grant, error) {
+	for _, list := range [][]*Policy{r.identity, r.boundary} {
+		for _, p := range list {
+			for i := range p.Statements {
+				s := &p.Statements[i]
+				if s.Effect != Deny || s.MatchesAction(g.Action) != Yes || s.Holds(ctx, No) != Yes {
+					continue
+				}
+				gone, err := r.takes(s, &g)
+				if err != nil {
+					return nil, err
+				}
+				if gone {
+					return nil, nil
+				}
+			}
+		}
+	}
+	if r.boundary == nil {
+		return []Grant{g}, nil
+	}
+	var out []Grant
+	for _, p := range r.boundary {
+		for i := range p.Statements {
+			s := &p.Statements[i]
+			if s.Effect == Deny {
+				continue
+			}
+			t := min(g.Truth, s.MatchesAction(g.Action), s.Holds(ctx, Yes))
+			if s.Effect == EffectUnknown {
+				t = min(t, Maybe)
+			}
+			if t == No {
+				continue
+			}
+			resources := s.Resources
+			if len(resources) == 0 {
+				resources = []*Pattern{everything}
+			}
+			for _, b := range resources {
+				one := g
+				one.Truth = t
+				one.Except = append(slices.Clone(g.Except), s.NotResources...)
+				if err := r.spend(b, g.Resource); err != nil {
+					return nil, err
+				}
+				switch {
+				case b.Covers(g.Resource):
+				case g.Resource.Covers(b):
+					one.Resource = b
+				case g.Resource.Overlaps(b):
+					// What both allow has no pattern of its own; the longer one
+					// says more about it.
+					if len(b.tokens) > len(g.Resource.tokens) {
+						one.Resource = b
+					}
+				default:
+					continue
+				}
+				out = append(out, one)
+			}
+		}
+	}
+	return out, nil
+}
+
+// takes says whether a Deny takes away the whole of a grant.
+func (r *Rights) takes(s *Statement, g *Grant) (bool, error) {
+	for _, p := range s.Resources {
+		if err := r.spend(p, g.Resource); err != nil {
+			return false, err
+		}
+		if p.Covers(g.Resource) {
+			return true, nil
+		}
+	}
+	if len(s.NotResources) == 0 {
+		return len(s.Resources) == 0, nil
+	}
+	for _, p := range s.NotResources {
+		if err := r.spend(p, g.Resource); err != nil {
+			return false, err
+		}
+		if p.Overlaps(g.Resource) && !slices.ContainsFunc(g.Except, func(e *Pattern) bool { return e.Covers(p) }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (r *Rights) spend(p, q *Pattern) error {
+	if r.spent += len(p.tokens) * len(q.tokens); r.spent > maxSpent {
+		return ErrTooComplex
+	}
+	return nil
+}
+
+// Reaches says whether the grant may be about a thing with the ARN, which may
+// have holes ("arn:aws:iam::${account}:role/strong").
+func (g *Grant) Reaches(arn *Pattern) bool {
+	return g.Resource.Overlaps(arn) && !slices.ContainsFunc(g.Except, func(p *Pattern) bool { return p.Covers(arn) })
+}
+
+// Wide says whether the grant is about every resource of a type that the action
+// takes, whatever account and region it names. False for an action that takes
+// none: "*" is then all that can be written.
+func (g *Grant) Wide(a *Action) bool {
+	part, ok := g.part()
+	if !ok || !a.TakesResource() {
+		return false
+	}
+	required := false
+	for _, r := range a.Resources {
+		required = required || r.Required
+	}
+	some := false
+	for _, r := range a.Resources {
+		if required && !r.Required {
+			continue
+		}
+		switch {
+		case !covers(part, r.Resource.tokens):
+			if required {
+				return false
+			}
+		case !g.kindOf(r.ARN):
+			if required {
+				return false
+			}
+		default:
+			some = true
+		}
+	}
+	return some
+}
+
+// Star says whether the statement names no resource at all, but "*".
+func (g *Grant) Star() bool { return g.Resource.Everything() }
+
+// part is what the resource says after the fifth colon.
+func (g *Grant) part() ([]token, bool) {
+	tokens := g.Resource.tokens
+	colons := 0
+	for i, t := range tokens {
+		switch {
+		case t.kind == char && t.r == ':':
+			if colons++; colons == arnSegments {
+				return tokens[i+1:], true
+			}
+		case t.kind == star && !t.bound && i == len(tokens)-1:
+			return tokens[i:], true // it reaches over all that is left
+		case t.kind == hole && i == len(tokens)-1:
+			return nil, false // "${aws_s3_bucket.b.arn}": one thing, by its name
+		}
+	}
+	return nil, false
+}
+
+// kindOf says whether the resource is of the service of an ARN of the catalogue.
+func (g *Grant) kindOf(arn string) bool {
+	want := strings.SplitN(arn, ":", 4)
+	if len(want) < 4 {
+		return true
+	}
+	have := strings.SplitN(g.Resource.text, ":", 4)
+	if len(have) < 3 {
+		return true // "*"
+	}
+	return compile(have[2], asLike).Match(want[2], nil) != No
+}
