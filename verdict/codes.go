@@ -154,6 +154,26 @@ const (
 	VulnerabilityOver Code = "image.vulnerability.threshold"
 	SeverityUnknown   Code = "image.vulnerability.severity.unknown"
 
+	// Advisories.
+	AdvisoriesMissing  Code = "advisories.missing"
+	AdvisoriesInvalid  Code = "advisories.invalid"
+	InventoryMissing   Code = "inventory.missing"
+	InventoryGaps      Code = "inventory.gaps"
+	InventoryIntegrity Code = "inventory.integrity"
+
+	// Functions.
+	FunctionRights      Code = "function.rights.excessive"
+	FunctionPublic      Code = "function.exposure.public"
+	FunctionSecret      Code = "function.secret.environment"
+	FunctionEgress      Code = "function.egress.open"
+	FunctionTimeout     Code = "function.timeout"
+	FunctionSharedRole  Code = "function.role.shared"
+	FunctionUnencrypted Code = "function.data.unencrypted"
+	FunctionMutable     Code = "function.reference.mutable"
+	FunctionUnsigned    Code = "function.source.unsigned"
+	FunctionUnresolved  Code = "function.unresolved"
+	FunctionUnreadable  Code = "function.unreadable"
+
 	// Base images.
 	BaseUnapproved Code = "image.base.unapproved"
 	BasePattern    Code = "image.base.pattern"
@@ -288,6 +308,24 @@ var table = []CodeInfo{
 	{ReportInvalid, "The vulnerability report cannot be read.", "Produce it again in a supported format."},
 	{VulnerabilityOver, "The image has vulnerabilities at or above the severity that the policy blocks.", "Update the packages that are listed under found, and build again; or ask for a PolicyException."},
 	{SeverityUnknown, "The image has vulnerabilities without a severity, and the policy blocks those.", "Find out their severity, or set unknownSeverity: Allow in the policy."},
+
+	{AdvisoriesMissing, "There are no advisories to match packages against.", "Run apex advisories sync, or apex advisories import with a file."},
+	{AdvisoriesInvalid, "The advisories cannot be read.", "Run apex advisories sync again; apex advisories status says what is wrong."},
+	{InventoryMissing, "Nothing is known about what is inside the image.", "Run apex sbom on it, or attach a signed SBOM."},
+	{InventoryGaps, "Not all that is inside the image could be read.", "Look at the places that are named; apex sbom shows them all."},
+	{InventoryIntegrity, "What is installed is not what its package says.", "Build the image again from its packages, and find out who changed the file."},
+
+	{FunctionRights, "The function, or what it uses, has more rights than the policy allows.", "Narrow the statement that is named; apex function rightsize proposes the smallest policy from observed use."},
+	{FunctionPublic, "Anybody may call the function without saying who they are.", "Ask for an identity at the way in that is named, or route it through the gateway."},
+	{FunctionSecret, "A secret stands in the function's environment.", "Move it to a secret store, refer to it from there, and replace the secret: it is known now."},
+	{FunctionEgress, "The function may connect to anywhere, or the files do not say where.", "Put it into a network whose rules say where it may connect to."},
+	{FunctionTimeout, "The function sets no timeout, or a longer one than the policy allows.", "Set the timeout to what a call needs."},
+	{FunctionSharedRole, "Several functions run as the same role, so each has the rights of all.", "Give each function a role of its own."},
+	{FunctionUnencrypted, "Data of the function is not encrypted with a key of its own.", "Name a key for the environment or the store."},
+	{FunctionMutable, "What runs in the function is named by something that can change.", "Name the digest, revision or version."},
+	{FunctionUnsigned, "A file that declares the function is not signed by anyone whom the policy names.", "Sign it: apex sign FILE --key KEY, and commit the bundle beside it."},
+	{FunctionUnresolved, "What the function may do, or what runs in it, depends on something outside of the files.", "Write it down, give its value as a parameter, or set unresolved: Allow in the policy."},
+	{FunctionUnreadable, "A file that declares functions could not be read to its end.", "Mend the file at the place that is named."},
 
 	{BaseUnapproved, "The image's layers do not begin with those of any approved base image.", "Build FROM an approved base image."},
 	{BasePattern, "The base image that is named is not matched by any approved pattern.", "Use an approved base, or the pattern that is offered under expected."},

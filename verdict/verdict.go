@@ -31,9 +31,10 @@ const (
 	KindManifest
 	KindCommit
 	KindRequest
+	KindFunction
 )
 
-var kindNames = [...]string{"unknown", "image", "model", "dataset", "manifest", "commit", "request"}
+var kindNames = [...]string{"unknown", "image", "model", "dataset", "manifest", "commit", "request", "function"}
 
 // String returns the kind's name in lower case.
 func (k Kind) String() string { return name(kindNames[:], uint8(k)) }

@@ -39,7 +39,7 @@ type TrustRootSpec struct {
 }
 
 // TrustUse is what an entry's signature is believed for.
-// +kubebuilder:validation:Enum=Images;Models;Exceptions;Revocations
+// +kubebuilder:validation:Enum=Images;Models;Exceptions;Revocations;Sources;VEX
 type TrustUse string
 
 // The uses.
@@ -48,6 +48,8 @@ const (
 	UseModels      TrustUse = "Models" // signatures, scans, provenance and dataset manifests of models
 	UseExceptions  TrustUse = "Exceptions"
 	UseRevocations TrustUse = "Revocations"
+	UseSources     TrustUse = "Sources" // files that declare functions and workloads
+	UseVEX         TrustUse = "VEX"     // statements that a product is not affected
 )
 
 // TrustEntry is one signer or scanner. Exactly one of key, kms, keyless,
@@ -66,7 +68,7 @@ type TrustEntry struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:MaxItems=6
 	Uses []TrustUse `json:"uses,omitempty"`
 
 	// Owner is the person or team who holds the key, for example an e-mail address.

@@ -182,6 +182,7 @@ func Documents(s *config.Set) policy.Documents {
 	return policy.Documents{
 		Policies:    specs(s.ImageSecurityPolicies),
 		Models:      specs(s.ModelSecurityPolicies),
+		Functions:   specs(s.FunctionSecurityPolicies),
 		TrustRoots:  specs(s.TrustRoots),
 		Exceptions:  specs(s.PolicyExceptions),
 		Revocations: specs(s.Revocations),

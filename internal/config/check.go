@@ -118,6 +118,9 @@ func selectors(s *Set, _ time.Time, report func(Problem)) {
 	for _, p := range s.ModelSecurityPolicies {
 		soundSelector(p.doc, "spec.modelSelector", p.Value.Spec.ModelSelector, report)
 	}
+	for _, p := range s.FunctionSecurityPolicies {
+		soundSelector(p.doc, "spec.functionSelector", p.Value.Spec.FunctionSelector, report)
+	}
 }
 
 func soundSelector(d *document, path string, selector *metav1.LabelSelector, report func(Problem)) {
@@ -158,6 +161,15 @@ func eachModelRule(s *Set, f func(p Object[v1alpha1.ModelSecurityPolicy], rule *
 	}
 }
 
+// eachFunctionRule is eachRule for functions.
+func eachFunctionRule(s *Set, f func(p Object[v1alpha1.FunctionSecurityPolicy], rule *v1alpha1.FunctionRule, parameters string)) {
+	for _, p := range s.FunctionSecurityPolicies {
+		for i := range p.Value.Spec.Rules {
+			f(p, &p.Value.Spec.Rules[i], fmt.Sprintf("spec.rules[%d].parameters", i))
+		}
+	}
+}
+
 // reachableThresholds refuses a threshold that nothing can reach.
 func reachableThresholds(s *Set, _ time.Time, report func(Problem)) {
 	eachModelRule(s, func(p Object[v1alpha1.ModelSecurityPolicy], rule *v1alpha1.ModelRule, path string) {
@@ -188,5 +200,8 @@ func positiveDurations(s *Set, _ time.Time, report func(Problem)) {
 	eachModelRule(s, func(p Object[v1alpha1.ModelSecurityPolicy], rule *v1alpha1.ModelRule, path string) {
 		positive(p.doc, path+".maxScanAge", rule.Parameters.MaxScanAge)
 		positive(p.doc, path+".maxBuildAge", rule.Parameters.MaxBuildAge)
+	})
+	eachFunctionRule(s, func(p Object[v1alpha1.FunctionSecurityPolicy], rule *v1alpha1.FunctionRule, path string) {
+		positive(p.doc, path+".maxTimeout", rule.Parameters.MaxTimeout)
 	})
 }

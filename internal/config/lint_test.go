@@ -30,7 +30,6 @@ func TestLintSaysWhatIsProbablyNotMeant(t *testing.T) {
 		{"a signer that is believed for exceptions only", "uses: [Images, Exceptions]", "uses: [Exceptions]", "16:36", verdict.PolicyNotReady, Error, "add Images to its uses", ""},
 		{"a scanner that nothing defines", "Scanner: Grype", "Scanner: Snyk", "26:9", verdict.PolicyNotReady, Error, "no scanner is called", ""},
 		{"a scanner in another case", "Scanner: Grype", "Scanner: grype", "26:9", verdict.PolicyNotReady, Error, "no scanner is called", "Grype"},
-		{"the matcher that is not built in yet", "Scanner: Grype", "Scanner: Apex", "26:9", verdict.PolicyNotReady, Error, "no built-in vulnerability matcher", ""},
 		{"a signer as scanner", "Scanner: Grype", "Scanner: ci", "26:9", verdict.PolicyNotReady, Error, "is not a scanner", ""},
 		{"a scanner whose signer nothing defines", "Scanner: Grype\n        maxReportAge: 24h", "Scanner: scan", "", verdict.PolicyNotReady, Error, "", ""},
 		{"an identity that everybody has", "^https://github\\.com/apexlogic/.+$", "^.+$", "63:9", verdict.SignatureIdentity, Warning, "matches everybody", ""},

@@ -21,7 +21,7 @@ type Readiness struct {
 // knownScanners need no entry in a trust root: their reports count when the
 // person who asks hands them in. (Signed ones need an entry that says whose
 // signature counts.)
-var knownScanners = [...]string{"Trivy", "Grype", "OSV-Scanner"}
+var knownScanners = [...]string{"Apex", "Trivy", "Grype", "OSV-Scanner"}
 
 // Readiness returns whether the ImageSecurityPolicy of that name is ready. A
 // policy that is not in the set is not ready.
@@ -32,6 +32,11 @@ func (s *Set) Readiness(policy string) Readiness {
 // ModelReadiness is [Set.Readiness] of a ModelSecurityPolicy.
 func (s *Set) ModelReadiness(policy string) Readiness {
 	return s.readinessOf("ModelSecurityPolicy/" + policy)
+}
+
+// FunctionReadiness is [Set.Readiness] of a FunctionSecurityPolicy.
+func (s *Set) FunctionReadiness(policy string) Readiness {
+	return s.readinessOf("FunctionSecurityPolicy/" + policy)
 }
 
 func (s *Set) readinessOf(object string) Readiness {
@@ -108,6 +113,14 @@ func (s *Set) judgeReadiness() {
 			}
 		})
 	}
+	for _, p := range s.FunctionSecurityPolicies {
+		s.judgeOne(p.doc, func(report reporter) {
+			for i := range p.Value.Spec.Rules {
+				at := fmt.Sprintf("spec.rules[%d].parameters.requireSignatureFrom", i)
+				n.needSigners(p.doc, at, v1alpha1.UseSources, p.Value.Spec.Rules[i].Parameters.RequireSignatureFrom, report)
+			}
+		})
+	}
 }
 
 // reporter takes why a policy is not ready.
@@ -171,8 +184,6 @@ func (n names) needScanner(d *document, path, name string, report reporter) {
 	case defined:
 		report(d, path, "the entry "+quote(name)+" is not a scanner; name a scanner, so that the policy becomes ready", "")
 	case slices.Contains(knownScanners[:], name):
-	case name == "Apex":
-		report(d, path, "this Apex has no built-in vulnerability matcher, so the policy is not ready and denies all that it selects; name one of "+strings.Join(n.scanners, ", "), "")
 	default:
 		report(d, path, "no scanner is called "+quote(name)+", so the policy is not ready and denies all that it selects; known are "+strings.Join(n.scanners, ", "), closest(name, n.scanners))
 	}

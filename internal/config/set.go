@@ -19,12 +19,13 @@ import (
 // returned it, and may be shared; nobody may write to what it holds.
 type Set struct {
 	// The documents of each kind, sorted by name. Fields with a default are filled in.
-	ImageSecurityPolicies []Object[v1alpha1.ImageSecurityPolicy]
-	ModelSecurityPolicies []Object[v1alpha1.ModelSecurityPolicy]
-	TrustRoots            []Object[v1alpha1.TrustRoot]
-	PolicyExceptions      []Object[v1alpha1.PolicyException]
-	Revocations           []Object[v1alpha1.Revocation]
-	BaseImageLocks        []Object[v1alpha1.BaseImageLock]
+	ImageSecurityPolicies    []Object[v1alpha1.ImageSecurityPolicy]
+	ModelSecurityPolicies    []Object[v1alpha1.ModelSecurityPolicy]
+	FunctionSecurityPolicies []Object[v1alpha1.FunctionSecurityPolicy]
+	TrustRoots               []Object[v1alpha1.TrustRoot]
+	PolicyExceptions         []Object[v1alpha1.PolicyException]
+	Revocations              []Object[v1alpha1.Revocation]
+	BaseImageLocks           []Object[v1alpha1.BaseImageLock]
 
 	// Problems forbid publishing the set; they are sorted by position. [Lint]
 	// returns them together with what is merely questionable.
@@ -110,6 +111,8 @@ func (s *Set) decode(d *document) error {
 		err = decodeTo(&s.ImageSecurityPolicies, d, b.Bytes())
 	case "ModelSecurityPolicy":
 		err = decodeTo(&s.ModelSecurityPolicies, d, b.Bytes())
+	case "FunctionSecurityPolicy":
+		err = decodeTo(&s.FunctionSecurityPolicies, d, b.Bytes())
 	case "TrustRoot":
 		err = decodeTo(&s.TrustRoots, d, b.Bytes())
 	case "PolicyException":
@@ -142,6 +145,7 @@ func decodeTo[T any](list *[]Object[T], d *document, data []byte) error {
 func (s *Set) finish() {
 	sortObjects(s.ImageSecurityPolicies)
 	sortObjects(s.ModelSecurityPolicies)
+	sortObjects(s.FunctionSecurityPolicies)
 	sortObjects(s.TrustRoots)
 	sortObjects(s.PolicyExceptions)
 	sortObjects(s.Revocations)

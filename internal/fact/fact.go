@@ -23,7 +23,7 @@ import (
 // Need is a set of kinds of fact. A rule's needs are fixed when its policy is compiled.
 type Need uint32
 
-// The kinds of fact. Each has one field in [Set].
+// The kinds of fact. Each has one field in [Set]; matched and rematched share one.
 const (
 	NeedImage Need = 1 << iota
 	NeedSignatures
@@ -31,10 +31,13 @@ const (
 	NeedReports
 	NeedProvenance
 	NeedModel
+	NeedFunction
+	NeedMatched
+	NeedRematched
 	needEnd
 )
 
-var needNames = []string{"image", "signatures", "attestations", "reports", "provenance", "model"}
+var needNames = []string{"image", "signatures", "attestations", "reports", "provenance", "model", "function", "matched", "rematched"}
 
 // Has reports whether n holds all of want.
 func (n Need) Has(want Need) bool { return n&want == want }
@@ -197,4 +200,9 @@ type Set struct {
 	Reports      Fact[[]Report]
 	Provenance   Fact[[]Provenance]
 	Model        Fact[Model]
+	Function     Fact[Function]
+	// Matched is what the built-in matcher says of the packages inside. Where it
+	// is only needed as rematched, it is about the inventory that was kept when
+	// the digest was admitted, and a problem when none was.
+	Matched Fact[Report]
 }

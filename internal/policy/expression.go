@@ -32,6 +32,7 @@ var expressionVariables = []struct {
 	{"reports", fact.NeedReports},
 	{"provenance", fact.NeedProvenance},
 	{"model", fact.NeedModel},
+	{"declaration", fact.NeedFunction}, // CEL reserves the word function
 	{"repository", 0},
 	{"digest", 0},
 	{"platform", 0},
@@ -43,17 +44,22 @@ var expressionVariables = []struct {
 // predicateOnly is what the condition of an attestation may look at.
 var predicateOnly = []string{"predicate"}
 
-// variableNames are those of all variables but one: an image has no fact about
-// a model, and a model none about an image.
-func variableNames(without string) []string {
+// variableNames are those of all variables but the given ones: an image has no
+// fact about a model, and a model none about an image.
+func variableNames(without ...string) []string {
 	var names []string
 	for _, v := range expressionVariables {
-		if v.name != without {
+		if !slices.Contains(without, v.name) {
 			names = append(names, v.name)
 		}
 	}
 	return names
 }
+
+var (
+	imageVariables = variableNames("model", "declaration")
+	modelVariables = variableNames("image", "declaration")
+)
 
 // expressionRule is Expression: CEL over verified facts, without any I/O.
 type expressionRule struct {
@@ -67,7 +73,7 @@ type namedExpression struct {
 }
 
 func compileExpression(p *v1alpha1.ImageRuleParameters, _ *environment) (Rule, string, []string) {
-	return compileExpressions(&p.ExpressionParameters, variableNames("model"))
+	return compileExpressions(&p.ExpressionParameters, imageVariables)
 }
 
 func compileExpressions(p *v1alpha1.ExpressionParameters, variables []string) (Rule, string, []string) {
@@ -160,6 +166,10 @@ func (r *expressionRule) input(q *verdict.Question, facts *fact.Set, now time.Ti
 	if r.needs.Has(fact.NeedModel) {
 		v, c := whole(fact.NeedModel, &facts.Model, "the model")
 		bind("model", c, v)
+	}
+	if r.needs.Has(fact.NeedFunction) {
+		v, c := whole(fact.NeedFunction, &facts.Function, "the function")
+		bind("declaration", c, v)
 	}
 	return in, problem
 }
@@ -274,7 +284,7 @@ func ExpressionProblems(doc *v1alpha1.ImageSecurityPolicy) []ExpressionProblem {
 	for i := range doc.Spec.Rules {
 		p := &doc.Spec.Rules[i].Parameters
 		for j := range p.Expressions {
-			try(expression{text: p.Expressions[j].Expression, variables: variableNames("model")}, "spec.rules[%d].parameters.expressions[%d].expression", i, j)
+			try(expression{text: p.Expressions[j].Expression, variables: imageVariables}, "spec.rules[%d].parameters.expressions[%d].expression", i, j)
 		}
 		for j := range p.Attestations {
 			if p.Attestations[j].Condition != "" {
@@ -290,7 +300,21 @@ func ModelExpressionProblems(doc *v1alpha1.ModelSecurityPolicy) []ExpressionProb
 	var problems []ExpressionProblem
 	for i := range doc.Spec.Rules {
 		for j, named := range doc.Spec.Rules[i].Parameters.Expressions {
-			e := expression{text: named.Expression, variables: variableNames("image")}
+			e := expression{text: named.Expression, variables: modelVariables}
+			if err := e.compile(); err != nil {
+				problems = append(problems, ExpressionProblem{fmt.Sprintf("spec.rules[%d].parameters.expressions[%d].expression", i, j), err})
+			}
+		}
+	}
+	return problems
+}
+
+// FunctionExpressionProblems is [ExpressionProblems] of a policy about functions.
+func FunctionExpressionProblems(doc *v1alpha1.FunctionSecurityPolicy) []ExpressionProblem {
+	var problems []ExpressionProblem
+	for i := range doc.Spec.Rules {
+		for j, named := range doc.Spec.Rules[i].Parameters.Expressions {
+			e := expression{text: named.Expression, variables: functionVariables}
 			if err := e.compile(); err != nil {
 				problems = append(problems, ExpressionProblem{fmt.Sprintf("spec.rules[%d].parameters.expressions[%d].expression", i, j), err})
 			}

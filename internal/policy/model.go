@@ -44,7 +44,7 @@ func compileModelRule(r *v1alpha1.ModelRule, env *environment) (Rule, string, []
 }
 
 func compileModelExpression(p *v1alpha1.ModelRuleParameters, _ *environment) (Rule, string, []string) {
-	return compileExpressions(&p.ExpressionParameters, variableNames("image"))
+	return compileExpressions(&p.ExpressionParameters, modelVariables)
 }
 
 // concerns says whether a statement is about the model: by the digest of its

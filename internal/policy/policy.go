@@ -60,6 +60,7 @@ type Policy struct {
 type Documents struct {
 	Policies    []v1alpha1.ImageSecurityPolicy
 	Models      []v1alpha1.ModelSecurityPolicy
+	Functions   []v1alpha1.FunctionSecurityPolicy
 	TrustRoots  []v1alpha1.TrustRoot
 	Exceptions  []v1alpha1.PolicyException
 	Revocations []v1alpha1.Revocation
@@ -70,6 +71,7 @@ type Documents struct {
 type Set struct {
 	Policies    []Policy // about images
 	Models      []Policy // about models
+	Functions   []Policy // about functions
 	Exceptions  []Exception
 	Revocations []Revocation
 	// Problems are documents that have no effect, or more effect than meant,
@@ -95,9 +97,13 @@ func Compile(docs Documents, verify DocumentVerifier) *Set {
 	for i := range docs.Models {
 		set.Models = append(set.Models, compileModelPolicy(&docs.Models[i], env))
 	}
+	for i := range docs.Functions {
+		set.Functions = append(set.Functions, compileFunctionPolicy(&docs.Functions[i], env))
+	}
 	byName := func(a, b Policy) int { return strings.Compare(a.Name, b.Name) }
 	slices.SortFunc(set.Policies, byName)
 	slices.SortFunc(set.Models, byName)
+	slices.SortFunc(set.Functions, byName)
 	set.Exceptions, set.Problems = compileExceptions(docs, env, verify)
 	revocations, problems := compileRevocations(docs, env, verify)
 	set.Revocations = revocations

@@ -38,6 +38,11 @@ func isRule(name string) bool {
 			return true
 		}
 	}
+	for _, r := range functionRules {
+		if string(r.name) == name {
+			return true
+		}
+	}
 	return false
 }
 

@@ -27,15 +27,18 @@ func Lint(set *config.Set, now time.Time) []config.Problem {
 		told[p.Object+" "+p.Path] = true
 	}
 	g, err := verify.Compile(set.Hash(), documents(set), now)
-	var images, models []policy.Policy
+	var images, models, functions []policy.Policy
 	if err == nil {
-		images, models = g.Policies(), g.Models()
+		images, models, functions = g.Policies(), g.Models(), g.Functions()
 	}
 	for _, p := range set.ImageSecurityPolicies {
 		problems = append(problems, notReady(p, policy.ExpressionProblems(p.Value), set.Readiness(p.Value.Name).Ready, named(images, p.Value.Name))...)
 	}
 	for _, p := range set.ModelSecurityPolicies {
 		problems = append(problems, notReady(p, policy.ModelExpressionProblems(p.Value), set.ModelReadiness(p.Value.Name).Ready, named(models, p.Value.Name))...)
+	}
+	for _, p := range set.FunctionSecurityPolicies {
+		problems = append(problems, notReady(p, policy.FunctionExpressionProblems(p.Value), set.FunctionReadiness(p.Value.Name).Ready, named(functions, p.Value.Name))...)
 	}
 	if err != nil {
 		return append(problems, trustProblem(set, err))

@@ -236,7 +236,7 @@ func load(ctx context.Context, name string, f *File) (*world, error) {
 
 func documents(s *config.Set) policy.Documents {
 	return policy.Documents{
-		Policies: values(s.ImageSecurityPolicies), Models: values(s.ModelSecurityPolicies), TrustRoots: values(s.TrustRoots), Exceptions: values(s.PolicyExceptions),
+		Policies: values(s.ImageSecurityPolicies), Models: values(s.ModelSecurityPolicies), Functions: values(s.FunctionSecurityPolicies), TrustRoots: values(s.TrustRoots), Exceptions: values(s.PolicyExceptions),
 		Revocations: values(s.Revocations), Locks: values(s.BaseImageLocks),
 	}
 }

@@ -23,6 +23,9 @@ type Generation struct {
 	policy *policy.Set
 	images trusted
 	models trusted
+	// sources are believed about files that declare functions, vex about statements
+	// that a product is not affected.
+	sources, vex *trust.Root
 	// approvers are the owners who may approve exceptions, for the reader of a denial.
 	approvers []string
 }
@@ -71,6 +74,12 @@ func Compile(name string, docs policy.Documents, now time.Time) (*Generation, er
 	if g.models, err = compileTrusted(docs.TrustRoots, v1alpha1.UseModels, options); err != nil {
 		return nil, fmt.Errorf("trust roots for models: %w", err)
 	}
+	if g.sources, err = compileRoot(docs.TrustRoots, v1alpha1.UseSources, options); err != nil {
+		return nil, fmt.Errorf("trust roots for sources: %w", err)
+	}
+	if g.vex, err = compileRoot(docs.TrustRoots, v1alpha1.UseVEX, options); err != nil {
+		return nil, fmt.Errorf("trust roots for VEX: %w", err)
+	}
 	g.approvers = approvers(docs.TrustRoots)
 	return g, nil
 }
@@ -83,6 +92,9 @@ func (g *Generation) Policies() []policy.Policy { return g.policy.Policies }
 
 // Models are the compiled policies about models, by name.
 func (g *Generation) Models() []policy.Policy { return g.policy.Models }
+
+// Functions are the compiled policies about functions, by name.
+func (g *Generation) Functions() []policy.Policy { return g.policy.Functions }
 
 // Exceptions are the exceptions whose signatures hold, expired ones included.
 func (g *Generation) Exceptions() []policy.Exception { return g.policy.Exceptions }

@@ -165,11 +165,12 @@ func (v *Verifier) checks(ctx context.Context, g *Generation, q *verdict.Questio
 		}
 	}
 	sound := v.soundness(ctx, q, needs)
+	matched := v.matched(ctx, q, needs)
 	var img fact.Fact[fact.Image]
 	var checks []verdict.Check
 	for _, look := range []look{{}, {everywhere: true}, {everywhere: true, fresh: true}} {
 		facts, more := v.gather(ctx, g, q, needs, look)
-		img = facts.Image
+		img, facts.Matched = facts.Image, matched
 		checks = checks[:0]
 		for _, p := range policies {
 			checks = append(checks, p.Check(q, facts, now)...)
@@ -245,7 +246,7 @@ type look struct {
 func (v *Verifier) gather(ctx context.Context, g *Generation, q *verdict.Question, needs fact.Need, how look) (*fact.Set, bool) {
 	facts := &fact.Set{}
 	readImage := func() { facts.Image = v.image(ctx, q.Ref) }
-	if needs&^fact.NeedImage == 0 {
+	if needs&^(fact.NeedImage|fact.NeedMatched|fact.NeedRematched) == 0 {
 		if needs.Has(fact.NeedImage) {
 			readImage()
 		}

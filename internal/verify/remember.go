@@ -20,8 +20,8 @@ var (
 )
 
 // verdictKey names a verdict by all that it depends on beside time: the
-// subject, what policies select by, and what was in force.
-func verdictKey(g *Generation, q *verdict.Question) string {
+// subject, what policies select by, and what was in force and known.
+func (v *Verifier) verdictKey(g *Generation, q *verdict.Question) string {
 	h := sha256.New()
 	write := func(parts ...string) {
 		for _, s := range parts {
@@ -33,7 +33,7 @@ func verdictKey(g *Generation, q *verdict.Question) string {
 			h.Write([]byte(s))
 		}
 	}
-	write(g.Name, g.images.factHash, g.models.factHash, q.Kind.String(), q.Repo, string(q.Digest), q.Namespace)
+	write(v.revision(), g.Name, g.images.factHash, g.models.factHash, q.Kind.String(), q.Repo, string(q.Digest), q.Namespace)
 	for _, k := range slices.Sorted(maps.Keys(q.Labels)) {
 		write(k, q.Labels[k])
 	}
@@ -46,7 +46,7 @@ func (v *Verifier) remembered(ctx context.Context, g *Generation, q *verdict.Que
 	if len(v.o.Reports) > 0 {
 		return verdict.Verdict{}, false // the answer depends on what was handed in
 	}
-	key := verdictKey(g, q)
+	key := v.verdictKey(g, q)
 	d, ok := v.verdicts.get(key)
 	if !ok {
 		if !v.load(ctx, key, &d) {
@@ -81,7 +81,7 @@ func (v *Verifier) remember(ctx context.Context, g *Generation, d *verdict.Verdi
 		until = verdict.Earliest(until, now.Add(v.o.Recheck))
 	}
 	d.Until = until
-	key := verdictKey(g, &d.Question)
+	key := v.verdictKey(g, &d.Question)
 	v.verdicts.put(key, *d, until)
 	if d.Decision == verdict.Allow {
 		v.save(ctx, key, d, until)

@@ -53,7 +53,9 @@ const RecordVerdict = "apex.verdict/v1"
 type Options struct {
 	Inspector *image.Inspector
 	// Models establishes facts about models; nil: every model is denied.
-	Models   *artifact.Inspector
+	Models *artifact.Inspector
+	// Matcher knows the advisories; nil: a rule that needs them denies.
+	Matcher  Matcher
 	Recorder Recorder
 	Clock    clock.Clock
 	Logger   *slog.Logger
@@ -232,6 +234,7 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 		return d
 	}
 	d := v.judge(ctx, g, q, selected, resolved.Subjects)
+	v.admitted(&d, resolved.Subjects)
 	v.remember(ctx, g, &d)
 	return d
 }
