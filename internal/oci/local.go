@@ -285,6 +285,12 @@ type savedJSON struct {
 	Layers   []string `json:"Layers"`
 }
 
+// config returns the digest that the configuration's file is named after:
+// "<hex>.json", "blobs/sha256/<hex>", or "sha256:<hex>" as some tools write it.
+func (s *savedJSON) config() string {
+	return strings.TrimPrefix(strings.TrimSuffix(path.Base(s.Config), ".json"), "sha256:")
+}
+
 func decodeSaved(raw []byte) ([]savedJSON, error) {
 	// Docker writes a free map LayerSources; checkJSON counts its keys as others.
 	if err := check(verdict.RegistryAnswer, "manifest.json", raw); err != nil {
@@ -335,8 +341,7 @@ func readSavedImage(store blobStore, s *savedJSON) (*Layers, error) {
 		return nil, missing(err)
 	}
 	d := digestOf(config)
-	// The file is named after its digest: "<hex>.json" or "blobs/sha256/<hex>".
-	if name := strings.TrimSuffix(path.Base(s.Config), ".json"); name != d.Hex() {
+	if s.config() != d.Hex() {
 		return nil, faultf(verdict.RegistryDigest, "the configuration %.120q has the digest %s", s.Config, d)
 	}
 	doc := &manifestJSON{Config: Descriptor{Digest: d, Size: int64(len(config))}}
@@ -372,7 +377,7 @@ func agreeSaved(raw []byte, l *Layers) error {
 		return err
 	}
 	for _, s := range images {
-		if strings.TrimSuffix(path.Base(s.Config), ".json") == l.image.Config.Hex() {
+		if s.config() == l.image.Config.Hex() {
 			return nil
 		}
 	}

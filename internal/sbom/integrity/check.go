@@ -193,6 +193,9 @@ func (c *checker) wheels(ctx context.Context, packages []fact.Package) (map[stri
 		if !isDist && !isEgg {
 			continue
 		}
+		if _, ok := c.files.Stat(p.Path); !ok {
+			continue // it lies within an archive
+		}
 		folder := path.Dir(dist)
 		if strings.HasSuffix(base, ".egg-info") {
 			folder = dist

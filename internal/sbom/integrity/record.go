@@ -1,11 +1,12 @@
 package integrity
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"iter"
 	"strings"
+
+	"github.com/apexlogic/apex/internal/sbom/python"
 )
 
 // MaxRecord is how large a RECORD is read; that of the largest wheels has 2 MB.
@@ -13,55 +14,38 @@ const MaxRecord = 32 << 20
 
 // Record yields the rows of a RECORD: the path as written, relative to the
 // folder of the dist-info folder, and its digest as "sha256:<hex>", "" where
-// there is none or one that proves nothing (MD5 and SHA-1). Rows that cannot be
-// read are left out.
+// there is none or one that proves nothing (MD5 and SHA-1).
 func Record(data []byte) iter.Seq2[string, string] {
 	return func(yield func(path, digest string) bool) {
-		for line := range bytes.Lines(data) {
-			path, digest, ok := recordRow(strings.TrimRight(string(line), "\r\n"))
-			if ok && !yield(path, digest) {
+		for _, row := range python.ParseRecord(data) {
+			if strings.ContainsRune(row.Path, 0) {
+				continue
+			}
+			if !yield(row.Path, digestOf(row.Hash)) {
 				return
 			}
 		}
 	}
 }
 
-// recordRow reads `path,algorithm=base64,size`; a path with a comma or a quote
-// stands in quotes (RFC 4180).
-func recordRow(line string) (path, digest string, ok bool) {
-	rest := line
-	if strings.HasPrefix(line, `"`) {
-		var b strings.Builder
-		rest = line[1:]
-		for {
-			before, after, found := strings.Cut(rest, `"`)
-			if !found {
-				return "", "", false
-			}
-			b.WriteString(before)
-			if rest = after; !strings.HasPrefix(rest, `"`) {
-				break
-			}
-			b.WriteByte('"')
-			rest = rest[1:]
-		}
-		path = b.String()
-		rest = strings.TrimPrefix(rest, ",")
-	} else {
-		path, rest, _ = strings.Cut(line, ",")
-	}
-	if path == "" || strings.ContainsRune(path, 0) {
-		return "", "", false
-	}
-	sum, _, _ := strings.Cut(rest, ",")
-	algorithm, encoded, _ := strings.Cut(sum, "=")
-	size := map[string]int{"sha256": 32, "sha384": 48, "sha512": 64}[strings.ToLower(algorithm)]
-	if size == 0 {
-		return path, "", true
+// digestOf turns "sha256=<base64url>" into "sha256:<hex>".
+func digestOf(s string) string {
+	algorithm, encoded, _ := strings.Cut(s, "=")
+	algorithm = strings.ToLower(algorithm)
+	size := 0
+	switch algorithm {
+	case "sha256":
+		size = 32
+	case "sha384":
+		size = 48
+	case "sha512":
+		size = 64
+	default:
+		return ""
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(encoded, "="))
 	if err != nil || len(raw) != size {
-		return path, "", true
+		return ""
 	}
-	return path, strings.ToLower(algorithm) + ":" + hex.EncodeToString(raw), true
+	return algorithm + ":" + hex.EncodeToString(raw)
 }
