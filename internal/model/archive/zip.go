@@ -43,17 +43,18 @@ func claimZip(f *scan.File) bool {
 
 // A zipFile is one zip file while it is scanned.
 type zipFile struct {
-	p     *limited
-	f     *scan.File
-	main  []entry // of the last directory
-	spans []span
-	queue []reading
-	done  map[readingKey]bool
-	names map[string]string // as checked for duplicates, to the name as it stands
-	slash bool              // some name has a slash
-	back  []string          // names with plain backslashes
-	noCRC bool              // no member of the last directory has a checksum
-	links map[string]bool   // members that are symbolic links
+	p       *limited
+	f       *scan.File
+	main    []entry // of the last directory
+	spans   []span
+	queue   []reading
+	done    map[readingKey]bool
+	names   map[string]string // as checked for duplicates, to the name as it stands
+	slash   bool              // some name has a slash
+	back    []string          // names with plain backslashes
+	noCRC   bool              // no member of the last directory has a checksum
+	links   map[string]bool   // members that are symbolic links
+	carried bool              // by a pickle, as a value of bytes
 }
 
 // A span is a run of bytes that a structure takes.
@@ -109,6 +110,9 @@ func scanZip(p *scan.Place, f *scan.File) error {
 		if err := z.read(r); err != nil {
 			return err
 		}
+	}
+	if z.carried {
+		return nil
 	}
 	return trailing(p, f, found[0].after, ruleZipTrailing)
 }
@@ -385,6 +389,11 @@ func (z *zipFile) gaps(main end) error {
 		if s.start > covered {
 			rule := ruleZipGap
 			if covered == 0 {
+				if z.carried = carried(z.f, s.start, main.after); z.carried {
+					z.p.Report(ruleZipCarried, scan.At(s.start), fmt.Sprintf("%d bytes", main.after-s.start))
+					covered = max(covered, s.end)
+					continue
+				}
 				rule = prefixRule(z.f, s.start)
 			}
 			if err := z.gap(covered, s.start, rule); err != nil {

@@ -379,3 +379,30 @@ func TestLabelsBehindATFLiteModelAreNoted(t *testing.T) {
 		}
 	}
 }
+
+func TestAnArchiveThatAPickleCarriesIsNoted(t *testing.T) {
+	carried := func(opcode string, archive []byte, behind string) []byte {
+		return slices.Concat([]byte("\x80\x04}X\x01\x00\x00\x00w"+opcode), archive, []byte(behind))
+	}
+	length := func(n int) string { return string(binary.LittleEndian.AppendUint32(nil, uint32(n))) }
+	tensors := zipOf(torch(tame)...)
+	n := length(len(tensors))
+	for name, content := range map[string][]byte{
+		"BINBYTES":   carried("B"+n, tensors, "s."),
+		"BINBYTES8":  carried("\x8e"+n+"\x00\x00\x00\x00", tensors, "s."),
+		"BYTEARRAY8": carried("\x96"+n+"\x00\x00\x00\x00", tensors, "s."),
+	} {
+		if res := examine(t, content); !has(res, "zip.carried") || has(res, "zip.prefix") || has(res, "zip.trailing") || res.Verdict != scan.Clean {
+			t.Errorf("%s: %s", name, said(res))
+		}
+	}
+	wantRules(t, examine(t, carried("B"+length(len(zipOf(torch(payload)...))), zipOf(torch(payload)...), "s.")), scan.Malicious, "zip.carried", "test.evil")
+	for name, content := range map[string][]byte{
+		"another length":     carried("B"+length(len(tensors)+1), tensors, "s."),
+		"another opcode":     carried("X"+n, tensors, "s."),
+		"no pickle":          append([]byte("\x00"), carried("B"+n, tensors, "s.")...),
+		"nothing but a head": append([]byte("\x80\x04"), tensors...),
+	} {
+		t.Run(name, func(t *testing.T) { wantRules(t, examine(t, content), scan.Suspicious, "zip.prefix") })
+	}
+}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path"
@@ -32,6 +33,34 @@ func (z *zipFile) aside(what string, where scan.Where, at, n int64) {
 			z.p.Report(ruleZipAside, where, fmt.Sprintf("%s is read as %s", what, format))
 		}
 	}
+}
+
+// carried says whether the archive from start to end is a value of bytes in a
+// pickle: the file begins as pickles of protocols 2 to 5 do, and the opcode
+// before the archive says exactly its length. All that stands around it is then
+// read as a pickle, of the file as a whole, or by the first opcode that is
+// wrong fails to be one.
+func carried(f *scan.File, start, end int64) bool {
+	head, err := f.Head()
+	if err != nil || len(head) < 2 || head[0] != 0x80 || head[1] < 2 || head[1] > 5 {
+		return false
+	}
+	from := max(start-9, 2)
+	b, err := f.Read(from, max(start-from, 0))
+	if err != nil {
+		return false
+	}
+	n := uint64(end - start)
+	ends := func(op byte, size int) bool {
+		at := len(b) - 1 - size
+		if at < 0 || b[at] != op {
+			return false
+		}
+		var length [8]byte
+		copy(length[:], b[at+1:])
+		return binary.LittleEndian.Uint64(length[:]) == n
+	}
+	return ends('C', 1) || ends('B', 4) || ends(0x8e, 8) || ends(0x96, 8) // SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8
 }
 
 // isFiller says whether one byte is all there is, as in torch's padding.

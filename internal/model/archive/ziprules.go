@@ -46,6 +46,9 @@ var (
 	ruleZipTFLite = &scan.Rule{ID: "zip.prefix.tflite", Severity: scan.Note,
 		Why:  "TensorFlow Lite's writer of metadata puts labels and vocabularies into an archive behind the model: both are read.",
 		Mend: "Read the labels as part of the model."}
+	ruleZipCarried = &scan.Rule{ID: "zip.carried", Severity: scan.Note,
+		Why:  "The archive is a value of bytes in a pickle, where libraries keep weights that torch has saved: both were read.",
+		Mend: "Load the file with the library that wrote it."}
 	ruleZipTrailing = &scan.Rule{ID: "zip.trailing", Severity: scan.Doubtful,
 		Why:  "Bytes behind the end of the archive make strict readers refuse it and are read by others.",
 		Mend: zipMend}
@@ -103,7 +106,7 @@ var (
 
 func zipRules() []*scan.Rule {
 	return append(nameRules(), ruleZipTwoEnds, ruleZipFakeEnd, ruleZipCount, ruleZipMismatch, ruleZipLocal, ruleZipSize,
-		ruleZipCRC, ruleZipNoCRC, ruleZipEncrypted, ruleZipFlags, ruleZipVersion, ruleZipUnicode, ruleZipPrefix, ruleZipTFLite, ruleZipTrailing,
+		ruleZipCRC, ruleZipNoCRC, ruleZipEncrypted, ruleZipFlags, ruleZipVersion, ruleZipUnicode, ruleZipPrefix, ruleZipTFLite, ruleZipCarried, ruleZipTrailing,
 		ruleZipGap, ruleZipUnlisted, ruleZipOverlap, ruleZipAside, ruleZipLink, ruleZipThrough, ruleZipDevice, ruleZipBomb, ruleZipSplit, ruleZipBroken, ruleZipMember, ruleZipUnread,
 		ruleZipNotRead, ruleTorchSource, ruleTorchOdd, ruleHandler, ruleRequirements, ruleManifest)
 }

@@ -46,8 +46,18 @@ func argumentRule(name string) func(*machine, call) (value, error) {
 		return (*machine).partialOf
 	case "regex", "text":
 		return (*machine).constants
-	case "diltype":
+	case "dilltype":
 		return (*machine).dillType
+	case "dillrange":
+		return (*machine).dillRange
+	case "dillgetattr":
+		return (*machine).dillAttribute
+	case "typesname":
+		return (*machine).typesName
+	case "flags":
+		return (*machine).flags
+	case "scriptobject":
+		return (*machine).doubt
 	}
 	return nil
 }
@@ -114,7 +124,11 @@ func (m *machine) ufunc(c call) (value, error) {
 // does not choose.
 func (m *machine) harmlessCallee(v value) bool {
 	if g, imported := m.importOf(v); imported {
-		return g.listed.use != useNone && g.listed.rule != "carrier" && g.listed.rule != "getattr" && g.listed.rule != "apply" || g.main
+		switch g.listed.rule {
+		case "carrier", "getattr", "apply", "dilltype", "dillrange", "dillgetattr", "typesname":
+			return false
+		}
+		return g.listed.use != useNone || g.main
 	}
 	o := m.heap.get(v)
 	return o != nil && o.fn > 0 && m.globals[o.fn-1].listed.rule == "partial"
@@ -211,6 +225,9 @@ func (m *machine) attribute(c call) (value, error) {
 		return m.gadget(c)
 	}
 	attribute := m.short(name)
+	if attribute == "__new__" && of.kind == isGlobal && c.args.n == 2 && (g.listed.use == useClass || g.listed.use == useValue) {
+		return m.constructor(g), nil
+	}
 	if g.listed.use == useEnum && importable(attribute) && !strings.HasPrefix(attribute, "_") && strings.ToUpper(attribute) == attribute {
 		return value{}, nil
 	}
@@ -278,7 +295,7 @@ func (m *machine) constants(c call) (value, error) {
 		switch arg.kind {
 		case isText, isOwned, isBytes, isInt, isNone, isBool, isNumber:
 		default:
-			if o := m.heap.get(arg); o == nil || o.fn == 0 || m.globals[o.fn-1].listed.use != useEnum {
+			if !m.isMember(arg) {
 				return m.doubt(c)
 			}
 		}
@@ -286,20 +303,30 @@ func (m *machine) constants(c call) (value, error) {
 	return value{}, nil
 }
 
-// dillTypes are the types that dill._dill._load_type names and that are data.
-var dillTypes = map[string]string{"NoneType": "types NoneType", "EllipsisType": "types NoneType", "NotImplementedType": "types NoneType",
-	"BooleanType": "builtins bool", "BytesType": "builtins bytes", "ComplexType": "builtins complex", "DictType": "builtins dict",
-	"FloatType": "builtins float", "IntType": "builtins int", "ListType": "builtins list", "LongType": "builtins int",
-	"ObjectType": "builtins object", "RangeType": "builtins range", "SetType": "builtins set", "FrozenSetType": "builtins frozenset",
-	"SliceType": "builtins slice", "StringType": "builtins bytes", "StrType": "builtins str", "TupleType": "builtins tuple",
-	"UnicodeType": "builtins str", "ByteArrayType": "builtins bytearray"}
-
-func (m *machine) dillType(c call) (value, error) {
-	if to, found := dillTypes[m.short(m.item(c.args, 0))]; found && c.args.n == 1 {
-		module, name, _ := strings.Cut(to, " ")
-		return m.imported(module, name), nil
+// isMember says whether a value is a member of a listed enumeration, or
+// several of them in one.
+func (m *machine) isMember(v value) bool {
+	o := m.heap.get(v)
+	if o == nil || o.shape != aCall || o.fn == 0 {
+		return false
 	}
-	return m.gadget(c)
+	switch g := &m.globals[o.fn-1]; {
+	case g.listed.use == useEnum, g.listed.rule == "flags":
+		return true
+	case g.listed.rule == "getattr": // of what else is reported there
+		enum, imported := m.importOf(m.item(o.args, 0))
+		return imported && enum.listed.use == useEnum
+	}
+	return false
+}
+
+// flags judges operator.or_: how Python 3.11 writes several members of an
+// enumeration of flags.
+func (m *machine) flags(c call) (value, error) {
+	if c.args.kind != isTuple || c.args.n != 2 || !m.isMember(m.item(c.args, 0)) || !m.isMember(m.item(c.args, 1)) {
+		return m.gadget(c)
+	}
+	return value{}, nil
 }
 
 // loadsBytes judges torch.storage._load_from_bytes: torch.load of what is

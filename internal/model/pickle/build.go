@@ -95,6 +95,10 @@ func (m *machine) build() error {
 		m.report(ruleModified, m.show(target, 0))
 		return nil
 	}
+	if o := m.heap.get(target); o != nil && o.fn > 0 && m.globals[o.fn-1].listed.rule == "scriptobject" {
+		m.scriptObject(state)
+		return nil
+	}
 	flags := m.stateKeys(state, 0)
 	switch {
 	case flags&keyMethod != 0, flags&keyDict != 0 && flags&keyPydantic == 0:
@@ -112,7 +116,7 @@ func (m *machine) build() error {
 	if s := m.heap.get(state); s == nil || s.shape != aDict {
 		m.distrustObject(o)
 		m.distrustArguments(state, 0)
-	} else if o.fn > 0 && m.globals[o.fn-1].name == "FunctionTransformer" { // all that it does is to call one
+	} else if o.fn > 0 && callers[m.globals[o.fn-1].name] {
 		m.distrustArguments(state, 0)
 	}
 	if err := m.take(2 * valueSize); err != nil {
@@ -135,6 +139,26 @@ func (m *machine) build() error {
 		m.joblibFile(state)
 	}
 	return nil
+}
+
+// callers are the classes of which objects do nothing but call a function that
+// their state holds.
+var callers = map[string]bool{"FunctionTransformer": true, "vectorize": true, "_WrappedHook": true}
+
+// scriptStates are the classes of torch's own library in C++ that a
+// torch.ScriptObject is made of, all of which hold packed weights. Its state
+// names one, and any other one that the process has registered would get data
+// of the file.
+var scriptStates = []string{"__torch__.torch.classes.quantized.LinearPackedParamsBase", "__torch__.torch.classes.quantized.Conv2dPackedParamsBase",
+	"__torch__.torch.classes.quantized.Conv3dPackedParamsBase", "__torch__.torch.classes.quantized.EmbeddingPackedParamsBase",
+	"__torch__.torch.classes.sparse.LinearPackedParamsBase", "__torch__.torch.classes.rnn.CellParamsBase"}
+
+// scriptObject judges the state of a torch.ScriptObject: the weights and the
+// name of the class.
+func (m *machine) scriptObject(state value) {
+	if state.kind != isTuple || state.n != 2 || !m.is(m.item(state, 1), scriptStates...) {
+		m.report(ruleArguments, "torch.ScriptObject with the state "+m.show(state, 0))
+	}
 }
 
 const costState scan.Cost = 40

@@ -33,12 +33,18 @@ func (m *machine) reduce() error {
 func (m *machine) called(callee, args value) error {
 	switch callee.kind {
 	case isGlobal:
+		m.globals[callee.off].called++
 		result, err := m.judgeCall(call{fn: int(callee.off), args: args})
 		if err != nil {
 			return err
 		}
 		return m.push(result)
 	case isObject, isUnknown, isPersistent:
+		if made, ok, err := m.construct(m.heap.get(callee), args); err != nil {
+			return err
+		} else if ok {
+			return m.push(made)
+		}
 		m.distrustObject(m.heap.get(callee))
 		m.distrustArguments(args, 0)
 		if o := m.heap.get(callee); o != nil && o.shape != aCall && o.shape != aInstance && o.shape != aBuffer {

@@ -19,6 +19,8 @@ type global struct {
 	what         string
 	where        scan.Where
 	odd          bool // no Python import can find it
+	fetched      int  // times that it came to the stack: by an import, the memo or DUP
+	called       int  // times that it was called from there
 }
 
 func (g *global) String() string { return g.module + "." + g.name }
@@ -121,10 +123,12 @@ func (m *machine) stackGlobal() error {
 func (m *machine) imported(module, name string) value {
 	m.lookup = append(append(append(m.lookup[:0], module...), '\n'), name...)
 	if i, known := m.index[string(m.lookup)]; known {
+		m.globals[i].fetched++
 		return value{kind: isGlobal, off: int64(i)}
 	}
 	i := len(m.globals)
 	g := m.judgeImport(module, name)
+	g.fetched = 1
 	if m.take(int64(len(m.lookup))*2+200) == nil { // else it is judged anew each time
 		m.index[string(m.lookup)] = i
 	}

@@ -11,11 +11,14 @@ import (
 // pickles of a magic number, a protocol version, what the system was like, the
 // object and the keys of its storages; then each storage, as the number of its
 // elements in eight bytes and the elements.
-const legacyMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19" // 0x1950a86a20f9469cfc6c
+const (
+	legacyMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19" // 0x1950a86a20f9469cfc6c
+	legacyText  = "119547037146038801333356L"                // as protocols 0 and 1 write it
+)
 
 // isMagic says whether a value is the number that begins a legacy file.
 func (m *machine) isMagic(v value) bool {
-	return v.kind == isNumber && v.n == uint32(len(legacyMagic)) && m.is(value{kind: isBytes, n: v.n, off: v.off}, legacyMagic)
+	return v.kind == isNumber && v.n > 0 && m.is(value{kind: isBytes, n: v.n, off: v.off}, legacyMagic, legacyText)
 }
 
 // legacy reads a legacy file on from behind the magic number.

@@ -108,9 +108,14 @@ func (m *machine) held(rule *scan.Rule, g *global) {
 // settle says what was held back, at the end of a stream.
 func (m *machine) settle() {
 	for i := range m.globals {
-		if g := &m.globals[i]; g.library {
+		g := &m.globals[i]
+		if g.library {
 			g.library = false
 			m.held(ruleLibrary, g)
+		}
+		if evaluates(g.listed.rule) && g.fetched > g.called { // whoever gets it can call it with any text
+			g.what, g.where = g.String()+": it evaluates text, and is kept", scan.Nowhere
+			m.held(ruleDenied, g)
 		}
 	}
 }

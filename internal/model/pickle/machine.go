@@ -141,6 +141,7 @@ func (m *machine) run() (end ending) {
 				err = errUnderflow
 				break
 			}
+			m.fetched(m.stack[len(m.stack)-1])
 			err = m.push(m.stack[len(m.stack)-1])
 		case opNone:
 			err = m.push(value{kind: isNone})
@@ -366,7 +367,7 @@ func (m *machine) textual() error {
 	if i, err := strconv.ParseInt(strings.TrimRight(s, "L"), 10, 64); err == nil {
 		return m.push(value{kind: isInt, off: i})
 	}
-	return m.push(value{kind: isNumber})
+	return m.push(value{kind: isNumber, n: uint32(min(n, 1<<32-1)), off: off})
 }
 
 func (m *machine) ended(err error) ending {

@@ -173,5 +173,6 @@ func (m *machine) get(i int64) error {
 		return broken(fmt.Sprintf("memo %d was never set", i))
 	}
 	v.mark &^= memoSet
+	m.fetched(v)
 	return m.push(v)
 }
