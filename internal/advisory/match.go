@@ -1,0 +1,289 @@
+package advisory
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/apexlogic/apex/internal/advisory/order"
+	"github.com/apexlogic/apex/internal/advisory/osv"
+	"github.com/apexlogic/apex/internal/advisory/snapshot"
+	"github.com/apexlogic/apex/internal/fact"
+)
+
+// Match returns what is known about the packages, in their order, and for each
+// by group. A package that is in two places has its matches twice.
+func (x *Index) Match(packages []fact.Package) []Match {
+	var out []Match
+	found := map[Target][]Finding{}
+	for i, targets := range Targets(packages) {
+		p := &packages[i]
+		for _, t := range targets {
+			findings, ok := found[t]
+			if !ok {
+				findings = x.Evaluate(t)
+				found[t] = findings
+			}
+			for _, f := range findings {
+				out = append(out, Match{Package: i, Target: t, Finding: f, Removed: p.Removed, Yanked: p.Has("yanked")})
+			}
+		}
+	}
+	return out
+}
+
+// Evaluate returns the findings of one target, by group. They are shared with
+// nobody, except for the lists in them, which are not to be changed.
+func (x *Index) Evaluate(t Target) []Finding {
+	switch base, _, released := strings.Cut(t.Ecosystem, ":"); {
+	case t.OwnedBy != "" && t.OwnedBy != unknownOwner && x.Covers(t.OwnedBy):
+		return nil // its owner has the findings
+	case t.OwnedBy != "":
+		out := x.evaluate([]string{t.Ecosystem}, t)
+		return doubt(out, "a package of the distribution owns it, and the snapshot has no advisories of that distribution")
+	case released:
+		return x.evaluate([]string{base, t.Ecosystem}, t)
+	case slices.Equal(x.releases[base], []string{base}):
+		return x.evaluate(x.releases[base], t)
+	default:
+		out := x.evaluate(x.releases[base], t)
+		return doubt(out, "the inventory does not say of which release the package is")
+	}
+}
+
+// doubt makes every finding undecided, for the reason.
+func doubt(findings []Finding, why string) []Finding {
+	for i := range findings {
+		findings[i].Status = Undecided
+		findings[i].Notes = append([]string{why}, findings[i].Notes...)
+	}
+	return findings
+}
+
+// hit is an entry that affects a version, or may.
+type hit struct {
+	*entry
+	answer answer
+	why    string
+}
+
+// evaluate asks about the package in each of the ecosystems.
+func (x *Index) evaluate(ecosystems []string, t Target) []Finding {
+	var out []Finding
+	for _, e := range ecosystems {
+		i, ok := x.snap.Find(snapshot.Name{Ecosystem: e, Name: t.Name})
+		if !ok {
+			continue
+		}
+		c := x.compile(i)
+		v := c.ask(t.Version)
+		var hits []hit
+		for j := range c.entries {
+			if a, why := c.entries[j].judge(v); a != no {
+				hits = append(hits, hit{&c.entries[j], a, why})
+			}
+		}
+		if len(hits) > 0 {
+			out = append(out, x.fold(c, v, t, hits)...)
+		}
+	}
+	if len(ecosystems) > 1 && len(out) > 1 {
+		out = foldTwice(out)
+	}
+	return out
+}
+
+// foldTwice keeps one finding of each group: a distribution's advisories may be
+// kept both with and without a release. The one that is surer stays.
+func foldTwice(findings []Finding) []Finding {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		if a.Group != b.Group {
+			return strings.Compare(a.Group, b.Group)
+		}
+		return int(b.Status) - int(a.Status)
+	})
+	return slices.CompactFunc(findings, func(a, b Finding) bool { return a.Group == b.Group })
+}
+
+// fold makes one finding of all hits that are the same vulnerability.
+func (x *Index) fold(c *compiled, v asked, t Target, hits []hit) []Finding {
+	// Union of hits that share a name: first is, by name, the first hit that has it.
+	first := make([]int32, c.names)
+	parent := make([]int, len(hits))
+	root := func(i int) int {
+		for parent[i] != i {
+			parent[i] = parent[parent[i]]
+			i = parent[i]
+		}
+		return i
+	}
+	for i := range hits {
+		parent[i] = i
+		for _, n := range hits[i].names {
+			if first[n] == 0 {
+				first[n] = int32(i + 1)
+				continue
+			}
+			a, b := root(int(first[n]-1)), root(i)
+			parent[max(a, b)] = min(a, b)
+		}
+	}
+	groups := map[int][]hit{}
+	for i := range hits {
+		r := root(i)
+		groups[r] = append(groups[r], hits[i])
+	}
+	out := make([]Finding, 0, len(groups))
+	for _, g := range groups {
+		out = append(out, x.finding(c, v, t, g))
+	}
+	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.Group, b.Group) })
+	return out
+}
+
+// finding describes one vulnerability by all its hits.
+func (x *Index) finding(c *compiled, v asked, t Target, hits []hit) Finding {
+	// Those that are sure speak, where there are any.
+	sure := slices.ContainsFunc(hits, func(h hit) bool { return h.answer == yes })
+	var f Finding
+	if sure {
+		f.Status = Affected
+		hits = slices.DeleteFunc(hits, func(h hit) bool { return h.answer != yes })
+	}
+	var names, cves []string
+	var imports []osv.Import
+	everything := false
+	for _, h := range hits {
+		f.IDs = append(f.IDs, h.rec.ID)
+		names = append(names, same(h.rec)...)
+		cves = append(cves, h.cves...)
+		if h.why != "" && !slices.Contains(f.Notes, h.why) {
+			f.Notes = append(f.Notes, h.why)
+		}
+		if h.severity.Stronger(f.Severity) {
+			f.Severity = h.severity
+		}
+		if f.Summary == "" {
+			f.Summary = h.rec.Summary
+		}
+		f.Malicious = f.Malicious || h.rec.Malicious()
+		// Imports narrow a finding only when every record has them.
+		everything = everything || len(h.imports) == 0
+		imports = append(imports, h.imports...)
+	}
+	if !everything {
+		f.Imports = mergeImports(imports)
+	}
+	slices.Sort(f.IDs)
+	f.IDs = slices.Compact(f.IDs)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	f.Group = f.IDs[0]
+	if i := slices.IndexFunc(names, func(n string) bool { return strings.HasPrefix(n, "CVE-") }); i >= 0 {
+		f.Group = names[i]
+	}
+	for _, n := range names {
+		if _, own := slices.BinarySearch(f.IDs, n); !own {
+			f.Aliases = append(f.Aliases, n)
+		}
+		f.Malicious = f.Malicious || strings.HasPrefix(n, "MAL-")
+	}
+	slices.Sort(cves)
+	for _, cve := range slices.Compact(cves) {
+		if e, ok := x.snap.Exploited(cve); ok && f.Exploited == nil {
+			f.Exploited = &e
+		}
+		if p, ok := x.snap.Prediction(cve); ok && p.Probability > f.EPSS {
+			f.EPSS, f.Percentile = p.Probability, p.Percentile
+		}
+	}
+	if v.ok {
+		if v.Full != v.Public {
+			f.Notes = append(f.Notes, "compared without the local label of "+quote(t.Version))
+		}
+		f.Fixed = c.firstFree(v, hits)
+	}
+	return f
+}
+
+// mergeImports returns one import for each path; one without symbols means all
+// of them and wins.
+func mergeImports(all []osv.Import) []osv.Import {
+	slices.SortStableFunc(all, func(a, b osv.Import) int { return strings.Compare(a.Path, b.Path) })
+	var out []osv.Import
+	for _, im := range all {
+		if len(out) == 0 || out[len(out)-1].Path != im.Path {
+			out = append(out, im)
+			continue
+		}
+		last := &out[len(out)-1]
+		if len(last.Symbols) == 0 || len(im.Symbols) == 0 {
+			last.Symbols = nil
+			continue
+		}
+		symbols := slices.Concat(last.Symbols, im.Symbols)
+		slices.Sort(symbols)
+		last.Symbols = slices.Compact(symbols)
+	}
+	return out
+}
+
+// firstFree returns the smallest fixed version above v that none of the hits affects.
+func (c *compiled) firstFree(v asked, hits []hit) string {
+	var candidates []event
+	for _, h := range hits {
+		candidates = append(candidates, h.fixes(v)...)
+	}
+	slices.SortStableFunc(candidates, func(a, b event) int { return strings.Compare(string(a.Lo), string(b.Lo)) })
+	last := order.Highest
+	for _, ev := range candidates {
+		if ev.Lo == last {
+			continue
+		}
+		last = ev.Lo
+		version := ev.version
+		if ev.Read != "" {
+			version = ev.Read
+		}
+		w := c.ask(version)
+		if !slices.ContainsFunc(hits, func(h hit) bool { a, _ := h.judge(w); return a != no }) {
+			return version
+		}
+	}
+	return ""
+}
+
+// Upgrade returns the smallest version of the package, above the one at hand,
+// that has none of the findings for which mind returns true; ok is false when no
+// record names such a version. A nil mind minds all of them.
+func (x *Index) Upgrade(t Target, mind func(*Finding) bool) (version string, ok bool) {
+	type candidate struct {
+		key  order.Key
+		text string
+	}
+	minds := func(version string) (bool, []Finding) {
+		t := t
+		t.Version = version
+		all := x.Evaluate(t)
+		return slices.ContainsFunc(all, func(f Finding) bool { return mind == nil || mind(&f) }), all
+	}
+	rules, _ := order.For(t.Ecosystem)
+	tried := map[order.Key]bool{}
+	pending := []candidate{{order.Lowest, t.Version}}
+	for len(pending) > 0 {
+		slices.SortFunc(pending, func(a, b candidate) int { return strings.Compare(string(a.key), string(b.key)) })
+		next := pending[0]
+		pending = pending[1:]
+		bad, findings := minds(next.text)
+		if !bad {
+			return next.text, next.text != t.Version
+		}
+		for i := range findings {
+			if v, err := rules.Parse(findings[i].Fixed); err == nil && !tried[v.Full] {
+				tried[v.Full] = true
+				pending = append(pending, candidate{v.Full, findings[i].Fixed})
+			}
+		}
+	}
+	return "", false
+}
+
