@@ -289,8 +289,22 @@ func (c *Condition) trivial(op operator) bool {
 			prefix, err := netip.ParsePrefix(p.text)
 			return err == nil && prefix.Bits() == 0
 		}
-		return op.as.wild && p.Everything()
+		return op.as.wild && (p.Everything() || anyARN(p.text))
 	})
+}
+
+// anyARN says whether an ARN names neither an account nor a thing, as
+// "arn:aws:s3:::*" and "arn:aws:iam::*:role/*" do: anybody has one of those.
+func anyARN(text string) bool {
+	parts := strings.SplitN(text, ":", arnSegments+1)
+	if len(parts) <= arnSegments || strings.Trim(parts[4], "*?") != "" {
+		return false
+	}
+	name := parts[5]
+	if i := strings.IndexAny(name, "/:"); i >= 0 && strings.Trim(name[:i], "abcdefghijklmnopqrstuvwxyz-") == "" {
+		name = name[i+1:]
+	}
+	return name != "" && strings.Trim(name, "*?/:") == ""
 }
 
 func compare(parse func(string) (float64, bool), want, have string, ok func(int) bool) Truth {

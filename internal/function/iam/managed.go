@@ -134,9 +134,9 @@ func managed(name string) (allow, deny string, ok bool) {
 	case "AmazonECS_FullAccess":
 		return "ecs:* ecr:BatchGetImage ecr:Describe* autoscaling:* elasticloadbalancing:* logs:CreateLogGroup", "", true
 	case "AmazonSSMManagedInstanceCore":
-		return "ssm:DescribeAssociation ssm:GetDocument ssm:ListAssociations ssm:UpdateInstanceInformation ssmmessages:* ec2messages:*", "", true
+		return "ssm:DescribeAssociation ssm:GetDocument ssm:ListAssociations ssm:UpdateInstanceInformation ssmmessages:CreateControlChannel ssmmessages:CreateDataChannel ssmmessages:OpenControlChannel ssmmessages:OpenDataChannel ec2messages:GetMessages ec2messages:SendReply", "", true
 	case "AmazonEC2RoleforSSM":
-		return "ssm:GetParameter ssm:GetParameters ssm:DescribeAssociation ssm:GetDocument ssm:UpdateInstanceInformation ssmmessages:* ec2messages:* s3:GetObject s3:PutObject logs:*", "", true
+		return "ssm:GetParameter ssm:GetParameters ssm:DescribeAssociation ssm:GetDocument ssm:UpdateInstanceInformation ssmmessages:CreateControlChannel ssmmessages:CreateDataChannel ssmmessages:OpenControlChannel ssmmessages:OpenDataChannel ec2messages:GetMessages ec2messages:SendReply s3:GetObject s3:PutObject logs:*", "", true
 	case "AmazonSSMFullAccess":
 		return "ssm:* ec2:DescribeInstanceStatus cloudwatch:PutMetricData logs:*", "", true
 	case "AmazonSSMReadOnlyAccess":

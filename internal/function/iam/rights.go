@@ -257,3 +257,36 @@ func (g *Grant) kindOf(arn string) bool {
 	}
 	return compile(have[2], asLike).Match(want[2], nil) != No
 }
+
+// Own says whether the grant is about whoever makes the request and nobody
+// else: its resource is named by a variable such as "${aws:username}".
+func (g *Grant) Own() bool {
+	for _, t := range g.Resource.tokens {
+		if t.kind == variable && (t.ref.name == "aws:username" || t.ref.name == "aws:userid") {
+			return true
+		}
+	}
+	return false
+}
+
+// Open says whether the name of the resource holds a star,
+// without which it cannot be wide.
+func (g *Grant) Open() bool {
+	part, ok := g.part()
+	if !ok {
+		return false
+	}
+	for _, t := range part {
+		if t.kind == star {
+			return true
+		}
+	}
+	return false
+}
+
+// Whole says whether the resource is everything that a service has: an ARN
+// whose resource part is "*".
+func (g *Grant) Whole() bool {
+	part, ok := g.part()
+	return ok && len(part) == 1 && part[0].kind == star
+}
