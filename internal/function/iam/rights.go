@@ -50,6 +50,7 @@ var everything = ResourcePattern("*")
 // holder can make.
 func (r *Rights) Grants(action string, ctx Context) ([]Grant, error) {
 	var out []Grant
+	a, known := AWS().Lookup(action)
 	for _, p := range r.identity {
 		for i := range p.Statements {
 			s := &p.Statements[i]
@@ -75,6 +76,9 @@ func (r *Rights) Grants(action string, ctx Context) ([]Grant, error) {
 			for _, res := range resources {
 				one := g
 				one.Resource = res
+				if known && !one.fits(&a) {
+					continue
+				}
 				left, err := r.left(one, ctx)
 				if err != nil {
 					return nil, err
@@ -221,6 +225,23 @@ func (g *Grant) Wide(a *Action) bool {
 		}
 	}
 	return some
+}
+
+// fits says whether the action can be about the resource at all: statements
+// that mix services name buckets for actions of IAM.
+func (g *Grant) fits(a *Action) bool {
+	text := g.Resource.text
+	if !strings.HasPrefix(text, "arn:") {
+		return true // "*", or something whose ARN is not known
+	}
+	part, ok := g.part()
+	for _, r := range a.Resources {
+		if g.kindOf(r.ARN) && (!ok || overlaps(part, r.Resource.tokens)) {
+			return true
+		}
+	}
+	// An action that takes no resource is allowed by "*" alone, however written.
+	return len(a.Resources) == 0 && g.Resource.Everything()
 }
 
 // Star says whether the statement names no resource at all, but "*".
