@@ -1,0 +1,63 @@
+package corpus
+
+import (
+	"path"
+	"strings"
+	"testing"
+)
+
+func TestThirdCasesAreWholeAndNamedOnce(t *testing.T) {
+	const maxThird = 60 << 20 // bytes of all cases together
+	names, contents := map[string]bool{}, map[string]string{}
+	malicious, benign, all := 0, 0, 0
+	perTechnique, perFamily := map[string]int{}, map[string]int{}
+	for c := range Third() {
+		if names[c.Name] {
+			t.Errorf("%s: the name is taken twice", c.Name)
+		}
+		names[c.Name] = true
+		if !strings.HasPrefix(c.Name, c.Technique+"/third-") || c.Truth == "" {
+			t.Errorf("%s: technique %q, truth %q", c.Name, c.Technique, c.Truth)
+		}
+		if _, ok := c.Files[c.Main]; !ok {
+			t.Errorf("%s: its main file %s is missing", c.Name, c.Main)
+		}
+		d := digest(c)
+		if other, ok := contents[d]; ok {
+			t.Errorf("%s has the content of %s", c.Name, other)
+		}
+		contents[d] = c.Name
+		for name, content := range c.Files {
+			if name != path.Clean(name) || path.IsAbs(name) || strings.HasPrefix(name, "..") {
+				t.Errorf("%s: the path %q leaves its directory", c.Name, name)
+			}
+			if len(content) > maxFile {
+				t.Errorf("%s: %s has %d bytes", c.Name, name, len(content))
+			}
+			all += len(content)
+		}
+		if c.wellFormed {
+			if _, _, err := listOpcodes(c.Files[c.Main]); err != nil {
+				t.Errorf("%s: %v", c.Name, err)
+			}
+		}
+		if c.Malicious {
+			malicious++
+			perTechnique[c.Technique]++
+		} else {
+			benign++
+			perFamily[c.Technique]++
+		}
+	}
+	if all > maxThird {
+		t.Errorf("the third corpus has %d bytes", all)
+	}
+	t.Logf("%d malicious in %d techniques, %d benign in %d families, %d bytes", malicious, len(perTechnique), benign, len(perFamily), all)
+	t.Logf("malicious: %v", perTechnique)
+	t.Logf("benign: %v", perFamily)
+	for _, technique := range Techniques() {
+		if perTechnique[technique] < 3 {
+			t.Errorf("%s has %d cases", technique, perTechnique[technique])
+		}
+	}
+}
