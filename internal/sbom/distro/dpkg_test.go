@@ -85,4 +85,3 @@ func write(t *testing.T, root, name, text string) {
 		t.Fatal(err)
 	}
 }
-
