@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -116,7 +117,10 @@ func (c *collector) gap(path string, layer int, why string) {
 // extract asks the extractors about the files of the layer that has just been
 // read, and settles what that changes.
 func (c *collector) extract(ctx context.Context) error {
-	c.distribution = nil
+	// Asked for at each layer: a later one may delete what names it.
+	if err := c.release(ctx); err != nil {
+		return err
+	}
 	jobs := c.pending()
 	found := make([][]fact.Package, len(jobs))
 	problems := make([]error, len(jobs))
@@ -160,7 +164,6 @@ func (c *collector) extract(ctx context.Context) error {
 		if len(missing) == 0 {
 			break
 		}
-		c.distribution = nil
 		todo = again
 	}
 	first := len(c.packages)
@@ -171,6 +174,22 @@ func (c *collector) extract(ctx context.Context) error {
 	}
 	c.vanish(jobs)
 	return c.own(ctx, c.packages[first:])
+}
+
+// release looks for the name of the distribution in the layer.
+func (c *collector) release(ctx context.Context) error {
+	clear(c.missed)
+	c.distribution = nil
+	c.Distribution()
+	if len(c.missed) == 0 {
+		return nil
+	}
+	if err := c.fetch(ctx, maps.Clone(c.missed)); err != nil {
+		return err
+	}
+	c.distribution = nil
+	c.Distribution()
+	return nil
 }
 
 // pending returns the files of this layer that are wanted and can be seen when

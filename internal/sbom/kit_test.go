@@ -28,8 +28,10 @@ type entry struct {
 	link string
 }
 
-func file(name, text string) entry       { return entry{name: name, text: text, kind: tar.TypeReg} }
-func symlink(name, target string) entry  { return entry{name: name, link: target, kind: tar.TypeSymlink} }
+func file(name, text string) entry { return entry{name: name, text: text, kind: tar.TypeReg} }
+func symlink(name, target string) entry {
+	return entry{name: name, link: target, kind: tar.TypeSymlink}
+}
 func hardlink(name, target string) entry { return entry{name: name, link: target, kind: tar.TypeLink} }
 func dir(name string) entry              { return entry{name: name, kind: tar.TypeDir} }
 

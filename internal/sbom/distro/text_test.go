@@ -82,16 +82,15 @@ func TestPackagesOfApkAreReadWithTheirFiles(t *testing.T) {
 		t.Error("a package without a version is not said")
 	}
 	for in, want := range map[string]string{
-		"Q1hTBcRFNWsXgjbHUGUFkrVNZAP9U=":     "sha1 85305c445356b1782363b1d41941492b54d6403f",
+		"Q1" + strings.Repeat("A", 27) + "=": "sha1 " + strings.Repeat("0", 40),
 		"Q2" + strings.Repeat("A", 43) + "=": "sha256 " + strings.Repeat("0", 64),
-		"Q1AAAA":                             " ", "Q3hTBcRFNWsXgjbHUGUFkrVNZAP9U=": " ", "": " ", "Q1***": " ",
+		"Q3" + strings.Repeat("A", 43) + "=": " ",
+		"Q1AAAA":                             " ",
+		"Q1***":                              " ",
+		"":                                   " ",
 	} {
-		if a, s := apkSum(in); strings.HasPrefix(in, "Q1hT") {
-			if a != "sha1" || len(s) != 40 {
-				t.Errorf("%s: %s %s", in, a, s)
-			}
-		} else if a+" "+s != want {
-			t.Errorf("%s: %s %s", in, a, s)
+		if a, sum := apkSum(in); a+" "+sum != want {
+			t.Errorf("%s: %s %s", in, a, sum)
 		}
 	}
 }
@@ -204,25 +203,17 @@ func TestRecordedFilesCarryTheirSums(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"etc/pki/openssl.cnf sha256 5a43cd93 config=true optional=false",
+		"etc/pki/openssl.cnf sha256 8d0d4c8a config=true optional=false",
 		"usr/bin/a md5 d41d8cd9 config=false optional=false",
-		"usr/lib/python3.9/site-packages/requests-2.25.1.dist-info/METADATA sha256 ",
-		"usr/lib/python3.9/site-packages/requests/__init__.py sha256 ",
+		"usr/lib/python3.9/site-packages/requests-2.25.1.dist-info/METADATA sha256 bbcebea9 config=false optional=false",
+		"usr/lib/python3.9/site-packages/requests/__init__.py sha256 5bb0bafc config=false optional=false",
 		"usr/lib64/libssl.so.3   config=false optional=false",
-		"usr/lib64/libssl.so.3.0.7 sha256 ",
+		"usr/lib64/libssl.so.3.0.7 sha256 b5e0dfe3 config=false optional=false",
 		"usr/share/doc/a/copyright md5 d41d8cd9 config=false optional=true",
-		"usr/share/doc/openssl/README sha256 ",
+		"usr/share/doc/openssl/README sha256 30a4ab97 config=false optional=true",
 	}
-	if len(got) != len(want) {
-		t.Fatalf("%d files:\n%s", len(got), strings.Join(got, "\n"))
-	}
-	for i := range want {
-		if strings.HasPrefix(want[i], "etc/") {
-			want[i] = strings.Replace(want[i], "5a43cd93 ", got[i][len("etc/pki/openssl.cnf sha256 "):][:9], 1)
-		}
-		if !strings.HasPrefix(got[i], want[i]) {
-			t.Errorf("got  %s\nwant %s", got[i], want[i])
-		}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
