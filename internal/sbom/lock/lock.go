@@ -55,7 +55,20 @@ const (
 // Extractors lists the extractors of this package.
 func Extractors() []extract.Extractor {
 	return []extract.Extractor{
-		npmLock(), nodeModule(),
+		npmLock(),
+		nodeModule(),
+		named("yarn-lock", parseYarn, "yarn.lock"),
+		named("pnpm-lock", parsePNPM, "pnpm-lock.yaml"),
+		named("uv-lock", parseUV, "uv.lock"),
+		named("poetry-lock", parsePoetry, "poetry.lock"),
+		named("pdm-lock", parsePDM, "pdm.lock"),
+		pylock(),
+		requirements(),
+		named("pipfile-lock", parsePipfile, "Pipfile.lock"),
+		named("go-mod", parseGoMod, "go.mod"),
+		named("cargo-lock", parseCargo, "Cargo.lock"),
+		named("gemfile-lock", parseGemfile, "Gemfile.lock", "gems.locked"),
+		named("composer-lock", parseComposer, "composer.lock"),
 	}
 }
 

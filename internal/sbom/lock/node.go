@@ -45,18 +45,11 @@ func isNodePackage(p string) bool {
 
 func parseManifest(l *list, data []byte) error {
 	// As Node.js reads it: keys are what they are, and the last of two counts.
-	var doc map[string]json.RawMessage
+	var doc object
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return fmt.Errorf("invalid JSON: %w", err)
 	}
-	text := func(key string) string {
-		var s string
-		if json.Unmarshal(doc[key], &s) != nil {
-			return ""
-		}
-		return s
-	}
-	name, version := text("name"), text("version")
+	name, version := doc.text("name"), doc.text("version")
 	if name == "" {
 		// Node.js finds it by its folder all the same.
 		folder := strings.TrimSuffix(l.file.Path, "/package.json")
