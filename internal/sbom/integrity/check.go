@@ -103,22 +103,22 @@ func (c *checker) find(f Finding) {
 	}
 }
 
-// claim notes one record. may says that the file need not be there or need not
-// be as it was.
-func (c *checker) claim(cl claim, may bool) error {
+// claim notes one record. mayMiss says that the file need not be there, mayChange
+// that it need not be as it was.
+func (c *checker) claim(cl claim, mayMiss, mayChange bool) error {
 	if c.count++; c.count > maxClaims {
 		return errClaims
 	}
 	at, ok := c.files.Stat(cl.path)
 	switch {
-	case !ok && !may:
+	case !ok && !mayMiss:
 		c.find(Finding{Kind: Missing, Path: cl.path, Layer: -1, Package: cl.by, Source: cl.source, Want: cl.want})
 		return nil
 	case !ok:
 		return nil
 	}
 	c.known[at.Canon] = true
-	if cl.want == "" || may {
+	if cl.want == "" || mayChange {
 		return nil
 	}
 	if at.Link && cl.source == "apk" {
@@ -143,7 +143,7 @@ func (c *checker) distribution(ctx context.Context) error {
 		if f.Algorithm != "" {
 			cl.want = f.Algorithm + ":" + f.Sum
 		}
-		failed = c.claim(cl, f.Config || f.Optional)
+		failed = c.claim(cl, f.Config || f.Optional, f.Config)
 	})
 	if failed != nil {
 		return failed
@@ -228,7 +228,7 @@ func (c *checker) wheels(ctx context.Context, packages []fact.Package) (map[stri
 			if strings.HasPrefix(name, "/") {
 				full = strings.TrimPrefix(path.Clean(name), "/")
 			}
-			if err := c.claim(claim{path: full, source: "RECORD", by: p.PURL, want: want}, strings.HasSuffix(full, ".pyc")); err != nil {
+			if err := c.claim(claim{path: full, source: "RECORD", by: p.PURL, want: want}, strings.HasSuffix(full, ".pyc"), false); err != nil {
 				return nil, err
 			}
 			if top, _, deep := strings.Cut(name, "/"); deep && top != ".." && top != "" && top != "__pycache__" && !strings.HasSuffix(top, ".dist-info") {
