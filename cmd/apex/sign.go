@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/oci"
+	"github.com/apexlogic/apex/verdict"
 )
 
 // clientFlags are the flags of commands that talk to a registry and judge nothing.
@@ -52,16 +54,21 @@ func newSignCommand() *cobra.Command {
 	var annotations []string
 	var every, dryRun bool
 	c := &cobra.Command{
-		Use:   "sign --key KEY IMAGE...",
-		Short: "Sign images",
+		Use:   "sign --key KEY IMAGE... | FILE...",
+		Short: "Sign images, or files",
 		Long: `Sign signs the digest that each image names, attaches the signature in the
 registry, and prints the digest. A tag is resolved once, and all images are
 resolved before the first one is signed.
 
-The signature names the repository, so that a copy of it elsewhere is told
-apart. cosign verifies what apex signs, and apex what cosign signs.`,
+What the key has signed already is not added again. The signature names the
+repository, so that a copy of it elsewhere is told apart. cosign verifies what apex signs, and apex what cosign signs.
+
+Of a file, the bytes are signed, and the bundle is written beside it
+(FILE.sigstore.json): a FunctionSecurityPolicy may ask that every file which
+declares a function is signed. An argument that is a file is taken for one.`,
 		Example: `  apex sign --key release.key registry.example.com/vision/captioner@sha256:4f5e…
-  apex sign --key release.key -r -a build=1234 registry.example.com/vision/captioner:1.0`,
+  apex sign --key release.key -r -a build=1234 registry.example.com/vision/captioner:1.0
+  apex sign --key platform.key template.yaml`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	flags.add(c)
@@ -88,6 +95,12 @@ apart. cosign verifies what apex signs, and apex what cosign signs.`,
 		}
 		if o.Key, err = app.LoadKey(key, password(cmd, key)); err != nil {
 			return err
+		}
+		if files, images := filesAmong(args); len(files) > 0 {
+			if len(images) > 0 || every || bundleFile != "" || len(annotations) > 0 {
+				return usage("%s is a file: sign files apart from images, without flags that are about images", files[0])
+			}
+			return signFiles(cmd, *output, files, o.Key, dryRun)
 		}
 		client, err := flags.open()
 		if err != nil {
@@ -146,7 +159,24 @@ func printSigned(cmd *cobra.Command, format, verb string, signed []app.Signed) e
 		if about != "" {
 			about = " (" + about + ")"
 		}
-		if _, err := fmt.Fprintf(w, "%s %s@%s%s\n", verb, s.Repository, s.Digest, about); err != nil {
+		did := verb
+		if s.Already {
+			did = "was " + verb + " already:"
+		}
+		if _, err := fmt.Fprintf(w, "%s %s@%s%s\n", did, s.Repository, s.Digest, about); err != nil {
+			return err
+		}
+		if err := printSuperseded(w, "report", s.Repository, s.Superseded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printSuperseded names artifacts that are attached still and no longer count.
+func printSuperseded(w io.Writer, what, repo string, old []verdict.Digest) error {
+	for _, d := range old {
+		if _, err := fmt.Fprintf(w, "an older %s of the same scanner is attached still, and may be deleted: %s@%s\n", what, repo, d); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -42,35 +41,10 @@ func AskManifest(file string, data []byte) Asked {
 }
 
 func (a *Asked) add(r manifest.Result, labels map[string]string) {
-	a.Unresolved = append(a.Unresolved, r.Unresolved...)
-	for i := range r.Problems {
-		p := &r.Problems[i]
-		a.Unresolved = append(a.Unresolved, verdict.Unresolved{Text: r.File, Where: p.Where, Code: p.Code, Why: p.Why})
-	}
-	if r.Rejected && len(r.Problems) == 0 {
-		a.Unresolved = append(a.Unresolved, verdict.Unresolved{Text: r.File, Code: verdict.ManifestInvalid, Why: "the file cannot be read safely"})
-	}
+	a.Unresolved = append(a.Unresolved, r.Refused()...)
 	for i := range r.Refs {
-		ref := &r.Refs[i]
-		have := ref.Labels()
-		if len(labels) > 0 {
-			have = maps.Clone(labels)
-			maps.Copy(have, ref.Labels())
-		}
-		q := verdict.Question{Asked: ref.Text, Namespace: ref.Namespace, Labels: have, Where: ref.Where}
-		if ref.Kind() == verdict.KindModel {
-			q.Kind, q.Asked = verdict.KindModel, modelText(ref)
-		}
-		a.Questions = append(a.Questions, q)
+		a.Questions = append(a.Questions, r.Refs[i].Question(labels))
 	}
-}
-
-// modelText is the model with the revision that stands beside it.
-func modelText(ref *manifest.Ref) string {
-	if ref.Revision != "" {
-		return ref.Model + "@" + ref.Revision
-	}
-	return ref.Model
 }
 
 // QuestionAbout asks about what a person names: a model where the text has a
