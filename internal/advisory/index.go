@@ -51,6 +51,16 @@ func (x *Index) Covers(ecosystem string) bool {
 	return false
 }
 
+// Ecosystems are those that the snapshot has advisories of, sorted.
+func (x *Index) Ecosystems() []string {
+	var out []string
+	for _, releases := range x.releases {
+		out = append(out, releases...)
+	}
+	slices.Sort(out)
+	return out
+}
+
 // compiled is a package that is ready to be asked.
 type compiled struct {
 	rules   order.Order

@@ -286,4 +286,3 @@ func (x *Index) Upgrade(t Target, mind func(*Finding) bool) (version string, ok 
 	}
 	return "", false
 }
-

@@ -146,12 +146,14 @@ func gather(in Input) ([]Source, []sourced, error) {
 	}
 	for _, f := range in.Feeds {
 		at := index(f.Name)
+		// What a feed says now replaces what it said before, even when the time of
+		// modification is earlier: real feeds do not always mind it.
 		for _, r := range f.Records {
-			// What a partial feed says replaces the base even when the feed did
-			// not mind the time of modification.
-			if old, ok := byID[r.ID]; ok && f.Partial && old.source == at && !old.Modified.After(r.Modified) {
+			if old, ok := byID[r.ID]; ok && old.source == at {
 				delete(byID, r.ID)
 			}
+		}
+		for _, r := range f.Records {
 			put(sourced{r, at})
 		}
 	}

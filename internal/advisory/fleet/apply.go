@@ -1,0 +1,277 @@
+package fleet
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/apexlogic/apex/internal/advisory"
+	"github.com/apexlogic/apex/internal/advisory/snapshot"
+	"github.com/apexlogic/apex/internal/fact"
+)
+
+// EventKind is how a verdict changed.
+type EventKind uint8
+
+// The kinds of event.
+const (
+	Appeared EventKind = iota // a vulnerability that the workload did not have
+	Changed                   // it has another verdict than before
+	Cleared                   // it does not have it any more
+)
+
+var kindNames = [...]string{"appeared", "changed", "cleared"}
+
+// String returns the name in lower case.
+func (k EventKind) String() string { return kindNames[min(k, Cleared)] }
+
+// MarshalText writes the name.
+func (k EventKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Event is one change of verdict, of all workloads that it is the same for. Who
+// keeps a table of verdicts by workload, ecosystem, name and group first takes
+// away the Was of all events of an Apply, and then puts in their Verdict: groups
+// may swap their names.
+type Event struct {
+	Kind EventKind `json:"kind"`
+	// Alert says that a person should know: a new vulnerability, or a known one
+	// that got worse. Another id for a known one is no alert.
+	Alert bool `json:"alert,omitempty"`
+	// Workloads are those that it is about, sorted. Events share the list.
+	Workloads []string `json:"workloads"`
+	// Verdict is the one from now on; nil when it is cleared.
+	Verdict *Verdict `json:"verdict,omitempty"`
+	// Was is the one before; nil when it is new.
+	Was *Verdict `json:"was,omitempty"`
+	// Reasons say what in the advisories made the difference.
+	Reasons []string `json:"reasons"`
+}
+
+// Apply judges the fleet by another index from now on. It returns what changed
+// in the advisories and in the verdicts: events by ecosystem, name and workloads.
+func (f *Fleet) Apply(next *advisory.Index) (*snapshot.Delta, []Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := f.index
+	delta := snapshot.Diff(last.Snapshot(), next.Snapshot())
+	f.index = next
+	why := reasons(delta)
+	var events []Event
+	for _, n := range f.touched(delta, last, next) {
+		events = append(events, f.reapply(n, last, next, why)...)
+	}
+	return delta, events
+}
+
+// touched returns the names that the delta is about, in order.
+func (f *Fleet) touched(delta *snapshot.Delta, last, next *advisory.Index) []uint32 {
+	keys := map[nameKey]bool{}
+	if slices.Equal(last.Ecosystems(), next.Ecosystems()) {
+		for _, p := range delta.Packages {
+			keys[nameKey{base(p.Ecosystem), p.Name}] = true
+		}
+	} else {
+		// A feed came or went: that decides who answers for packages that a
+		// distribution owns, whatever their names.
+		for i := range f.names {
+			keys[f.names[i].nameKey] = true
+		}
+	}
+	var out []uint32
+	for key := range keys {
+		if n, ok := f.nameByKey[key]; ok && len(f.names[n].entries) > 0 {
+			out = append(out, n)
+		}
+	}
+	slices.SortFunc(out, func(a, b uint32) int {
+		x, y := f.names[a].nameKey, f.names[b].nameKey
+		if x.ecosystem != y.ecosystem {
+			return strings.Compare(x.ecosystem, y.ecosystem)
+		}
+		return strings.Compare(x.name, y.name)
+	})
+	return out
+}
+
+// change is what an entry's findings were and are.
+type change struct{ was, is []advisory.Finding }
+
+// reapply returns the events about one name.
+func (f *Fleet) reapply(n uint32, last, next *advisory.Index, why map[string]string) []Event {
+	key := f.names[n].nameKey
+	changes := map[uint32]change{}
+	evaluate := func(e uint32) change {
+		c, ok := changes[e]
+		if !ok {
+			t := f.target(e)
+			c = change{last.Evaluate(t), next.Evaluate(t)}
+			changes[e] = c
+		}
+		return c
+	}
+	workloads := map[string]bool{}
+	for _, e := range f.names[n].entries {
+		c := evaluate(e)
+		version := []string{""}
+		if slices.EqualFunc(verdicts(key, version, [][]advisory.Finding{c.was}), verdicts(key, version, [][]advisory.Finding{c.is}),
+			func(a, b Verdict) bool { return a.equal(&b) }) {
+			continue
+		}
+		for l := f.entries[e].head; l != 0; l = f.links[l-1].next {
+			for _, w := range f.inventories[f.links[l-1].inventory].workloads {
+				workloads[w] = true
+			}
+		}
+	}
+	// Most workloads have one version of a name, and share it with others:
+	// those with the same entries have the same events.
+	byEntries := map[string][]string{}
+	entriesOf := map[string][]uint32{}
+	for w := range workloads {
+		entries := f.entriesIn(w, n)
+		var id strings.Builder
+		for _, e := range entries {
+			id.Write([]byte{byte(e), byte(e >> 8), byte(e >> 16), byte(e >> 24)})
+		}
+		byEntries[id.String()] = append(byEntries[id.String()], w)
+		entriesOf[id.String()] = entries
+	}
+	var out []Event
+	for id, all := range byEntries {
+		slices.Sort(all)
+		var versions []string
+		var was, is [][]advisory.Finding
+		for _, e := range entriesOf[id] {
+			c := evaluate(e)
+			versions = append(versions, f.version(e))
+			was, is = append(was, c.was), append(is, c.is)
+		}
+		for _, e := range compare(verdicts(key, versions, was), verdicts(key, versions, is), why) {
+			e.Workloads = all
+			out = append(out, e)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Event) int { return slices.Compare(a.Workloads, b.Workloads) })
+	return out
+}
+
+// entriesIn returns the entries of one name that the workload has, ascending.
+func (f *Fleet) entriesIn(workload string, n uint32) []uint32 {
+	var out []uint32
+	for _, at := range f.workloads[workload] {
+		entries := f.inventories[at].entries
+		i, _ := slices.BinarySearchFunc(entries, n, func(e, n uint32) int {
+			if f.entries[e].name < n {
+				return -1
+			}
+			return 1 // also for an equal one: the first is looked for
+		})
+		for ; i < len(entries) && f.entries[entries[i]].name == n; i++ {
+			out = append(out, entries[i])
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// compare returns the events that lead from one list of verdicts to the other.
+func compare(was, is []Verdict, why map[string]string) []Event {
+	var out []Event
+	gone := make([]bool, len(was))
+	for i := range is {
+		now := &is[i]
+		e := Event{Kind: Appeared, Alert: true, Verdict: now}
+		for j := range was {
+			if gone[j] || !was[j].about(now) {
+				continue
+			}
+			gone[j] = true
+			if e.Was == nil {
+				e.Kind, e.Was = Changed, &was[j]
+				continue
+			}
+			// Two that were apart are one now: the first goes on, the other ends.
+			out = append(out, Event{Kind: Cleared, Was: &was[j], Reasons: []string{"it is the same as " + now.Group}})
+		}
+		switch {
+		case e.Was == nil:
+			// A part of what was one before is not new.
+			for j := range was {
+				e.Alert = e.Alert && !was[j].about(now)
+			}
+			e.Reasons = because(now.IDs, nil, why)
+		case e.Was.equal(now):
+			continue
+		default:
+			e.Alert = worse(e.Was, now)
+			e.Reasons = differences(e.Was, now, why)
+		}
+		out = append(out, e)
+	}
+	for j := range was {
+		if !gone[j] {
+			out = append(out, Event{Kind: Cleared, Was: &was[j], Reasons: because(was[j].IDs, nil, why)})
+		}
+	}
+	return out
+}
+
+// worse reports whether a person should hear of the change.
+func worse(was, is *Verdict) bool {
+	return is.Status > was.Status || is.Exploited && !was.Exploited || is.Malicious && !was.Malicious ||
+		was.Severity != fact.SeverityUnknown && is.Severity > was.Severity ||
+		was.Severity == fact.SeverityUnknown && is.Severity >= fact.SeverityHigh
+}
+
+// differences says in what two verdicts about one vulnerability differ.
+func differences(was, is *Verdict, why map[string]string) []string {
+	var out []string
+	if was.Status != is.Status {
+		out = append(out, "it is "+is.Status.String()+", it was "+was.Status.String())
+	}
+	if was.Severity != is.Severity {
+		out = append(out, "its severity is "+is.Severity.String()+", it was "+was.Severity.String())
+	}
+	if was.Exploited != is.Exploited {
+		out = append(out, map[bool]string{true: "it is known to be exploited", false: "it is no longer in KEV"}[is.Exploited])
+	}
+	if is.Malicious && !was.Malicious {
+		out = append(out, "the package is malicious")
+	}
+	if !slices.Equal(was.Fixed, is.Fixed) {
+		out = append(out, "its fixed versions are others")
+	}
+	if !slices.Equal(was.Versions, is.Versions) {
+		out = append(out, "it affects other versions")
+	}
+	return because(union(was.IDs, is.IDs), out, why)
+}
+
+// because appends what happened to the records.
+func because(ids, to []string, why map[string]string) []string {
+	for _, id := range ids {
+		if w, ok := why[id]; ok {
+			to = append(to, id+" "+w)
+		}
+	}
+	if len(to) == 0 {
+		to = []string{"another record changed what counts for it"}
+	}
+	return to
+}
+
+// reasons say, by id, what happened to a record.
+func reasons(d *snapshot.Delta) map[string]string {
+	out := map[string]string{}
+	for _, l := range []struct {
+		ids  []string
+		what string
+	}{
+		{d.Added, "is new"}, {d.Reissued, "is a new id of a known vulnerability"}, {d.Withdrawn, "was withdrawn"}, {d.Restored, "is no longer withdrawn"},
+		{d.Realiased, "has other aliases"}, {d.Changed, "was changed"}, {d.Vanished, "vanished from its feed"},
+	} {
+		for _, id := range l.ids {
+			out[id] = l.what
+		}
+	}
+	return out
+}
