@@ -30,8 +30,10 @@ Signing bundle over the files, a signature over the artifact, and the scan. All
 of them are about one digest.
 
 A model in which the scan finds something is not packed (exit code 1). What the
-registry has already is not sent again, so an interrupted run is repeated. With
-the same files and --created the artifact has the same digest.`,
+registry has already is not sent again, so an interrupted run is repeated, and
+what the key has signed already is not attached again: a scan that says the same
+is, after a day. With the same files and --created the artifact has the same
+digest.`,
 		Example: `  apex model pack --key models.key ./captioner oci://registry.example.com/vision/captioner-model:1.0
   apex model pack --key models.key --license Apache-2.0 --provenance training.json ./captioner oci://registry.example.com/vision/captioner-model:1.0`,
 		Args: cobra.ExactArgs(2),
@@ -93,9 +95,14 @@ the same files and --created the artifact has the same digest.`,
 		signed := "not signed (give --key)"
 		if packed.Signed {
 			signed = "signed"
+			if packed.Attached == 0 {
+				signed = "signed already"
+			}
 		}
-		_, err = fmt.Fprintf(w, "packed %d files (%d bytes), %s, %s\n%s\nroot %s\n", packed.Files, packed.Bytes, packed.Scan, signed, packed.Ref, packed.Root)
-		return err
+		if _, err = fmt.Fprintf(w, "packed %d files (%d bytes), %s, %s\n%s\nroot %s\n", packed.Files, packed.Bytes, packed.Scan, signed, packed.Ref, packed.Root); err != nil {
+			return err
+		}
+		return printSuperseded(w, "scan", packed.Ref.Repo, packed.Superseded)
 	}
 	return c
 }

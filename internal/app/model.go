@@ -11,6 +11,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/image"
 	"github.com/apexlogic/apex/internal/model"
 	"github.com/apexlogic/apex/internal/model/artifact"
 	"github.com/apexlogic/apex/internal/model/oms"
@@ -45,6 +46,12 @@ type PackedModel struct {
 	Bytes  int64          `json:"bytes"`
 	Scan   scan.Verdict   `json:"scan"`
 	Signed bool           `json:"signed"`
+	// Attached is how many signatures and attestations were added: what the key
+	// has signed about the artifact already is not added again.
+	Attached int `json:"attached"`
+	// Superseded are older scans that are attached still, and that no policy
+	// counts beside the new one. They may be deleted from the registry.
+	Superseded []verdict.Digest `json:"superseded,omitempty"`
 }
 
 // BlockedError is the refusal to pack a model in which the scan found something.
@@ -128,44 +135,54 @@ func signModel(ctx context.Context, registry *oci.Client, out *PackedModel, subj
 	repo := out.Ref.Repo
 	// The name of a folder may hold what would be a tag or a digest in that of a subject.
 	name := strings.NewReplacer(":", "_", "@", "_").Replace(examined.Manifest.Name)
+	known, err := evidenceOf(ctx, registry, o.Key, o.Clock, repo, subject, image.Places{Bundles: true, Contents: []verdict.Digest{out.Root}})
+	if err != nil {
+		return err
+	}
+	attach := func(bundle []byte, predicateType string) error {
+		added, err := known.attach(ctx, bundle, predicateType)
+		if added {
+			out.Attached++
+		}
+		return err
+	}
 	bundle, err := oms.Sign(examined.Manifest, oms.Signer{Key: o.Key})
 	if err != nil {
 		return err
 	}
-	if err := AttachBundle(ctx, registry, repo, subject, bundle, fact.PredicateModelSignature); err != nil {
+	if err := attach(bundle, fact.PredicateModelSignature); err != nil {
 		return err
 	}
 	signature, err := trust.SignImage(o.Key, repo, subject.Digest, nil)
 	if err != nil {
 		return err
 	}
-	if err := AttachBundle(ctx, registry, repo, subject, signature, predicateSign); err != nil {
+	if err := attach(signature, predicateSign); err != nil {
 		return err
 	}
-	scanned, err := json.Marshal(examined.Report.Predicate(out.Root, finished))
-	if err != nil {
-		return err
-	}
-	statements := []struct {
-		kind      string
-		predicate []byte
-	}{{fact.PredicateModelScan, scanned}}
-	if o.Provenance != nil {
-		statements = append(statements, struct {
-			kind      string
-			predicate []byte
-		}{"https://slsa.dev/provenance/v1", o.Provenance})
-	}
-	for _, s := range statements {
-		bundle, err := trust.AttestContent(o.Key, repo, subject.Digest, name, out.Root, s.kind, s.predicate)
+	state := func(kind string, predicate []byte) error {
+		bundle, err := trust.AttestContent(o.Key, repo, subject.Digest, name, out.Root, kind, predicate)
 		if err != nil {
 			return err
 		}
-		if err := AttachBundle(ctx, registry, repo, subject, bundle, s.kind); err != nil {
+		return attach(bundle, kind)
+	}
+	scan := examined.Report.Predicate(out.Root, finished)
+	repeats, superseded := known.modelScans(&scan)
+	if !repeats {
+		predicate, err := json.Marshal(scan)
+		if err != nil {
 			return err
 		}
+		if err := state(fact.PredicateModelScan, predicate); err != nil {
+			return err
+		}
+		out.Superseded = superseded
 	}
-	return nil
+	if o.Provenance == nil {
+		return nil
+	}
+	return state("https://slsa.dev/provenance/v1", o.Provenance)
 }
 
 // PullOptions say how [PullModel] pulls.

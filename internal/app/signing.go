@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/internal/bounded"
+	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/image"
 	"github.com/apexlogic/apex/internal/image/scan"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/reference"
@@ -133,6 +135,11 @@ type Signed struct {
 	KeyID    string `json:"keyID"`
 	// PredicateType is an attestation's.
 	PredicateType string `json:"predicateType,omitempty"`
+	// Already says that the key had signed the same before, so nothing was added.
+	Already bool `json:"already,omitempty"`
+	// Superseded are the artifacts with older reports of the same scanner, which
+	// are attached still. They may be deleted from the registry.
+	Superseded []verdict.Digest `json:"superseded,omitempty"`
 	// Bundle is what was signed; nil for the older format and for a dry run.
 	Bundle json.RawMessage `json:"-"`
 }
@@ -157,7 +164,7 @@ func SignImages(ctx context.Context, registry *oci.Client, images []string, o Si
 	for _, t := range todo {
 		s := Signed{Image: t.asked, Repository: t.repo, Digest: t.Digest, Platform: t.platform, KeyID: id}
 		if !o.DryRun {
-			if s.Bundle, err = signOne(ctx, registry, t, o); err != nil {
+			if err = signOne(ctx, registry, &s, t.Descriptor, o); err != nil {
 				return out, fmt.Errorf("sign %s@%s: %w", t.repo, t.Digest, err)
 			}
 		}
@@ -166,19 +173,30 @@ func SignImages(ctx context.Context, registry *oci.Client, images []string, o Si
 	return out, nil
 }
 
-func signOne(ctx context.Context, registry *oci.Client, t target, o SignOptions) ([]byte, error) {
-	if o.Format == fact.FormatLegacy {
-		payload, layer, err := trust.SignLegacy(o.Key, t.repo, t.Digest, o.Annotations)
-		if err != nil {
-			return nil, err
-		}
-		return nil, registry.AttachLegacy(ctx, t.repo, t.Digest, oci.LegacySignature, payload, layer)
-	}
-	bundle, err := trust.SignImage(o.Key, t.repo, t.Digest, o.Annotations)
+// signOne signs one digest, unless the key has signed the same about it before.
+func signOne(ctx context.Context, registry *oci.Client, s *Signed, subject oci.Descriptor, o SignOptions) error {
+	legacy := o.Format == fact.FormatLegacy
+	known, err := evidenceOf(ctx, registry, o.Key, clock.System{}, s.Repository, subject, image.Places{Bundles: !legacy, LegacySignatures: legacy})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return bundle, AttachBundle(ctx, registry, t.repo, t.Descriptor, bundle, predicateSign)
+	if legacy {
+		payload, layer, err := trust.SignLegacy(o.Key, s.Repository, s.Digest, o.Annotations)
+		if err != nil {
+			return err
+		}
+		said := known.root.VerifyLegacySignature(payload, layer, s.Digest, "", known.now)
+		if s.Already = known.knows(&trust.Result{Signatures: []fact.Signature{said}}); s.Already {
+			return nil
+		}
+		return registry.AttachLegacy(ctx, s.Repository, s.Digest, oci.LegacySignature, payload, layer)
+	}
+	if s.Bundle, err = trust.SignImage(o.Key, s.Repository, s.Digest, o.Annotations); err != nil {
+		return err
+	}
+	added, err := known.attach(ctx, s.Bundle, predicateSign)
+	s.Already = err == nil && !added
+	return err
 }
 
 // target is something to be signed about.
@@ -253,17 +271,30 @@ func AttestImage(ctx context.Context, registry *oci.Client, text string, o Attes
 	if err := readable(t.Digest, predicateType, o.Predicate); err != nil {
 		return s, err
 	}
-	if o.Format == fact.FormatLegacy {
+	legacy := o.Format == fact.FormatLegacy
+	known, err := evidenceOf(ctx, registry, o.Key, clock.System{}, t.repo, t.Descriptor, image.Places{Bundles: !legacy, LegacyAttestations: legacy})
+	if err != nil {
+		return s, err
+	}
+	if legacy {
 		envelope, layer, err := trust.AttestLegacy(o.Key, t.repo, t.Digest, predicateType, o.Predicate)
 		if err != nil {
 			return s, err
+		}
+		said := known.root.VerifyLegacyAttestation(envelope, layer, t.Digest, "", known.now)
+		if s.Already = known.knows(&said); s.Already {
+			return s, nil
 		}
 		return s, registry.AttachLegacy(ctx, t.repo, t.Digest, oci.LegacyAttestation, envelope, layer)
 	}
 	if s.Bundle, err = trust.Attest(o.Key, t.repo, t.Digest, predicateType, o.Predicate); err != nil {
 		return s, err
 	}
-	return s, AttachBundle(ctx, registry, t.repo, t.Descriptor, s.Bundle, predicateType)
+	added, err := known.attach(ctx, s.Bundle, predicateType)
+	if s.Already = err == nil && !added; added && err == nil {
+		s.Superseded = known.reports(predicateType, o.Predicate)
+	}
+	return s, err
 }
 
 // readable refuses a statement that would be signed and then never count.
