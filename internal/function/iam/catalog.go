@@ -57,6 +57,7 @@ type ActionResource struct {
 	Type     string
 	ARN      string   // "arn:${Partition}:s3:::${BucketName}"
 	Resource *Pattern // what stands after the fifth colon, with "*" for names
+	whole    *Pattern // the ARN, with "*" for what a request fills in
 	Required bool
 }
 
@@ -64,8 +65,12 @@ func (a *Action) String() string { return a.Service + ":" + a.Name }
 
 // TakesResource says whether a policy can name what the action is about. It
 // cannot for "StartPiiEntitiesDetectionJob" and its like: the catalogue lists
-// the job, but the service makes up its id when the call is made.
+// the job, but the service makes up its id when the call is made. Nor can it
+// for plain metrics, although some live in a data set.
 func (a *Action) TakesResource() bool {
+	if a.Service == "cloudwatch" && a.Name == "PutMetricData" {
+		return false
+	}
 	starts := strings.HasPrefix(a.Name, "Start") && strings.HasSuffix(a.Name, "Job")
 	for _, r := range a.Resources {
 		if !starts || !strings.HasSuffix(r.ARN, "${JobId}") {
@@ -162,7 +167,10 @@ func (s *service) unpack(readers *sync.Pool) *loaded {
 	types := make([]ActionResource, 0, 8)
 	for range d.count() {
 		r := ActionResource{Type: d.text(), ARN: d.text()}
-		r.Resource = compile(resourcePart(r.ARN), dialect{wild: true})
+		filled := fill(r.ARN)
+		parts := strings.SplitN(filled, ":", arnSegments+1)
+		r.Resource = compile(parts[len(parts)-1], dialect{wild: true})
+		r.whole = compile(strings.Replace(filled, "arn:*:", "arn:aws:", 1), dialect{wild: true})
 		d.texts()
 		types = append(types, r)
 	}
@@ -195,9 +203,8 @@ func (s *service) unpack(readers *sync.Pool) *loaded {
 	return l
 }
 
-// resourcePart is what stands after the fifth colon of an ARN of the catalogue,
-// its placeholders written as stars.
-func resourcePart(arn string) string {
+// fill writes the placeholders of an ARN of the catalogue as stars.
+func fill(arn string) string {
 	var b strings.Builder
 	depth := 0
 	for i := 0; i < len(arn); i++ {
@@ -214,8 +221,7 @@ func resourcePart(arn string) string {
 			b.WriteByte(c)
 		}
 	}
-	parts := strings.SplitN(b.String(), ":", arnSegments+1)
-	return parts[len(parts)-1]
+	return b.String()
 }
 
 // Version is that of the data the catalogue was made from.
@@ -236,12 +242,26 @@ func (c *Catalog) Lookup(action string) (Action, bool) {
 	}
 	l := s.load()
 	i, ok := slices.BinarySearchFunc(l.actions, name, func(a Action, name string) int {
-		return strings.Compare(strings.ToLower(a.Name), name)
+		return folded(a.Name, name)
 	})
 	if !ok {
 		return Action{}, false
 	}
 	return l.actions[i], true
+}
+
+// folded compares a name, its letters lowered, with one in lower case.
+func folded(name, lower string) int {
+	for i := 0; i < len(name) && i < len(lower); i++ {
+		c := name[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lower[i] {
+			return int(c) - int(lower[i])
+		}
+	}
+	return len(name) - len(lower)
 }
 
 // Actions are those of a service, sorted. The caller must not change them.

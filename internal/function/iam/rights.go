@@ -167,6 +167,9 @@ func (r *Rights) takes(s *Statement, g *Grant) (bool, error) {
 			return true, nil
 		}
 	}
+	if a, ok := AWS().Lookup(g.Action); ok && len(s.Resources) > 0 && g.takesAll(&a, s.Resources) {
+		return true, nil
+	}
 	if len(s.NotResources) == 0 {
 		return len(s.Resources) == 0, nil
 	}
@@ -179,6 +182,23 @@ func (r *Rights) takes(s *Statement, g *Grant) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// takesAll says whether the patterns of a Deny cover whatever the action can be
+// about: "arn:aws:s3:::*" is all of s3:PutObject although it is not "*". An
+// access point is a second name of a bucket, and is not asked for.
+func (g *Grant) takesAll(a *Action, denied []*Pattern) bool {
+	some := false
+	for _, r := range a.Resources {
+		if strings.HasPrefix(r.Type, "accesspoint") || !g.Resource.Overlaps(r.whole) {
+			continue
+		}
+		if !slices.ContainsFunc(denied, func(p *Pattern) bool { return covers(p.tokens, r.whole.tokens) }) {
+			return false
+		}
+		some = true
+	}
+	return some
 }
 
 func (r *Rights) spend(p, q *Pattern) error {
@@ -247,36 +267,69 @@ func (g *Grant) fits(a *Action) bool {
 // Star says whether the statement names no resource at all, but "*".
 func (g *Grant) Star() bool { return g.Resource.Everything() }
 
-// part is what the resource says after the fifth colon.
+// part is what the resource says after the fifth colon. False: it has no such
+// part, or none that is known.
 func (g *Grant) part() ([]token, bool) {
-	tokens := g.Resource.tokens
-	colons := 0
-	for i, t := range tokens {
-		switch {
-		case t.kind == char && t.r == ':':
-			if colons++; colons == arnSegments {
-				return tokens[i+1:], true
-			}
-		case t.kind == star && !t.bound && i == len(tokens)-1:
-			return tokens[i:], true // it reaches over all that is left
-		case t.kind == hole && i == len(tokens)-1:
-			return nil, false // "${aws_s3_bucket.b.arn}": one thing, by its name
-		}
+	p := g.Resource
+	if p.Everything() {
+		return p.tokens, true
+	}
+	segments := p.segments()
+	if segments == nil {
+		return nil, false
+	}
+	last := segments[len(segments)-1]
+	switch {
+	case len(last) == 1 && last[0].kind == hole:
+		return nil, false // one thing, by its name
+	case len(segments) > arnSegments:
+		return last, true
+	case len(last) > 0 && last[len(last)-1].kind == star:
+		return last[len(last)-1:], true // it reaches over all that is left
 	}
 	return nil, false
+}
+
+// segments takes an ARN apart at its first five colons; nil for what is none.
+// Colons within an expression of a template do not count.
+func (p *Pattern) segments() [][]token {
+	if !strings.HasPrefix(p.text, "arn:") {
+		return nil
+	}
+	var out [][]token
+	from := 0
+	for i, t := range p.tokens {
+		if t.kind == char && t.r == ':' && len(out) < arnSegments {
+			out = append(out, p.tokens[from:i])
+			from = i + 1
+		}
+	}
+	return append(out, p.tokens[from:])
 }
 
 // kindOf says whether the resource is of the service of an ARN of the catalogue.
 func (g *Grant) kindOf(arn string) bool {
 	want := strings.SplitN(arn, ":", 4)
-	if len(want) < 4 {
-		return true
+	return len(want) < 4 || g.service(want[2])
+}
+
+func (g *Grant) service(name string) bool {
+	segments := g.Resource.segments()
+	return len(segments) < 3 || overlaps(segments[2], compile(name, asLike).tokens)
+}
+
+// Names says whether the grant is for certain about the resource of a service
+// that has the text after the fifth colon of its ARN, "role/strong".
+func (g *Grant) Names(service, resource string) bool {
+	part, ok := g.part()
+	if !ok || !g.service(service) || !covers(part, compile(resource, asLiteral).tokens) {
+		return false
 	}
-	have := strings.SplitN(g.Resource.text, ":", 4)
-	if len(have) < 3 {
-		return true // "*"
-	}
-	return compile(have[2], asLike).Match(want[2], nil) != No
+	return !slices.ContainsFunc(g.Except, func(p *Pattern) bool {
+		except := Grant{Resource: p}
+		part, ok := except.part()
+		return !ok || overlaps(part, compile(resource, asLiteral).tokens)
+	})
 }
 
 // Own says whether the grant is about whoever makes the request and nobody

@@ -211,28 +211,10 @@ func reaches(grant *iam.Grant, kind, name, id string) bool {
 	if name == "" || strings.Contains(name, "${") {
 		return false
 	}
-	text := grant.Resource.String()
-	service, place, sep := "iam", "::${account}:", "/"
 	if kind == "function" {
-		service, place, sep = "lambda", ":${region}:${account}:", ":"
+		return grant.Names("lambda", "function:"+name)
 	}
-	if !strings.HasPrefix(text, "arn:") || onlyHole(text) {
-		return false
-	}
-	// The service is compared by itself: a hole of the one would swallow the
-	// colons of the other.
-	if parts := strings.SplitN(text, ":", 6); len(parts) == 6 &&
-		(!iam.ResourcePattern(parts[2]).Overlaps(iam.ResourcePattern(service)) || !iam.ResourcePattern(parts[5]).Overlaps(iam.ResourcePattern(kind+sep+name))) {
-		return false
-	}
-	return grant.Reaches(iam.ResourcePattern("arn:${partition}:" + service + place + kind + sep + name))
-}
-
-// onlyHole says that nothing after the ARN's head is known, so that it could be
-// about anything: that is no reason to say that it is about this.
-func onlyHole(text string) bool {
-	at := strings.LastIndexByte(text, ':')
-	return strings.HasPrefix(text[at+1:], "${") || strings.HasPrefix(text, "${")
+	return grant.Names("iam", kind+"/"+name)
 }
 
 // Refers says whether an expression of a template is about the thing with the
