@@ -3,7 +3,7 @@
 // modules carry without any package manager knowing.
 //
 // Start at [Extractors], which the inventory runs over every file. [ReadBuildInfo]
-// reads the build information of one Go program. The table in libraries.go says
+// reads the build information of one Go program. The table in table.go says
 // how the version of each library is found; a library is added there.
 //
 // Attributes that these extractors set beyond those of [fact.Package]: "main"
@@ -30,5 +30,7 @@ import (
 func Extractors() []extract.Extractor {
 	return []extract.Extractor{
 		goProgram(),
+		sharedObjects(),
+		cudaToolkit(),
 	}
 }
