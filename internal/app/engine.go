@@ -42,6 +42,13 @@ type EngineOptions struct {
 	// [verify.Options]. A door that is asked again right after something was
 	// signed needs it short.
 	Recheck time.Duration
+	// Advisories is the directory of advisories; "" is below [StateDir]. Several
+	// workspaces share it.
+	Advisories string
+	// Version of the program, for reports of the built-in matcher.
+	Version string
+	// KeepInventories makes and keeps an inventory of every image that is admitted.
+	KeepInventories bool
 	// WithoutCache keeps facts and verdicts in memory only.
 	WithoutCache bool
 	Clock        clock.Clock
@@ -54,6 +61,7 @@ type Engine struct {
 	Registry *oci.Client
 	Ledger   *ledger.Ledger
 	Meter    *meter.Meter
+	Matcher  *Matcher
 
 	cache     *store.DB
 	publisher *config.Publisher
@@ -103,6 +111,9 @@ func OpenEngine(ctx context.Context, o EngineOptions) (_ *Engine, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.Matcher, err = openMatcher(e.Registry, &o); err != nil {
+		return nil, err
+	}
 	disk, err := e.openCache(ctx, o)
 	if err != nil {
 		return nil, err
@@ -111,6 +122,7 @@ func OpenEngine(ctx context.Context, o EngineOptions) (_ *Engine, err error) {
 		Store:     disk,
 		Inspector: image.New(e.Registry, o.Clock),
 		Models:    artifact.New(e.Registry, o.Clock),
+		Matcher:   e.Matcher,
 		Recorder:  recorder{e.Ledger},
 		Clock:     o.Clock, Logger: o.Logger, Meter: e.Meter,
 		Deadline: o.Deadline, Recheck: o.Recheck, Reports: o.Reports,
@@ -162,6 +174,9 @@ func (e *Engine) Publish(ctx context.Context, s *config.Set) error {
 // Close flushes the meter and closes the ledger.
 func (e *Engine) Close(ctx context.Context) error {
 	var errs []error
+	if e.Matcher != nil {
+		e.Matcher.Close()
+	}
 	if e.Registry != nil {
 		e.Registry.Close()
 	}
