@@ -61,4 +61,3 @@ func count(n *node) int {
 	}
 	return sum
 }
-

@@ -80,16 +80,20 @@ func inTree(name string) string { return strings.TrimPrefix(path.Clean("/"+name)
 // one when follow is set. With create, folders that are missing are made and
 // belong to the layer. canon is the path without links.
 func (t *tree) walk(name string, follow, create bool, layer int32) (canon string, n *node, err error) {
-	var names []string
-	nodes := []*node{t.root}
-	hops := 0
+	// Nearly all paths are short and hold no links: they cost no memory.
+	var nameRoom [16]string
+	var nodeRoom [17]*node
+	names, nodes := nameRoom[:0], append(nodeRoom[:0], t.root)
+	hops, straight := 0, true
 	for rest := name; rest != ""; {
 		part, after, _ := strings.Cut(rest, "/")
 		rest = after
 		switch part {
 		case "", ".":
+			straight = false
 			continue
 		case "..":
+			straight = false
 			if len(names) > 0 {
 				names, nodes = names[:len(names)-1], nodes[:len(nodes)-1]
 			}
@@ -108,6 +112,7 @@ func (t *tree) walk(name string, follow, create bool, layer int32) (canon string
 				return "", nil, err
 			}
 		case kid.kind == isLink && (follow || rest != ""):
+			straight = false
 			if hops++; hops > maxHops || len(kid.target)+len(rest) > 2*maxPath {
 				return "", nil, errLoop
 			}
@@ -118,6 +123,9 @@ func (t *tree) walk(name string, follow, create bool, layer int32) (canon string
 			continue
 		}
 		names, nodes = append(names, part), append(nodes, kid)
+	}
+	if straight && !strings.HasSuffix(name, "/") {
+		return name, nodes[len(nodes)-1], nil
 	}
 	return strings.Join(names, "/"), nodes[len(nodes)-1], nil
 }

@@ -2,10 +2,12 @@ package sbom
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/fact"
@@ -75,31 +77,20 @@ func (c *collector) Distribution() fact.Distribution {
 
 // Stat finds a file that can be seen at the end ([integrity.Files]).
 func (c *collector) Stat(name string) (integrity.Stat, bool) {
-	canon, n, err := c.tree.lookup(name, true)
+	canon, n, err := c.tree.lookup(name, false)
+	link := err == nil && n.kind == isLink
+	if link {
+		canon, n, err = c.tree.lookup(name, true)
+	}
 	if err != nil {
 		return integrity.Stat{}, false
 	}
-	_, itself, err := c.tree.lookup(name, false)
-	return integrity.Stat{Canon: canon, Layer: int(n.layer), Regular: n.kind == isFile, Link: err == nil && itself.kind == isLink}, true
+	return integrity.Stat{Canon: canon, Layer: int(n.layer), Regular: n.kind == isFile, Link: link}, true
 }
 
 // Visit reads the files of the paths, which are canonical, in no order; do gets
 // all the names of one content ([integrity.Files]).
 func (c *collector) Visit(ctx context.Context, paths []string, do func(paths []string, r io.Reader) error) error {
-	names := map[*data][]string{}
-	wanted := map[int32]map[int32]*data{}
-	for _, p := range paths {
-		_, n, err := c.tree.lookup(p, false)
-		if err != nil || n.kind != isFile {
-			return fmt.Errorf("read %s: %w", p, fs.ErrNotExist)
-		}
-		d := n.data
-		names[d] = append(names[d], p)
-		if wanted[d.layer] == nil {
-			wanted[d.layer] = map[int32]*data{}
-		}
-		wanted[d.layer][d.entry] = d
-	}
 	if c.dir != nil {
 		for _, p := range paths {
 			if err := ctx.Err(); err != nil {
@@ -111,18 +102,39 @@ func (c *collector) Visit(ctx context.Context, paths []string, do func(paths []s
 		}
 		return nil
 	}
-	for layer := range int32(c.src.layers.Len()) {
-		if wanted[layer] == nil {
-			continue
+	type place struct {
+		layer, entry int32
+		path         int
+	}
+	places := make([]place, 0, len(paths))
+	for i, p := range paths {
+		_, n, err := c.tree.lookup(p, false)
+		if err != nil || n.kind != isFile {
+			return fmt.Errorf("read %s: %w", p, fs.ErrNotExist)
 		}
+		places = append(places, place{n.data.layer, n.data.entry, i})
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.layer, b.layer), cmp.Compare(a.entry, b.entry), cmp.Compare(a.path, b.path))
+	})
+	for len(places) > 0 {
+		layer := places[0].layer
 		err := c.entries(ctx, int(layer), func(n int, _ *tar.Header, r io.Reader) error {
-			if d := wanted[layer][int32(n)]; d != nil {
-				return do(names[d], r)
+			var names []string
+			for len(places) > 0 && places[0].layer == layer && places[0].entry == int32(n) {
+				names = append(names, paths[places[0].path])
+				places = places[1:]
 			}
-			return nil
+			if names == nil {
+				return nil
+			}
+			return do(names, r)
 		})
 		if err != nil {
 			return err
+		}
+		if len(places) > 0 && places[0].layer == layer {
+			return fmt.Errorf("layer %d is not the one that was read before", layer)
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -35,27 +36,77 @@ const (
 
 var errClaims = fmt.Errorf("the packages record more than %d files", maxClaims)
 
-// claim is what one package recorded about one file.
+// claim is what one package recorded about one file. There may be hundreds of
+// thousands of them, so they hold no text of their own but a digest's bytes.
 type claim struct {
-	path, source, by string
-	want             string // "sha256:<hex>"
-	layer            int
+	path   string // canonical
+	by     string
+	source source
+	sum    string // bytes
+	algo   algorithm
+	layer  int32
+	more   int32 // index of another claim about the path, plus one
+}
+
+// want writes the digest as findings do.
+func (c *claim) want() string {
+	if c.algo == none {
+		return ""
+	}
+	return c.algo.String() + ":" + hex.EncodeToString([]byte(c.sum))
+}
+
+type source uint8
+
+const (
+	sourceRECORD source = iota
+	sourceDpkg
+	sourceApk
+	sourceRPM
+)
+
+func (s source) String() string { return [...]string{"RECORD", "dpkg", "apk", "rpm"}[s] }
+
+type algorithm uint8
+
+const (
+	none algorithm = iota
+	sumMD5
+	sumSHA1
+	sumSHA256
+	sumSHA384
+	sumSHA512
+	algorithms
+)
+
+var algorithmNames = [...]string{"", "md5", "sha1", "sha256", "sha384", "sha512"}
+
+func (a algorithm) String() string { return algorithmNames[a] }
+
+// parse reads "algorithm" and hex digits; none when they are no digest.
+func parse(name, digits string) (algorithm, string) {
+	at := slices.Index(algorithmNames[:], name)
+	raw, err := hex.DecodeString(digits)
+	if at <= 0 || err != nil || len(raw) != newHash(algorithm(at)).Size() {
+		return none, ""
+	}
+	return algorithm(at), string(raw)
 }
 
 type checker struct {
 	files  Files
 	report Report
 	count  int
-	// known are the canonical paths that some package recorded.
-	known map[string]bool
-	// claims are, by canonical path, the digests to compare with.
-	claims map[string][]claim
+	claims []claim
+	// known are the canonical paths that some package recorded, to the index of
+	// the first claim with a digest plus one; 0 when there is none.
+	known map[string]int32
 }
 
 // Check compares the files with what the packages recorded; packages are those
 // of the inventory. An error means that the source could not be read again.
 func Check(ctx context.Context, files Files, packages []fact.Package) (Report, error) {
-	c := &checker{files: files, known: map[string]bool{}, claims: map[string][]claim{}}
+	c := &checker{files: files, known: map[string]int32{}}
 	c.report.Findings = []Finding{}
 	if err := c.distribution(ctx); err != nil {
 		return Report{}, err
@@ -103,8 +154,8 @@ func (c *checker) find(f Finding) {
 	}
 }
 
-// claim notes one record. mayMiss says that the file need not be there, mayChange
-// that it need not be as it was.
+// claim notes one record; the claim's path is as the package wrote it. mayMiss
+// says that the file need not be there, mayChange that it need not be as it was.
 func (c *checker) claim(cl claim, mayMiss, mayChange bool) error {
 	if c.count++; c.count > maxClaims {
 		return errClaims
@@ -112,25 +163,37 @@ func (c *checker) claim(cl claim, mayMiss, mayChange bool) error {
 	at, ok := c.files.Stat(cl.path)
 	switch {
 	case !ok && !mayMiss:
-		c.find(Finding{Kind: Missing, Path: cl.path, Layer: -1, Package: cl.by, Source: cl.source, Want: cl.want})
+		c.find(Finding{Kind: Missing, Path: cl.path, Layer: -1, Package: cl.by, Source: cl.source.String(), Want: cl.want()})
 		return nil
 	case !ok:
 		return nil
 	}
-	c.known[at.Canon] = true
-	if cl.want == "" || mayChange {
+	first := c.known[at.Canon]
+	c.known[at.Canon] = first
+	switch {
+	case cl.algo == none, mayChange:
 		return nil
-	}
-	if at.Link && cl.source == "apk" {
+	case at.Link && cl.source == sourceApk:
 		return nil // what is recorded is the link's own text
-	}
-	cl.layer = at.Layer
-	if !at.Regular {
-		c.find(Finding{Kind: Changed, Path: cl.path, Layer: at.Layer, Package: cl.by, Source: cl.source, Want: cl.want})
+	case !at.Regular:
+		c.find(Finding{Kind: Changed, Path: cl.path, Layer: at.Layer, Package: cl.by, Source: cl.source.String(), Want: cl.want()})
 		return nil
 	}
-	c.claims[at.Canon] = append(c.claims[at.Canon], cl)
+	cl.path, cl.layer, cl.more = at.Canon, int32(at.Layer), first
+	c.claims = append(c.claims, cl)
+	c.known[at.Canon] = int32(len(c.claims))
 	return nil
+}
+
+// of yields the claims about a path.
+func (c *checker) of(path string) iter.Seq[*claim] {
+	return func(yield func(*claim) bool) {
+		for at := c.known[path]; at > 0; at = c.claims[at-1].more {
+			if !yield(&c.claims[at-1]) {
+				return
+			}
+		}
+	}
 }
 
 func (c *checker) distribution(ctx context.Context) error {
@@ -139,10 +202,8 @@ func (c *checker) distribution(ctx context.Context) error {
 		if failed != nil {
 			return
 		}
-		cl := claim{path: f.Path, source: source(f.Package), by: f.Package}
-		if f.Algorithm != "" {
-			cl.want = f.Algorithm + ":" + f.Sum
-		}
+		cl := claim{path: f.Path, source: sourceOf(f.Package), by: f.Package}
+		cl.algo, cl.sum = parse(f.Algorithm, f.Sum)
 		failed = c.claim(cl, f.Config || f.Optional, f.Config)
 	})
 	if failed != nil {
@@ -157,15 +218,15 @@ func (c *checker) distribution(ctx context.Context) error {
 	return nil
 }
 
-// source names the record by the type of the package's URL.
-func source(purl string) string {
+// sourceOf tells the record by the type of the package's URL.
+func sourceOf(purl string) source {
 	switch {
 	case strings.HasPrefix(purl, "pkg:deb/"):
-		return "dpkg"
+		return sourceDpkg
 	case strings.HasPrefix(purl, "pkg:apk/"):
-		return "apk"
+		return sourceApk
 	}
-	return "rpm"
+	return sourceRPM
 }
 
 // site is a folder that Python packages were installed into.
@@ -223,16 +284,19 @@ func (c *checker) wheels(ctx context.Context, packages []fact.Package) (map[stri
 			}
 			continue
 		}
-		for name, want := range Record(data) {
-			full := strings.TrimPrefix(path.Join("/", folder, name), "/")
-			if strings.HasPrefix(name, "/") {
-				full = strings.TrimPrefix(path.Clean(name), "/")
+		for row, want := range Record(data) {
+			full := strings.TrimPrefix(path.Join("/", folder, row), "/")
+			if strings.HasPrefix(row, "/") {
+				full = strings.TrimPrefix(path.Clean(row), "/")
 			}
-			if err := c.claim(claim{path: full, source: "RECORD", by: p.PURL, want: want}, strings.HasSuffix(full, ".pyc"), false); err != nil {
+			cl := claim{path: full, source: sourceRECORD, by: p.PURL}
+			name, digits, _ := strings.Cut(want, ":")
+			cl.algo, cl.sum = parse(name, digits)
+			if err := c.claim(cl, strings.HasSuffix(full, ".pyc"), false); err != nil {
 				return nil, err
 			}
-			if top, _, deep := strings.Cut(name, "/"); deep && top != ".." && top != "" && top != "__pycache__" && !strings.HasSuffix(top, ".dist-info") {
-				s.tops[top] = p.PURL
+			if top, _, deep := strings.Cut(row, "/"); deep && top != ".." && top != "" && top != "__pycache__" && !strings.HasSuffix(top, ".dist-info") {
+				s.tops[strings.Clone(top)] = p.PURL
 			}
 		}
 	}
@@ -241,24 +305,24 @@ func (c *checker) wheels(ctx context.Context, packages []fact.Package) (map[stri
 
 // compare reads the files that have a digest.
 func (c *checker) compare(ctx context.Context) error {
-	paths := slices.Sorted(keys(c.claims))
+	paths := make([]string, 0, len(c.claims))
+	for i := range c.claims {
+		paths = append(paths, c.claims[i].path)
+	}
+	slices.Sort(paths)
+	paths = slices.Compact(paths)
 	buf := make([]byte, 64<<10)
 	return c.files.Visit(ctx, paths, func(names []string, r io.Reader) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		sums := map[string]hash.Hash{}
+		var sums [algorithms]hash.Hash
 		var all []io.Writer
 		for _, name := range names {
-			for _, cl := range c.claims[name] {
-				algorithm, _, _ := strings.Cut(cl.want, ":")
-				if sums[algorithm] == nil {
-					h := newHash(algorithm)
-					if h == nil {
-						continue
-					}
-					sums[algorithm] = h
-					all = append(all, h)
+			for cl := range c.of(name) {
+				if sums[cl.algo] == nil {
+					sums[cl.algo] = newHash(cl.algo)
+					all = append(all, sums[cl.algo])
 				}
 			}
 		}
@@ -267,7 +331,7 @@ func (c *checker) compare(ctx context.Context) error {
 			return nil
 		}
 		for _, name := range names {
-			c.judge(name, sums)
+			c.judge(name, &sums)
 		}
 		return nil
 	})
@@ -277,43 +341,35 @@ func (c *checker) compare(ctx context.Context) error {
 type onlyWriter struct{ io.Writer }
 type onlyReader struct{ io.Reader }
 
-func newHash(algorithm string) hash.Hash {
-	switch algorithm {
-	case "md5":
+func newHash(a algorithm) hash.Hash {
+	switch a {
+	case sumMD5:
 		return md5.New()
-	case "sha1":
+	case sumSHA1:
 		return sha1.New()
-	case "sha256":
-		return sha256.New()
-	case "sha384":
+	case sumSHA384:
 		return sha512.New384()
-	case "sha512":
+	case sumSHA512:
 		return sha512.New()
 	}
-	return nil
+	return sha256.New()
 }
 
 // judge compares one file. Several packages may have recorded it, and then one
 // that agrees suffices: the file is that one's.
-func (c *checker) judge(name string, sums map[string]hash.Hash) {
+func (c *checker) judge(name string, sums *[algorithms]hash.Hash) {
 	c.report.Checked++
-	var worst *Finding
-	for _, cl := range c.claims[name] {
-		algorithm, _, _ := strings.Cut(cl.want, ":")
-		h := sums[algorithm]
-		if h == nil {
-			continue
-		}
-		got := algorithm + ":" + hex.EncodeToString(h.Sum(nil))
-		if got == cl.want {
+	var differs *claim
+	for cl := range c.of(name) {
+		if string(sums[cl.algo].Sum(nil)) == cl.sum {
 			return
 		}
-		if worst == nil {
-			worst = &Finding{Kind: Changed, Path: name, Layer: cl.layer, Package: cl.by, Source: cl.source, Want: cl.want, Got: got}
-		}
+		// Claims come the last first; the first is reported.
+		differs = cl
 	}
-	if worst != nil {
-		c.find(*worst)
+	if differs != nil {
+		got := differs.algo.String() + ":" + hex.EncodeToString(sums[differs.algo].Sum(nil))
+		c.find(Finding{Kind: Changed, Path: name, Layer: int(differs.layer), Package: differs.by, Source: differs.source.String(), Want: differs.want(), Got: got})
 	}
 }
 
@@ -375,7 +431,10 @@ func (c *checker) walk(ctx context.Context, dir, by string, depth int) error {
 // unknown reports a file that nobody recorded.
 func (c *checker) unknown(name, by string) {
 	at, ok := c.files.Stat(name)
-	if !ok || !at.Regular || c.known[at.Canon] {
+	if !ok || !at.Regular {
+		return
+	}
+	if _, recorded := c.known[at.Canon]; recorded {
 		return
 	}
 	c.find(Finding{Kind: Extra, Path: name, Layer: at.Layer, Package: by, Source: "RECORD"})
