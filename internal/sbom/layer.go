@@ -180,15 +180,21 @@ func (c *collector) want(canon string, d *data, r io.Reader) error {
 	return c.keep(d, r)
 }
 
+// keep spools a content, unless it is too large: then who asks for it is told.
 func (c *collector) keep(d *data, r io.Reader) error {
-	err := c.spool.add(d, r)
-	if err != nil && !errors.Is(err, errSpool) && d.size <= maxFile {
+	if d.size > maxFile {
+		return nil
+	}
+	if err := c.spool.add(d, r); err != nil {
+		if errors.Is(err, errSpool) {
+			return err
+		}
 		return readError{err}
 	}
 	if d.at >= passing {
 		c.large = append(c.large, d)
 	}
-	return err
+	return nil
 }
 
 // beside reports whether extractors are likely to ask for the file when they
@@ -224,10 +230,7 @@ func (c *collector) fetch(ctx context.Context, missing map[*data]bool) error {
 			if d == nil {
 				return nil
 			}
-			if err := c.keep(d, r); err != nil && (isRead(err) || errors.Is(err, errSpool)) {
-				return err
-			}
-			return nil
+			return c.keep(d, r)
 		})
 		if err != nil {
 			return err

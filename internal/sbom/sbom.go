@@ -31,13 +31,14 @@ import (
 	"github.com/apexlogic/apex/internal/sbom/extract"
 	"github.com/apexlogic/apex/internal/sbom/integrity"
 	"github.com/apexlogic/apex/internal/sbom/lock"
+	"github.com/apexlogic/apex/internal/sbom/native"
 	"github.com/apexlogic/apex/internal/sbom/python"
 	"github.com/apexlogic/apex/verdict"
 )
 
 // extractors lists every extractor, in the order in which they see a file.
 func extractors() []extract.Extractor {
-	return slices.Concat(distro.Extractors(), python.Extractors(), lock.Extractors())
+	return slices.Concat(distro.Extractors(), python.Extractors(), lock.Extractors(), native.Extractors())
 }
 
 // Source is what an inventory is made of: the layers of an image, or a folder.

@@ -1,12 +1,9 @@
 package sbom
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/apexlogic/apex/internal/bounded"
 )
 
 const (
@@ -65,9 +62,6 @@ func (s *spool) add(d *data, r io.Reader) error {
 	if d.at != notKept {
 		return nil
 	}
-	if d.size > maxFile {
-		return fmt.Errorf("%w of %d bytes", bounded.ErrTooLarge, int64(maxFile))
-	}
 	if s.keepEnd+s.passEnd+d.size > maxSpool {
 		return errSpool
 	}
@@ -103,7 +97,7 @@ type section struct{ *io.SectionReader }
 
 func (section) Close() error { return nil }
 
-var errNotKept = errors.New("the file's content was not kept")
+var errNotKept = fmt.Errorf("the file's content was not kept; files of more than %d GiB are not", maxFile>>30)
 
 func (s *spool) open(d *data) (section, error) {
 	switch {
