@@ -30,7 +30,8 @@ import warnings
 sys.dont_write_bytecode = True
 
 # Each family is one file of families/ with a function add(shelf).
-FAMILIES = ["arrays", "tables", "learn", "boost", "torch_files", "layouts", "words", "functions", "rfiles", "hostile", "hostile_files"]
+FAMILIES = ["arrays", "tables", "learn", "boost", "torch_files", "layouts", "words", "functions", "rfiles", "science", "networks", "language",
+            "standard", "operators", "pipelines", "hostile", "hostile_detours", "hostile_files"]
 
 
 class Shelf:

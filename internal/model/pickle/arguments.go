@@ -54,6 +54,12 @@ func argumentRule(name string) func(*machine, call) (value, error) {
 		return (*machine).dillAttribute
 	case "typesname":
 		return (*machine).typesName
+	case "tzfile":
+		return (*machine).zoneFile
+	case "iterate":
+		return (*machine).iterator
+	case "subscript":
+		return (*machine).subscript
 	case "flags":
 		return (*machine).flags
 	case "scriptobject":
@@ -144,6 +150,15 @@ func (m *machine) withFactory(c call) (value, error) {
 
 func (m *machine) partialOf(c call) (value, error) {
 	if !m.harmlessCallee(m.item(c.args, 0)) {
+		return m.gadget(c)
+	}
+	return value{}, nil
+}
+
+// zoneFile judges dateutil's tzfile(file, name): without a file it opens none,
+// and keeps the name.
+func (m *machine) zoneFile(c call) (value, error) {
+	if c.args.kind != isTuple || c.args.n != 2 || m.item(c.args, 0).kind != isNone || !m.item(c.args, 1).isString() && m.item(c.args, 1).kind != isNone {
 		return m.gadget(c)
 	}
 	return value{}, nil
@@ -295,7 +310,7 @@ func (m *machine) constants(c call) (value, error) {
 		switch arg.kind {
 		case isText, isOwned, isBytes, isInt, isNone, isBool, isNumber:
 		default:
-			if !m.isMember(arg) {
+			if !m.isMember(arg) && !m.madeBy(arg, "encode") {
 				return m.doubt(c)
 			}
 		}

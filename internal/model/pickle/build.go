@@ -141,9 +141,9 @@ func (m *machine) build() error {
 	return nil
 }
 
-// callers are the classes of which objects do nothing but call a function that
+// callers are the classes of which objects do little but call functions that
 // their state holds.
-var callers = map[string]bool{"FunctionTransformer": true, "vectorize": true, "_WrappedHook": true}
+var callers = map[string]bool{"FunctionTransformer": true, "vectorize": true, "_WrappedHook": true, "DataLoader": true}
 
 // scriptStates are the classes of torch's own library in C++ that a
 // torch.ScriptObject is made of, all of which hold packed weights. Its state

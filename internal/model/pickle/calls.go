@@ -88,6 +88,7 @@ func (m *machine) judgeCall(c call) (value, error) {
 	default:
 		m.distrustArguments(c.args, 0)
 	}
+	m.consumed(c)
 	if rule := argumentRule(g.listed.rule); rule != nil {
 		if result, err := rule(m, c); err != nil || result.kind != isUnknown {
 			return result, err

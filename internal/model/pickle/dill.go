@@ -15,7 +15,7 @@ var dillTypes = map[string]string{"NoneType": "types NoneType", "EllipsisType": 
 	"ObjectType": "builtins object", "RangeType": "builtins range", "SetType": "builtins set", "FrozenSetType": "builtins frozenset",
 	"SliceType": "builtins slice", "StringType": "builtins bytes", "StrType": "builtins str", "TupleType": "builtins tuple",
 	"UnicodeType": "builtins str", "ByteArrayType": "builtins bytearray",
-	"PartialType": "functools partial", "ItemGetterType": "operator itemgetter", "AttrGetterType": "operator attrgetter"}
+	"PartialType": "functools partial", "MappingProxyType": "types MappingProxyType", "ItemGetterType": "operator itemgetter", "AttrGetterType": "operator attrgetter"}
 
 // dillType judges dill._dill._load_type(name): a builtin type that is on the
 // list is what the name says. Others (CodeType, FunctionType, type) are not.
@@ -28,7 +28,7 @@ func (m *machine) dillType(c call) (value, error) {
 		module, name, _ := strings.Cut(to, " ")
 		return m.imported(module, name), nil
 	}
-	if m.list.allow["builtins "+name].use == useValue {
+	if entry := m.list.allow["builtins "+name]; entry.use == useValue || entry.rule == "iterate" {
 		return m.imported("builtins", name), nil
 	}
 	return m.gadget(c)

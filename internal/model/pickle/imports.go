@@ -49,6 +49,7 @@ type imports struct {
 	valid     int  // imports of names that Python's grammar allows
 	unsettled int  // names of libraries that are held back
 	denying   bool // one of them is on the deny-list
+	iterates  bool // one of them makes iterators
 	acted     int  // calls and changes of valid imports: raw numbers do not get there by chance
 	bare      int  // calls by INST without arguments
 }
@@ -151,6 +152,7 @@ func (m *machine) judgeImport(module, name string) global {
 	}
 	if entry, found := m.list.allow[g.module+" "+g.name]; found {
 		g.listed = entry
+		m.iterates = m.iterates || entry.rule == "iterate"
 		return g
 	}
 	if len(g.name)+len(g.module) > longestName { // an attribute of an attribute of …

@@ -131,3 +131,59 @@ func TestLegacyFilesWithoutAProtocolAreReadToTheirEnd(t *testing.T) {
 		})
 	}
 }
+
+func TestIteratorsOverDataAreMadeAndNotRun(t *testing.T) {
+	over := func(name, args string) []byte { return proto(2).global("builtins", name).raw(args, "R").stop() }
+	count := func() *asm { return proto(2).global("itertools", "count").raw("K\x03\x85R") }
+	expect(t, []sample{
+		{"a list's", over("iter", "]K\x01a\x85"), clean},
+		{"backwards", over("reversed", "]K\x01a\x85"), clean},
+		{"a pair of lists'", over("zip", "]]\x86"), clean},
+		{"counted", over("enumerate", "]K\x00\x86"), clean},
+		{"numbers", count().stop(), clean},
+		{"repeated", proto(2).global("itertools", "repeat").text("x").raw("\x85R").stop(), clean},
+		{"dill's name of one", proto(2).call("dill._dill", "_load_type", "enumerate").raw("]K\x00\x86R").stop(), clean},
+		{"of a function's results", proto(2).global("builtins", "iter").global("builtins", "print").raw("K\x00\x86R").stop(), malicious},
+		{"of an object of a class", proto(2).global("builtins", "iter").global("acme", "Net").raw(")\x81\x85R").stop(), malicious},
+		{"of what a call returned", proto(2).global("builtins", "zip").global("acme", "rows").raw(")R\x85R").stop(), malicious},
+		{"without an end, in a list", proto(2).global("builtins", "list").raw(string(count().bytes()[2:]), "\x85R").stop(), suspicious},
+		{"without an end, in a queue", proto(2).global("collections", "deque").raw(string(count().bytes()[2:]), "\x85R").stop(), suspicious},
+		{"others of itertools", proto(2).global("itertools", "starmap").global("builtins", "print").raw("]\x86R").stop(), malicious},
+	})
+}
+
+func TestTypesWithArgumentsAreNamesOfTypes(t *testing.T) {
+	item := func(of, name string) *asm { return proto(2).global("_operator", "getitem").global(of, name) }
+	alias := func() *asm { return proto(2).global("types", "GenericAlias").global("builtins", "list") }
+	expect(t, []sample{
+		{"an optional one", item("typing", "Optional").global("builtins", "str").raw("\x86R").stop(), clean},
+		{"one of several", item("typing", "Union").global("builtins", "int").global("types", "NoneType").raw("\x86\x86R").stop(), clean},
+		{"of a builtin type", alias().global("builtins", "int").raw("\x85\x86R").stop(), clean},
+		{"of another one", alias().raw("(", string(alias().bytes()[2:])).global("builtins", "int").raw("\x85\x86Rt\x86R").stop(), clean},
+		{"of text, which Python compiles", item("typing", "Optional").text("x").raw("\x86R").stop(), malicious},
+		{"of a function's result", item("typing", "Optional").global("acme", "f").raw(")R\x86R").stop(), malicious},
+		{"an item of an object", item("acme", "table").text("x").raw("\x86R").stop(), malicious},
+		{"an item of a module's dictionary", item("builtins", "__dict__").text("eval").raw("\x86R").stop(), malicious},
+	})
+}
+
+func TestMethodsOfListedObjectsAreNotedWhenTheyAreKept(t *testing.T) {
+	kept := func(module, name, method string) []byte {
+		return proto(2).global("builtins", "getattr").global(module, name).raw(")\x81").text(method).raw("\x86R").stop()
+	}
+	expect(t, []sample{
+		{"of a stemmer", kept("nltk.stem.snowball", "EnglishStemmer", "stem"), clean},
+		{"of a class that is not listed", kept("acme", "Stemmer", "stem"), malicious},
+		{"of a library's class that is only noted", kept("transformers.models.t5.modeling_t5", "T5Stack", "forward"), malicious},
+		{"pieces of torch that are packed", proto(2).global("torch.ao.nn.quantized.dynamic.modules.rnn", "PackedParameter").raw(")\x81}b").stop(), clean},
+		{"a loader of data with torch's own function", proto(2).global("torch.utils.data.dataloader", "DataLoader").raw(")\x81}").text("collate_fn").
+			global("torch.utils.data._utils.collate", "default_collate").raw("sb").stop(), clean},
+		{"a loader of data with a library's function", proto(2).global("torch.utils.data.dataloader", "DataLoader").raw(")\x81}").text("worker_init_fn").
+			global("nltk.tokenize", "word_tokenize").raw("sb").stop(), suspicious},
+		{"text that is bytes, as a pattern", proto(2).global("re", "_compile").call("_codecs", "encode", "b", "latin1").raw("K\x10\x86R").stop(), clean},
+		{"a time zone that was read from a file", proto(2).global("dateutil.tz.tz", "tzfile").raw("(N").text("/usr/share/zoneinfo/UTC").raw("tR").stop(), clean},
+		{"a time zone that is read from a file", proto(2).call("dateutil.tz.tz", "tzfile", "/etc/passwd").stop(), malicious},
+		{"a default of pandas", proto(2).global("builtins", "getattr").global("pandas._libs.lib", "_NoDefault").text("no_default").raw("\x86R").stop(), clean},
+		{"a call's result as a pattern", proto(2).global("re", "_compile").call("acme", "f", "b").raw("K\x10\x86R").stop(), malicious},
+	})
+}
