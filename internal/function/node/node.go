@@ -219,7 +219,15 @@ func (n *Node) field(key string) *Node {
 	return nil
 }
 
-// Line returns the line of a key, the map's own when the key is missing.
+// At is where the value stands; a missing node stands nowhere.
+func (n *Node) At() stack.Where {
+	if n == nil {
+		return stack.Where{}
+	}
+	return n.Where
+}
+
+// KeyAt is where a key stands, the map's own place when the key is missing.
 func (n *Node) KeyAt(key string) stack.Where {
 	if n == nil {
 		return stack.Where{}

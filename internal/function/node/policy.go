@@ -50,10 +50,13 @@ func Policy(n *Node, id, name string, at stack.Where) (stack.Policy, error) {
 			continue
 		}
 		items = append(items, s)
-		line := s.Line
-		if s.File != at.File && at.File != "" && len(items) == 1 {
+		if s.File != at.File && len(items) == 1 {
 			// The document stands in a file of its own: that is where to mend it.
 			p.File, p.Line = s.File, s.Line
+		}
+		line := s.Line
+		if s.File != p.File {
+			line = 0 // a statement from yet another file: the policy's place stands for it
 		}
 		p.Lines = append(p.Lines, line)
 	}
