@@ -543,3 +543,20 @@ pkg:composer/phpunit/phpunit@10.0.0 locked dev
 `},
 	})
 }
+
+func TestWhatTheProjectAsksForItself(t *testing.T) {
+	const poetry = "[[package]]\nname = \"six\"\nversion = \"1\"\n[[package]]\nname = \"idna\"\nversion = \"2\"\n"
+	run(t, []example{
+		{"yarn 1", files("yarn.lock", "a@1:\n  version \"1\"\n\nb@1:\n  version \"1\"\n", "package.json", `{"dependencies": {"a": "1"}}`),
+			"pkg:npm/a@1 locked direct\npkg:npm/b@1 locked\n"},
+		{"berry", files("yarn.lock", "__metadata:\n  version: 8\n\"a@npm:1\":\n  version: 1\n  resolution: \"a@npm:1\"\n", "package.json", `{"devDependencies": {"a": "1"}}`),
+			"pkg:npm/a@1 locked direct\n"},
+		{"npm, version 1", files("package-lock.json", `{"dependencies": {"a": {"version": "1", "dependencies": {"b": {"version": "1"}}}}}`, "package.json", `{"dependencies": {"a": "1", "b": "2"}}`),
+			"pkg:npm/a@1 locked direct\npkg:npm/b@1 locked\n"},
+		{"Poetry's own table", files("poetry.lock", poetry, "pyproject.toml", "[tool.poetry.group.x.dependencies]\nSix = \"^1\"\n"), "pkg:pypi/six@1 locked direct\npkg:pypi/idna@2 locked\n"},
+		{"the standard tables", files("poetry.lock", poetry, "pyproject.toml", "[project]\ndependencies = [\"six>=1; python_version > '3'\"]\n[dependency-groups]\na = [{include-group = \"b\"}, \"idna\"]\n"),
+			"pkg:pypi/six@1 locked direct\npkg:pypi/idna@2 locked direct\n"},
+		{"PDM's own table", files("pdm.lock", poetry, "pyproject.toml", "[tool.pdm.dev-dependencies]\nt = [\"idna\"]\n"), "pkg:pypi/six@1 locked\npkg:pypi/idna@2 locked direct\n"},
+		{"a project file that cannot be read", files("poetry.lock", poetry, "pyproject.toml", "["), "pkg:pypi/six@1 locked\npkg:pypi/idna@2 locked\n"},
+	})
+}

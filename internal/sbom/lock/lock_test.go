@@ -190,3 +190,13 @@ pkg:npm/e (e ) installed
 `},
 	})
 }
+
+func TestWantsAllocatesNothing(t *testing.T) {
+	for _, x := range Extractors() {
+		for _, p := range []string{"app/node_modules/@s/a/package.json", "usr/share/doc/x/copyright", "app/requirements/prod.txt", "app/pylock.gpu.toml", "app/yarn.lock"} {
+			if n := testing.AllocsPerRun(10, func() { x.Wants(p, 0o644, 1000) }); n != 0 {
+				t.Errorf("%s allocates %v times for %s", x.Name, n, p)
+			}
+		}
+	}
+}

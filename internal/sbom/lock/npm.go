@@ -84,7 +84,7 @@ func parseNPM(l *list, data []byte) error {
 	if err := json.Unmarshal(data, &nested); err != nil {
 		return err
 	}
-	return l.npmNested(nested.Dependencies)
+	return l.npmNested(nested.Dependencies, l.npmAsked())
 }
 
 // npmFlat adds the entries of "packages": keys are paths, "" the project.
@@ -128,13 +128,18 @@ func (l *list) npmFlat(packages map[string]npmFlat) error {
 	return nil
 }
 
-func (l *list) npmNested(all map[string]npmNested) error {
+// npmNested adds the entries of version 1; asked is what the project asks for.
+func (l *list) npmNested(all map[string]npmNested, asked map[string]bool) error {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		e := all[name]
-		if err := l.put(npmAt(name, e.npmCommon)); err != nil {
+		p := npmAt(name, e.npmCommon)
+		if asked[name] {
+			p.Attributes = append(p.Attributes, "direct")
+		}
+		if err := l.put(p); err != nil {
 			return err
 		}
-		if err := l.npmNested(e.Dependencies); err != nil {
+		if err := l.npmNested(e.Dependencies, nil); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ func parsePDM(l *list, data []byte) error {
 	if err := readTOML(data, &doc); err != nil {
 		return err
 	}
+	asked := l.pyAsked()
 	for _, e := range doc.Packages {
 		var p fact.Package
 		switch {
@@ -42,6 +43,7 @@ func parsePDM(l *list, data []byte) error {
 		}
 		p.Hashes = allSums(append(e.Files, doc.Metadata.Files[e.Name+" "+e.Version]...)...)
 		p.Attributes = append(attributes(
+			attribute{"direct", asked[python.Normalize(e.Name)]},
 			attribute{"dev", len(e.Groups) > 0 && !slices.Contains(e.Groups, "default")},
 			attribute{"editable", e.Editable},
 			attribute{"local", e.Path != ""}), marker(e.Marker)...)

@@ -31,6 +31,7 @@ func parsePoetry(l *list, data []byte) error {
 	if err := readTOML(data, &doc); err != nil {
 		return err
 	}
+	asked := l.pyAsked()
 	for _, e := range doc.Packages {
 		var p fact.Package
 		switch e.Source.Type {
@@ -43,6 +44,7 @@ func parsePoetry(l *list, data []byte) error {
 		}
 		p.Hashes = allSums(append(e.Files, doc.Metadata.Files[e.Name]...)...)
 		p.Attributes = attributes(
+			attribute{"direct", asked[python.Normalize(e.Name)]},
 			attribute{"dev", e.Category == "dev" || len(e.Groups) > 0 && !slices.Contains(e.Groups, "main")},
 			attribute{"optional", e.Optional},
 			attribute{"editable", e.Develop},

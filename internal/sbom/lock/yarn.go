@@ -16,11 +16,16 @@ func parseYarn(l *list, data []byte) error {
 	}
 	var names []string // the ranges that the entry answers
 	var e npmCommon
+	asked := l.npmAsked()
 	flush := func() error {
 		if len(names) == 0 {
 			return nil
 		}
-		err := l.put(yarnClassic(names, e))
+		p := yarnClassic(names, e)
+		if asked[p.Name] {
+			p.Attributes = append(p.Attributes, "direct")
+		}
+		err := l.put(p)
 		names, e = nil, npmCommon{}
 		return err
 	}
@@ -127,6 +132,7 @@ func parseBerry(l *list, data []byte) error {
 	if err != nil {
 		return err
 	}
+	asked := l.npmAsked()
 	for key, e := range root.pairs() {
 		resolution := e.text("resolution")
 		if key == "__metadata" || resolution == "" {
@@ -137,6 +143,9 @@ func parseBerry(l *list, data []byte) error {
 		p := npmFrom(name, version, from)
 		if e.text("linkType") == "soft" && !p.Has("local") {
 			p.Attributes = append(p.Attributes, "local")
+		}
+		if asked[p.Name] {
+			p.Attributes = append(p.Attributes, "direct")
 		}
 		if err := l.put(p); err != nil {
 			return err

@@ -127,3 +127,52 @@ func TestLibrariesOfThisMachine(t *testing.T) {
 		t.Skip("no libraries here")
 	}
 }
+
+// dylib makes a Mach-O library of one command, its name, and one section.
+func dylib(id, text string) []byte {
+	o := binary.LittleEndian
+	name := append([]byte(id), 0)
+	for len(name)%8 != 0 {
+		name = append(name, 0)
+	}
+	const head, segment = 32, 72 + 80
+	commands := uint32(24 + len(name) + segment)
+	b := make([]byte, 0, 1024)
+	for _, v := range []uint32{0xfeedfacf, 0x0100000c, 0, 6, 2, commands, 0, 0, 0xd, uint32(24 + len(name)), 24, 0, 0, 0} {
+		b = o.AppendUint32(b, v)
+	}
+	b = append(b, name...)
+	start := len(b)
+	b = append(b, make([]byte, segment)...)
+	o.PutUint32(b[start:], 0x19)
+	o.PutUint32(b[start+4:], segment)
+	s := b[start+72:]
+	copy(s, "__cstring")
+	o.PutUint64(s[40:], uint64(len(text)))
+	o.PutUint32(s[48:], head+commands)
+	return append(b, text...)
+}
+
+func TestLibrariesOfOtherSystems(t *testing.T) {
+	const site = "lib/python3.12/site-packages/"
+	got, err := find(t, files(
+		site+"PIL/.dylibs/libpng16.16.dylib", dylib("@loader_path/libpng16.16.dylib", " libpng version 1.6.43 - February 23, 2024"),
+		site+"PIL/.dylibs/libfoo.2.1.dylib", dylib("/DLC/PIL/libfoo.2.1.dylib", ""),
+		site+"pillow-10.3.0.dist-info/METADATA", "",
+	))
+	want := "pkg:generic/libfoo@2.1?file_name=libfoo.2.1.dylib vendored soname of pkg:pypi/pillow@10.3.0\n" +
+		"pkg:generic/libpng@1.6.43?file_name=libpng16.16.dylib vendored of pkg:pypi/pillow@10.3.0\n"
+	if err != nil || say(got) != want {
+		t.Errorf("got %v\n%swant\n%s", err, say(got), want)
+	}
+}
+
+func TestWantsAllocatesNothing(t *testing.T) {
+	for _, x := range Extractors() {
+		for _, p := range []string{"usr/lib/x86_64-linux-gnu/libssl.so.3", "usr/bin/ls", "opt/x/libpng16-7e32b3a0.so.16.44", "lib/python3/site-packages/numpy.libs/libz.so.1"} {
+			if n := testing.AllocsPerRun(10, func() { x.Wants(p, 0o755, 1<<20) }); n != 0 {
+				t.Errorf("%s allocates %v times for %s", x.Name, n, p)
+			}
+		}
+	}
+}

@@ -273,3 +273,13 @@ func FuzzEvidence(f *testing.F) {
 		_ = applyDirectURL(&fact.Package{Name: "x"}, data)
 	})
 }
+
+func TestWantsAllocatesNothing(t *testing.T) {
+	for _, x := range Extractors() {
+		for _, p := range []string{"usr/lib/python3/dist-packages/six-1.16.0.dist-info/METADATA", "usr/share/doc/x/copyright", "opt/conda/conda-meta/numpy-1.json", "a.whl"} {
+			if n := testing.AllocsPerRun(10, func() { x.Wants(p, 0o644, 1000) }); n != 0 {
+				t.Errorf("%s allocates %v times for %s", x.Name, n, p)
+			}
+		}
+	}
+}

@@ -59,7 +59,7 @@ func Imports(src []byte) []Import {
 type importScanner struct {
 	lexer  lexer
 	tok    token
-	before string // the text of the token before tok, if it was a name or operator
+	before []byte // the text of the token before tok, if it has any
 	out    []Import
 }
 
@@ -86,7 +86,7 @@ func (s *importScanner) statement() {
 		s.next()
 		return
 	}
-	switch s.tok.text {
+	switch string(s.tok.text) {
 	case "import":
 		s.plain()
 	case "from":
@@ -126,7 +126,7 @@ func (s *importScanner) from() {
 		s.next()
 	}
 	i.Module = s.dotted()
-	if s.tok.kind != tokenName || s.tok.text != "import" || i.Module == "" && i.Level == 0 {
+	if !s.word("import") || i.Module == "" && i.Level == 0 {
 		return
 	}
 	s.next()
@@ -145,10 +145,10 @@ func (s *importScanner) from() {
 		if s.tok.kind != tokenName {
 			break
 		}
-		name := s.tok.text
+		name := string(s.tok.text)
 		i.Names = append(i.Names, name)
 		next()
-		if s.tok.kind == tokenName && s.tok.text == "as" {
+		if s.word("as") {
 			renamed = renamed || name == "import_module" || name == "__import__"
 			next()
 			next()
@@ -174,7 +174,7 @@ func (s *importScanner) nextInside() {
 
 // call reads __import__("a") and import_module("a").
 func (s *importScanner) call() {
-	if s.before == "def" || s.before == "import" {
+	if string(s.before) == "def" || string(s.before) == "import" {
 		s.next()
 		return
 	}
@@ -186,7 +186,7 @@ func (s *importScanner) call() {
 		return
 	}
 	s.nextInside()
-	if s.tok.kind == tokenName && s.tok.text == "name" { // import_module(name="a")
+	if s.word("name") { // import_module(name="a")
 		if s.nextInside(); s.is("=") {
 			s.nextInside()
 		}
@@ -195,7 +195,7 @@ func (s *importScanner) call() {
 	literal := s.tok.kind == tokenString
 	for s.tok.kind == tokenString {
 		literal = literal && s.tok.plain
-		name.WriteString(s.tok.text)
+		name.Write(s.tok.text)
 		s.nextInside()
 	}
 	i := Import{Line: line, Dynamic: true}
@@ -210,10 +210,10 @@ func (s *importScanner) call() {
 
 // dotted reads "a.b.c", "" when there is no name.
 func (s *importScanner) dotted() string {
-	if s.tok.kind != tokenName || s.tok.text == "import" {
+	if s.tok.kind != tokenName || s.word("import") {
 		return ""
 	}
-	name := s.tok.text
+	name := string(s.tok.text)
 	s.next()
 	if !s.is(".") {
 		return name
@@ -226,7 +226,7 @@ func (s *importScanner) dotted() string {
 			break
 		}
 		b.WriteByte('.')
-		b.WriteString(s.tok.text)
+		b.Write(s.tok.text)
 		s.next()
 	}
 	return b.String()
@@ -234,7 +234,7 @@ func (s *importScanner) dotted() string {
 
 // alias steps over "as name".
 func (s *importScanner) alias() {
-	if s.tok.kind == tokenName && s.tok.text == "as" {
+	if s.word("as") {
 		s.next()
 		if s.tok.kind == tokenName {
 			s.next()
@@ -242,7 +242,11 @@ func (s *importScanner) alias() {
 	}
 }
 
-func (s *importScanner) is(op string) bool { return s.tok.kind == tokenOp && s.tok.text == op }
+// is and word say whether the token is that operator, or that name.
+func (s *importScanner) is(op string) bool { return s.tok.kind == tokenOp && string(s.tok.text) == op }
+func (s *importScanner) word(name string) bool {
+	return s.tok.kind == tokenName && string(s.tok.text) == name
+}
 
 // foreignEncoding says on which line the source declares an encoding in which
 // ASCII bytes may mean something else (PEP 263): utf-7, unicode_escape and their

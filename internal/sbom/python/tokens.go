@@ -20,8 +20,8 @@ const (
 // token is one token of Python source.
 type token struct {
 	kind tokenKind
-	// text of a name or operator, or of a plain string.
-	text string
+	// text of a name or operator, or of a plain string: a part of the source.
+	text []byte
 	// plain marks a short string of text, without escapes or fields in it.
 	plain bool
 	line  int
@@ -81,7 +81,7 @@ func (l *lexer) next() token {
 				l.i++
 			}
 		case c == '"' || c == '\'':
-			return l.string("")
+			return l.string(nil)
 		case c >= '0' && c <= '9':
 			for l.i < len(l.src) && (isName(l.src[l.i]) || l.src[l.i] == '.') {
 				l.i++
@@ -95,12 +95,12 @@ func (l *lexer) next() token {
 			}
 			name := l.src[start:l.i]
 			if l.i < len(l.src) && (l.src[l.i] == '"' || l.src[l.i] == '\'') && isPrefix(name) {
-				return l.string(string(name))
+				return l.string(name)
 			}
-			t.kind, t.text = tokenName, string(name)
+			t.kind, t.text = tokenName, name
 			return t
 		default:
-			t.kind, t.text = tokenOp, operator(c)
+			t.kind, t.text = tokenOp, l.src[l.i:l.i+1]
 			l.i++
 			l.field(c)
 			return t
@@ -115,25 +115,6 @@ func (l *lexer) newline() {
 	}
 	l.i++
 	l.line++
-}
-
-// operator returns the text of an operator's byte without making a string.
-func operator(c byte) string {
-	const all = "!\"#$%&'()*+,-./0123456789:;<=>?@"
-	if i := int(c) - '!'; i >= 0 && i < len(all) {
-		return all[i : i+1]
-	}
-	switch c {
-	case '[':
-		return "["
-	case ']':
-		return "]"
-	case '{':
-		return "{"
-	case '}':
-		return "}"
-	}
-	return "?"
 }
 
 // isPrefix says whether the name can stand before the quotes of a string.
@@ -152,7 +133,7 @@ func isPrefix(name []byte) bool {
 }
 
 // string reads a string literal; of an f-string only its beginning.
-func (l *lexer) string(prefix string) token {
+func (l *lexer) string(prefix []byte) token {
 	t := token{kind: tokenString, line: l.line}
 	raw, formatted, bytesLiteral := false, false, false
 	for i := range len(prefix) {
@@ -190,7 +171,7 @@ func (l *lexer) string(prefix string) token {
 			continue
 		case c == quote[0] && bytes.HasPrefix(l.src[l.i:], quote):
 			if text := l.src[start:l.i]; !escaped && !bytesLiteral && !formatted && len(text) <= maxName {
-				t.text, t.plain = string(text), true
+				t.text, t.plain = text, true
 			}
 			l.i += len(quote)
 			return t
