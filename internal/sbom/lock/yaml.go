@@ -93,17 +93,3 @@ func (n node) pairs() iter.Seq2[string, node] {
 		}
 	}
 }
-
-// items goes through a sequence.
-func (n node) items() iter.Seq[node] {
-	return func(yield func(node) bool) {
-		if n.Node == nil || n.Kind != yaml.SequenceNode {
-			return
-		}
-		for _, item := range n.Content {
-			if !yield(node{item}) {
-				return
-			}
-		}
-	}
-}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"testing"
@@ -20,8 +19,12 @@ func TestBuildInformationIsWhatTheGoCommandReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	programs := []string{self}
+	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, pattern := range []string{"bin/go*", "pkg/tool/*/*"} {
-		found, _ := filepath.Glob(filepath.Join(runtime.GOROOT(), pattern))
+		found, _ := filepath.Glob(filepath.Join(strings.TrimSpace(string(root)), pattern))
 		programs = append(programs, found...)
 	}
 	for _, name := range programs {
@@ -67,7 +70,7 @@ func TestProgramsOfOtherSystems(t *testing.T) {
 		t.Run(target, func(t *testing.T) {
 			goos, goarch, _ := strings.Cut(target, "/")
 			out := filepath.Join(dir, goos+goarch)
-			cmd := exec.CommandContext(t.Context(), filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-buildvcs=false", "-ldflags", "-s -w -X main.version=v1.2.3-rc.1", "-o", out, ".")
+			cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags", "-s -w -X main.version=v1.2.3-rc.1", "-o", out, ".")
 			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
 			if text, err := cmd.CombinedOutput(); err != nil {
