@@ -331,14 +331,23 @@ func (c *collector) settle(j *job, found []fact.Package, problem error) error {
 		c.packages = append(c.packages, found[i])
 		now = append(now, len(c.packages)-1)
 	}
-	for _, gone := range below {
-		for _, at := range gone {
-			if problem != nil {
-				now = append(now, at) // nothing says that it is gone
-				continue
-			}
-			c.packages[at].Removed = true
+	var gone []int
+	for _, at := range below {
+		gone = append(gone, at...)
+	}
+	slices.Sort(gone)
+	if problem != nil {
+		old.packages = append(now, gone...) // nothing says that they are gone
+		return nil
+	}
+	kept := distro.Forgotten(c, j.path, c.packages, gone, found)
+	for _, at := range gone {
+		if c.packages[at].Removed = !kept[at]; kept[at] {
+			now = append(now, at)
 		}
+	}
+	if len(kept) > 0 {
+		c.gap(j.path, c.layer, fmt.Sprintf("the package database no longer lists %d packages whose lists of files are still there; they are taken to be installed still", len(kept)))
 	}
 	old.packages = now
 	return nil

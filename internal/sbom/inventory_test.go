@@ -85,6 +85,27 @@ func TestInventoriesKeepBothTruths(t *testing.T) {
 				{file("other", "")},
 			},
 			"Debian:12 bash 5.2 0\ngap var/lib/dpkg/status 1 the layer deletes or empties the package database; what it listed is taken to be installed still"},
+		{"a database that was shortened by hand leaves its packages where they are",
+			[][]entry{
+				{file("etc/os-release", bookworm), file("var/lib/dpkg/status", status("bash 5.2", "curl 7.88")), file("var/lib/dpkg/info/curl:amd64.list", "/usr/bin/curl\n")},
+				{file("var/lib/dpkg/status", status("bash 5.2"))},
+				{file("var/lib/dpkg/status", status("bash 5.2", "tar 1.34"))},
+			},
+			"Debian:12 bash 5.2 0\nDebian:12 curl 7.88 0\nDebian:12 tar 1.34 2\n" + strings.Join([]string{
+				"gap var/lib/dpkg/status 1 the package database no longer lists 1 packages whose lists of files are still there; they are taken to be installed still",
+				"gap var/lib/dpkg/status 2 the package database no longer lists 1 packages whose lists of files are still there; they are taken to be installed still"}, "\n")},
+		{"a package that dpkg purged is removed",
+			[][]entry{
+				{file("etc/os-release", bookworm), file("var/lib/dpkg/status", status("bash 5.2", "curl 7.88")), file("var/lib/dpkg/info/curl:amd64.list", "/usr/bin/curl\n")},
+				{file("var/lib/dpkg/status", status("bash 5.2")), file("var/lib/dpkg/info/.wh.curl:amd64.list", "")},
+			},
+			"Debian:12 bash 5.2 0\nDebian:12 curl 7.88 0 removed"},
+		{"a package that dpkg removed but for its configuration is removed",
+			[][]entry{
+				{file("etc/os-release", bookworm), file("var/lib/dpkg/status", status("bash 5.2", "curl 7.88")), file("var/lib/dpkg/info/curl.list", "/etc/curlrc\n")},
+				{file("var/lib/dpkg/status", status("bash 5.2")+"Package: curl\nStatus: deinstall ok config-files\nVersion: 7.88\n")},
+			},
+			"Debian:12 bash 5.2 0\nDebian:12 curl 7.88 0 removed"},
 		{"a distribution whose name is deleted is the same distribution",
 			[][]entry{
 				{file("etc/os-release", bookworm)},

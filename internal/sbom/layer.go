@@ -177,15 +177,16 @@ func (c *collector) want(canon string, d *data, r io.Reader) error {
 	if r == nil || wants == nil && !beside(canon, d.size) {
 		return nil
 	}
-	return c.keep(d, r)
+	// Layers above ask the databases who owns their files.
+	return c.keep(d, r, distro.IsDatabase(canon))
 }
 
 // keep spools a content, unless it is too large: then who asks for it is told.
-func (c *collector) keep(d *data, r io.Reader) error {
+func (c *collector) keep(d *data, r io.Reader, lasting bool) error {
 	if d.size > maxFile {
 		return nil
 	}
-	if err := c.spool.add(d, r); err != nil {
+	if err := c.spool.add(d, r, lasting); err != nil {
 		if errors.Is(err, errSpool) {
 			return err
 		}
@@ -230,7 +231,7 @@ func (c *collector) fetch(ctx context.Context, missing map[*data]bool) error {
 			if d == nil {
 				return nil
 			}
-			return c.keep(d, r)
+			return c.keep(d, r, false)
 		})
 		if err != nil {
 			return err

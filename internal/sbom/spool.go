@@ -57,8 +57,9 @@ func (s *spool) Close() error {
 	return os.RemoveAll(s.dir)
 }
 
-// add spools the content of d, which r yields.
-func (s *spool) add(d *data, r io.Reader) error {
+// add spools the content of d, which r yields; until the end if it is lasting or
+// small.
+func (s *spool) add(d *data, r io.Reader, lasting bool) error {
 	if d.at != notKept {
 		return nil
 	}
@@ -66,7 +67,7 @@ func (s *spool) add(d *data, r io.Reader) error {
 		return errSpool
 	}
 	file, end, mark := s.keep, &s.keepEnd, int64(0)
-	if d.size > smallFile {
+	if d.size > smallFile && !lasting {
 		file, end, mark = s.pass, &s.passEnd, passing
 	}
 	n, err := io.Copy(io.NewOffsetWriter(file, *end), io.LimitReader(r, d.size))

@@ -2,6 +2,7 @@ package distro
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,6 +140,49 @@ func (p *deb) pkg(d fact.Distribution) fact.Package {
 	}
 	if source != p.name || version != p.version {
 		out.SourceName, out.SourceVersion = source, version
+	}
+	return out
+}
+
+// Forgotten finds, among the packages at the indexes in gone, those that dpkg's
+// database at the path no longer has any paragraph about while the list of
+// their files is still there. dpkg itself keeps a paragraph, or deletes the list
+// when it purges the package: somebody shortened the database. now is what the
+// database lists.
+func Forgotten(t extract.Tree, path string, all []fact.Package, gone []int, now []fact.Package) map[int]bool {
+	if path != dpkgStatus || len(gone) == 0 {
+		return nil
+	}
+	names, err := t.List(strings.TrimSuffix(dpkgInfo, "/"))
+	if err != nil {
+		return nil
+	}
+	listed := make(map[string]bool, len(names))
+	for _, name := range names {
+		if stem, ok := strings.CutSuffix(name, ".list"); ok {
+			listed[stem] = true
+		}
+	}
+	upgraded := make(map[string]bool, len(now))
+	for i := range now {
+		upgraded[now[i].Name] = true
+	}
+	var status []byte
+	out := map[int]bool{}
+	for _, at := range gone {
+		p := &all[at]
+		if upgraded[p.Name] || !listed[p.Name] && !listed[p.Name+":"+p.Arch] {
+			continue
+		}
+		if status == nil {
+			if status, err = t.Read(dpkgStatus, extract.MaxText); err != nil {
+				return nil
+			}
+			status = append([]byte{'\n'}, status...)
+		}
+		if !bytes.Contains(status, []byte("\nPackage: "+p.Name+"\n")) {
+			out[at] = true
+		}
 	}
 	return out
 }

@@ -284,6 +284,8 @@ func (c *checker) wheels(ctx context.Context, packages []fact.Package) (map[stri
 			}
 			continue
 		}
+		// A distribution moves what a wheel recorded, and records it itself.
+		theirs := slices.ContainsFunc([]string{"pkg:deb/", "pkg:apk/", "pkg:rpm/"}, func(kind string) bool { return strings.HasPrefix(p.Owner, kind) })
 		for row, want := range Record(data) {
 			full := strings.TrimPrefix(path.Join("/", folder, row), "/")
 			if strings.HasPrefix(row, "/") {
@@ -292,8 +294,11 @@ func (c *checker) wheels(ctx context.Context, packages []fact.Package) (map[stri
 			cl := claim{path: full, source: sourceRECORD, by: p.PURL}
 			name, digits, _ := strings.Cut(want, ":")
 			cl.algo, cl.sum = parse(name, digits)
-			if err := c.claim(cl, strings.HasSuffix(full, ".pyc"), false); err != nil {
+			if err := c.claim(cl, theirs || strings.HasSuffix(full, ".pyc"), theirs); err != nil {
 				return nil, err
+			}
+			if theirs {
+				continue
 			}
 			if top, _, deep := strings.Cut(row, "/"); deep && top != ".." && top != "" && top != "__pycache__" && !strings.HasSuffix(top, ".dist-info") {
 				s.tops[strings.Clone(top)] = p.PURL
