@@ -281,7 +281,11 @@ func (c *Catalog) Each(p *Pattern, f func(*Action) bool) {
 		}
 		return
 	}
-	for _, name := range c.names {
+	names := c.names
+	if prefix, _, ok := strings.Cut(strings.ToLower(p.text), ":"); ok && c.services[prefix] != nil {
+		names = []string{prefix}
+	}
+	for _, name := range names {
 		if !overlaps(p.tokens, compile(name+":*", asAction).tokens) {
 			continue
 		}

@@ -21,6 +21,9 @@ type Condition struct {
 	// Set is how the values of a key with several are taken together.
 	Set      Set
 	IfExists bool
+
+	spelled string   // the key as it was written
+	op      operator // without a name where the template computes it
 }
 
 // Set is the prefix of an operator.
@@ -143,7 +146,7 @@ func (r *reader) conditions(raw json.RawMessage) ([]Condition, error) {
 		if !ok && !strings.Contains(name, "${") {
 			return nil, fmt.Errorf("operator %.60q is none of IAM's", full)
 		}
-		c.Operator = op.name
+		c.Operator, c.op = op.name, op
 		keys, values, err := object(blocks[i])
 		if err != nil {
 			return nil, fmt.Errorf("%.60s: %w", full, err)
@@ -154,7 +157,7 @@ func (r *reader) conditions(raw json.RawMessage) ([]Condition, error) {
 				return nil, fmt.Errorf("%.60s: %.80s: %w", full, key, err)
 			}
 			one := c
-			one.Key = strings.ToLower(key)
+			one.Key, one.spelled = strings.ToLower(key), key
 			as := op.as
 			as.vars = as.vars && r.vars
 			for _, t := range texts {
@@ -169,8 +172,8 @@ func (r *reader) conditions(raw json.RawMessage) ([]Condition, error) {
 // holds says whether the condition is met. With wish, the one who makes the
 // request chooses what they can so that the answer becomes the wish.
 func (c *Condition) holds(ctx Context, wish Truth) Truth {
-	op, ok := operators(c.Operator)
-	if !ok {
+	op := c.op
+	if op.name == "" {
 		return Maybe // an operator that the template computes
 	}
 	have := ctx.lookup(c.Key)
