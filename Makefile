@@ -10,7 +10,7 @@ BIN  := $(CURDIR)/bin
 TOOL := $(BIN)/tools
 FUZZTIME ?= 30s
 
-.PHONY: up build test race lint generate check-generated bench bench-peers fuzz kills interop startup clean
+.PHONY: up build test race lint generate check-generated bench bench-peers fuzz real-models kills interop startup clean
 
 up:
 	$(GO) run ./cmd/apex up
@@ -63,6 +63,13 @@ interop:
 
 fuzz:
 	sh tools/fuzz.sh $(FUZZTIME)
+
+# Scans what the real libraries write; needs Debian's python3 packages, see
+# tools/realmodels/README.md.
+real-models:
+	rm -rf $(BIN)/realmodels
+	/usr/bin/python3 tools/realmodels/make.py --out $(BIN)/realmodels
+	APEX_REAL_MODELS=$(BIN)/realmodels $(GO) test -count=1 -v -run TestFilesOfTheRealLibraries ./internal/model
 
 # The long forms of what the tests do shortly.
 kills:

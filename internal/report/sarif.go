@@ -234,12 +234,15 @@ func location(it *item) sarifLocation {
 		return l
 	}
 	l.Physical = &sarifPhysical{}
-	path := filepath.ToSlash(it.where.File)
-	l.Physical.Artifact.URI = (&url.URL{Path: strings.TrimPrefix(path, "./")}).String()
+	l.Physical.Artifact.URI = sarifURI(it.where.File)
 	if it.where.Line > 0 {
 		l.Physical.Region = &sarifRegion{StartLine: it.where.Line, StartColumn: max(it.where.Column, 0)}
 	}
 	return l
+}
+
+func sarifURI(file string) string {
+	return (&url.URL{Path: strings.TrimPrefix(filepath.ToSlash(file), "./")}).String()
 }
 
 // fingerprint is the same for the same subject, rule and policy, wherever the
