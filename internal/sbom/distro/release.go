@@ -61,7 +61,7 @@ func ParseRelease(text string) fact.Distribution {
 			codename = value
 		}
 	}
-	if strings.Trim(d.ID, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
+	if d.ID == "" || strings.Trim(d.ID, "abcdefghijklmnopqrstuvwxyz0123456789._-") != "" {
 		return fact.Distribution{}
 	}
 	if d.ID == "debian" && d.Version == "" {

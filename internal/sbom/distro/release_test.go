@@ -55,6 +55,7 @@ func TestPackageURLsEncodeWhatVersionsHold(t *testing.T) {
 
 func FuzzParseRelease(f *testing.F) {
 	f.Add("ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n")
+	f.Add("ID=\x01ebian\nVERSION_ID=\"1")
 	f.Add("ID='x\\'\n=\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		d := ParseRelease(text)
