@@ -77,7 +77,8 @@ type entry struct {
 	imports  []osv.Import
 	severity osv.Severity
 	cves     []string // of which KEV and EPSS speak
-	names    []int32  // the record's names, numbered within the package
+	called   []string // the names of the vulnerability
+	names    []int32  // the same, numbered within the package
 }
 
 // span is one range that can be evaluated, or a reason why it cannot.
@@ -128,7 +129,8 @@ func (x *Index) compile(i int) *compiled {
 				e.ranges = append(e.ranges, compileRange(rules, rg))
 			}
 		}
-		for _, name := range same(rec) {
+		e.called = same(rec)
+		for _, name := range e.called {
 			n, ok := numbers[name]
 			if !ok {
 				n = int32(len(numbers))

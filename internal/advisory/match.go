@@ -33,30 +33,74 @@ func (x *Index) Match(packages []fact.Package) []Match {
 
 // Evaluate returns the findings of one target, by group. They are shared with
 // nobody, except for the lists in them, which are not to be changed.
-func (x *Index) Evaluate(t Target) []Finding {
+func (x *Index) Evaluate(t Target) []Finding { return x.EvaluateAbout(t, nil) }
+
+// EvaluateAbout is Evaluate for those vulnerabilities only of which a name, or
+// that of a record about them, is among names; nil: all.
+func (x *Index) EvaluateAbout(t Target, names map[string]bool) []Finding {
+	ecosystems, doubts := x.where(t)
+	out := x.evaluate(ecosystems, t, names)
+	if doubts != "" {
+		for i := range out {
+			out[i].Status = Undecided
+			out[i].Notes = append([]string{doubts}, out[i].Notes...)
+		}
+	}
+	return out
+}
+
+// where returns the ecosystems in which a target is looked up, and why what is
+// found there is not certain; "" when it is.
+func (x *Index) where(t Target) (ecosystems []string, doubts string) {
 	switch base, _, released := strings.Cut(t.Ecosystem, ":"); {
 	case t.OwnedBy != "" && t.OwnedBy != unknownOwner && x.Covers(t.OwnedBy):
-		return nil // its owner has the findings
+		return nil, "" // its owner has the findings
 	case t.OwnedBy != "":
-		out := x.evaluate([]string{t.Ecosystem}, t)
-		return doubt(out, "a package of the distribution owns it, and the snapshot has no advisories of that distribution")
+		return []string{t.Ecosystem}, "a package of the distribution owns it, and the snapshot has no advisories of that distribution"
 	case released:
-		return x.evaluate([]string{base, t.Ecosystem}, t)
+		return []string{base, t.Ecosystem}, ""
 	case slices.Equal(x.releases[base], []string{base}):
-		return x.evaluate(x.releases[base], t)
+		return x.releases[base], ""
 	default:
-		out := x.evaluate(x.releases[base], t)
-		return doubt(out, "the inventory does not say of which release the package is")
+		return x.releases[base], "the inventory does not say of which release the package is"
 	}
 }
 
-// doubt makes every finding undecided, for the reason.
-func doubt(findings []Finding, why string) []Finding {
-	for i := range findings {
-		findings[i].Status = Undecided
-		findings[i].Notes = append([]string{why}, findings[i].Notes...)
+// Names are all names of the record with the id; nil when there is none.
+func (x *Index) Names(id string) []string {
+	i, ok := x.snap.FindRecord(id)
+	if !ok {
+		return nil
 	}
-	return findings
+	return same(x.snap.Record(i))
+}
+
+// Concerns reports whether any of the records, by id, affects the target or may
+// affect it. Where none does, neither before a change of these records nor after
+// it, the target's findings are the same.
+func (x *Index) Concerns(t Target, ids []string) bool {
+	ecosystems, _ := x.where(t)
+	for _, e := range ecosystems {
+		i, ok := x.snap.Find(snapshot.Name{Ecosystem: e, Name: t.Name})
+		if !ok {
+			continue
+		}
+		c := x.compile(i)
+		var v asked
+		prepared := false
+		for j := range c.entries {
+			if _, ok := slices.BinarySearch(ids, c.entries[j].rec.ID); !ok {
+				continue
+			}
+			if !prepared {
+				v, prepared = c.ask(t.Version), true
+			}
+			if a, _ := c.entries[j].judge(v); a != no {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // hit is an entry that affects a version, or may.
@@ -66,8 +110,12 @@ type hit struct {
 	why    string
 }
 
+func (h *hit) isNamed(names map[string]bool) bool {
+	return slices.ContainsFunc(h.called, func(n string) bool { return names[n] })
+}
+
 // evaluate asks about the package in each of the ecosystems.
-func (x *Index) evaluate(ecosystems []string, t Target) []Finding {
+func (x *Index) evaluate(ecosystems []string, t Target, names map[string]bool) []Finding {
 	var out []Finding
 	for _, e := range ecosystems {
 		i, ok := x.snap.Find(snapshot.Name{Ecosystem: e, Name: t.Name})
@@ -83,7 +131,7 @@ func (x *Index) evaluate(ecosystems []string, t Target) []Finding {
 			}
 		}
 		if len(hits) > 0 {
-			out = append(out, x.fold(c, v, t, hits)...)
+			out = append(out, x.fold(c, v, t, hits, names)...)
 		}
 	}
 	if len(ecosystems) > 1 && len(out) > 1 {
@@ -105,7 +153,7 @@ func foldTwice(findings []Finding) []Finding {
 }
 
 // fold makes one finding of all hits that are the same vulnerability.
-func (x *Index) fold(c *compiled, v asked, t Target, hits []hit) []Finding {
+func (x *Index) fold(c *compiled, v asked, t Target, hits []hit, names map[string]bool) []Finding {
 	// Union of hits that share a name: first is, by name, the first hit that has it.
 	first := make([]int32, c.names)
 	parent := make([]int, len(hits))
@@ -134,7 +182,9 @@ func (x *Index) fold(c *compiled, v asked, t Target, hits []hit) []Finding {
 	}
 	out := make([]Finding, 0, len(groups))
 	for _, g := range groups {
-		out = append(out, x.finding(c, v, t, g))
+		if names == nil || slices.ContainsFunc(g, func(h hit) bool { return h.isNamed(names) }) {
+			out = append(out, x.finding(c, v, t, g))
+		}
 	}
 	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.Group, b.Group) })
 	return out
@@ -154,7 +204,7 @@ func (x *Index) finding(c *compiled, v asked, t Target, hits []hit) Finding {
 	everything := false
 	for _, h := range hits {
 		f.IDs = append(f.IDs, h.rec.ID)
-		names = append(names, same(h.rec)...)
+		names = append(names, h.called...)
 		cves = append(cves, h.cves...)
 		if h.why != "" && !slices.Contains(f.Notes, h.why) {
 			f.Notes = append(f.Notes, h.why)

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -56,38 +58,48 @@ func (f *Fleet) Apply(next *advisory.Index) (*snapshot.Delta, []Event) {
 	f.index = next
 	why := reasons(delta)
 	var events []Event
-	for _, n := range f.touched(delta, last, next) {
-		events = append(events, f.reapply(n, last, next, why)...)
+	for _, t := range f.touched(delta, last, next) {
+		events = append(events, f.reapply(t, last, next, why)...)
 	}
 	return delta, events
 }
 
-// touched returns the names that the delta is about, in order.
-func (f *Fleet) touched(delta *snapshot.Delta, last, next *advisory.Index) []uint32 {
-	keys := map[nameKey]bool{}
+// touched is a name with the ids of the records about it that changed, sorted;
+// all says that anything may have.
+type touched struct {
+	name uint32
+	ids  []string
+	all  bool
+}
+
+// touched returns what the delta is about, in order of names.
+func (f *Fleet) touched(delta *snapshot.Delta, last, next *advisory.Index) []touched {
+	var out []touched
 	if slices.Equal(last.Ecosystems(), next.Ecosystems()) {
+		at := map[uint32]int{}
 		for _, p := range delta.Packages {
-			keys[nameKey{base(p.Ecosystem), p.Name}] = true
+			n, ok := f.nameByKey[nameKey{base(p.Ecosystem), p.Name.Name}]
+			if !ok {
+				continue
+			}
+			i, ok := at[n]
+			if !ok {
+				i = len(out)
+				at[n] = i
+				out = append(out, touched{name: n})
+			}
+			out[i].ids = union(out[i].ids, p.IDs)
 		}
 	} else {
 		// A feed came or went: that decides who answers for packages that a
 		// distribution owns, whatever their names.
-		for i := range f.names {
-			keys[f.names[i].nameKey] = true
+		for n := range f.names {
+			out = append(out, touched{name: uint32(n), all: true})
 		}
 	}
-	var out []uint32
-	for key := range keys {
-		if n, ok := f.nameByKey[key]; ok && len(f.names[n].entries) > 0 {
-			out = append(out, n)
-		}
-	}
-	slices.SortFunc(out, func(a, b uint32) int {
-		x, y := f.names[a].nameKey, f.names[b].nameKey
-		if x.ecosystem != y.ecosystem {
-			return strings.Compare(x.ecosystem, y.ecosystem)
-		}
-		return strings.Compare(x.name, y.name)
+	slices.SortFunc(out, func(a, b touched) int {
+		x, y := f.names[a.name].nameKey, f.names[b.name].nameKey
+		return cmp.Or(strings.Compare(x.ecosystem, y.ecosystem), strings.Compare(x.name, y.name))
 	})
 	return out
 }
@@ -95,21 +107,60 @@ func (f *Fleet) touched(delta *snapshot.Delta, last, next *advisory.Index) []uin
 // change is what an entry's findings were and are.
 type change struct{ was, is []advisory.Finding }
 
+// judge evaluates a target by both indices. With seeds, names of vulnerabilities,
+// it looks at those only, and at whatever they are folded with on either side.
+func judge(t advisory.Target, last, next *advisory.Index, seeds map[string]bool) change {
+	for {
+		c := change{last.EvaluateAbout(t, seeds), next.EvaluateAbout(t, seeds)}
+		if seeds == nil {
+			return c
+		}
+		more := false
+		for _, side := range [][]advisory.Finding{c.was, c.is} {
+			for i := range side {
+				for _, n := range slices.Concat(side[i].IDs, side[i].Aliases) {
+					if !seeds[n] {
+						if !more {
+							seeds, more = maps.Clone(seeds), true
+						}
+						seeds[n] = true
+					}
+				}
+			}
+		}
+		if !more {
+			return c
+		}
+	}
+}
+
 // reapply returns the events about one name.
-func (f *Fleet) reapply(n uint32, last, next *advisory.Index, why map[string]string) []Event {
+func (f *Fleet) reapply(what touched, last, next *advisory.Index, why map[string]string) []Event {
+	n := what.name
 	key := f.names[n].nameKey
+	var seeds map[string]bool // nil: everything
+	if !what.all {
+		seeds = map[string]bool{}
+		for _, id := range what.ids {
+			for _, name := range slices.Concat(last.Names(id), next.Names(id)) {
+				seeds[name] = true
+			}
+		}
+	}
 	changes := map[uint32]change{}
 	evaluate := func(e uint32) change {
 		c, ok := changes[e]
 		if !ok {
-			t := f.target(e)
-			c = change{last.Evaluate(t), next.Evaluate(t)}
+			c = judge(f.target(e), last, next, seeds)
 			changes[e] = c
 		}
 		return c
 	}
 	workloads := map[string]bool{}
 	for _, e := range f.names[n].entries {
+		if t := f.target(e); !what.all && !last.Concerns(t, what.ids) && !next.Concerns(t, what.ids) {
+			continue
+		}
 		c := evaluate(e)
 		version := []string{""}
 		if slices.EqualFunc(verdicts(key, version, [][]advisory.Finding{c.was}), verdicts(key, version, [][]advisory.Finding{c.is}),
@@ -142,6 +193,10 @@ func (f *Fleet) reapply(n uint32, last, next *advisory.Index, why map[string]str
 		var was, is [][]advisory.Finding
 		for _, e := range entriesOf[id] {
 			c := evaluate(e)
+			if len(entriesOf[id]) > 1 {
+				// What one version's findings connect may be apart in another's.
+				c = judge(f.target(e), last, next, nil)
+			}
 			versions = append(versions, f.version(e))
 			was, is = append(was, c.was), append(is, c.is)
 		}

@@ -90,20 +90,23 @@ func firstDay(tb testing.TB) *snapshot.Snapshot {
 	})
 }
 
-// generate returns n inventories of about size packages: half of them packages
-// that have advisories, in versions that advisories list and in others, half of
-// them packages that have none.
-func generate(rng *rand.Rand, s *snapshot.Snapshot, n, size int) [][]fact.Package {
-	var known []*snapshot.Package
+func packagesOf(s *snapshot.Snapshot) (out []*snapshot.Package) {
 	for i := range s.Packages() {
-		known = append(known, s.Package(i))
+		out = append(out, s.Package(i))
 	}
+	return out
+}
+
+// generate returns n inventories of size packages. share percent are of the
+// known ones, in versions that advisories list and in others; the rest has no
+// advisories.
+func generate(rng *rand.Rand, known []*snapshot.Package, n, size, share int) [][]fact.Package {
 	out := make([][]fact.Package, n)
 	for i := range out {
 		out[i] = make([]fact.Package, 0, size)
 		for range size {
 			p := fact.Package{Ecosystem: "PyPI", Layer: -1}
-			if rng.IntN(2) == 0 {
+			if rng.IntN(100) < share {
 				of := known[rng.IntN(len(known))]
 				p.Name = of.Name.Name
 				switch k := rng.IntN(8); {
@@ -207,7 +210,7 @@ func TestFollowingTheEventsOfAllRealDeltasGivesWhatAFullRescanGives(t *testing.T
 
 	f := fleet.New(advisory.New(snap))
 	rng := rand.New(rand.NewPCG(1, 2))
-	for i, packages := range generate(rng, last, 150, 60) {
+	for i, packages := range generate(rng, packagesOf(last), 150, 60, 50) {
 		w := fmt.Sprintf("ns/w%03d", i)
 		if err := f.Add(w, fmt.Sprintf("sha256:%064d", i), packages); err != nil {
 			t.Fatal(err)

@@ -31,8 +31,15 @@ type Delta struct {
 	// Exploited and Unexploited are CVEs that came into KEV or left it.
 	Exploited   []string `json:"exploited,omitempty"`
 	Unexploited []string `json:"unexploited,omitempty"`
-	// Packages are those about which anything changed that a match depends on.
-	Packages []Name `json:"packages,omitempty"`
+	// Packages are those about which anything changed that a match depends on, by name.
+	Packages []Touched `json:"packages,omitempty"`
+}
+
+// Touched is a package with the records about it that changed. What no such
+// record affects, before or after, has the same matches as before.
+type Touched struct {
+	Name
+	IDs []string `json:"ids"`
 }
 
 // Empty reports whether nothing changed that a match depends on.
@@ -44,26 +51,20 @@ func Diff(from, to *Snapshot) *Delta {
 	if from.digest == to.digest {
 		return d
 	}
-	touched := map[Name]bool{}
+	touched := map[Name][]string{}
 	touch := func(s *Snapshot, b *block) {
 		for _, a := range decoded(s, b).Affected {
-			touched[Name{a.Ecosystem, a.Name}] = true
+			name := Name{a.Ecosystem, a.Name}
+			touched[name] = append(touched[name], b.a)
 		}
 	}
-	merge(from.packages, to.packages, func(old, now *block) {
-		switch {
-		case old == nil:
-			touched[Name{now.a, now.b}] = true
-		case now == nil || from.block(*old) != to.block(*now):
-			touched[Name{old.a, old.b}] = true
-		}
-	})
 	d.records(from, to, touch)
 	d.catalogue(from, to, touch)
-	for name := range touched {
-		d.Packages = append(d.Packages, name)
+	for name, ids := range touched {
+		slices.Sort(ids)
+		d.Packages = append(d.Packages, Touched{name, slices.Compact(ids)})
 	}
-	slices.SortFunc(d.Packages, compareNames)
+	slices.SortFunc(d.Packages, func(a, b Touched) int { return compareNames(a.Name, b.Name) })
 	return d
 }
 
