@@ -105,7 +105,7 @@ func (c *converter) bare(y *yaml.Node, at stack.Where, depth int) (*Node, error)
 		case "!!int", "!!float":
 			return Number(at, y.Value), nil
 		}
-		n := String(at, y.Value)
+		n := String(at, Clean(y.Value)) // an escape may have made what Clean takes out
 		if y.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 			n.Line++ // the text begins below its indicator
 			n.Block = true
@@ -156,7 +156,7 @@ func (c *converter) fields(y *yaml.Node, depth int) ([]Field, error) {
 		if k.Kind != yaml.ScalarNode {
 			return nil, fmt.Errorf("line %d: a key must be a text", k.Line)
 		}
-		own = append(own, Field{k.Value, k.Line, value})
+		own = append(own, Field{Clean(k.Value), k.Line, value})
 	}
 	if merged == nil {
 		return own, nil

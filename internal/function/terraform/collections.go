@@ -353,7 +353,7 @@ func (c *invocation) numbers() *node.Node {
 			step = v
 		}
 	}
-	if step <= 0 || (to-from)/step > maxArguments || len(c.args) == 0 {
+	if step <= 0 || (to-from)/step > maxArguments || len(c.args) == 0 || !c.ev.in.unit.step(max(0, int((to-from)/step))) {
 		return nil
 	}
 	var out []*node.Node

@@ -86,6 +86,9 @@ func (s *scope) template(text *node.Node, names map[string]*node.Node) *node.Nod
 	if !u.step(1+len(text.Str)/64) || len(text.Str) > maxFile {
 		return node.Unknown(text.Where, "a template that is too large")
 	}
+	if !text.Known() {
+		return node.Unknown(text.Where, "a template that is not known")
+	}
 	data := []byte(text.Str)
 	start := hcl.Pos{Line: text.Line, Column: 1}
 	tokens, _ := hclsyntax.LexTemplate(data, text.File, start)
@@ -218,7 +221,7 @@ func fromCty(v cty.Value, at stack.Where) *node.Node {
 	case !v.IsWhollyKnown():
 		return node.Unknown(at, "…")
 	case v.Type() == cty.String:
-		return node.String(at, v.AsString())
+		return node.String(at, node.Clean(v.AsString()))
 	case v.Type() == cty.Bool:
 		return node.Bool(at, v.True())
 	case v.Type() == cty.Number:

@@ -29,7 +29,7 @@ const (
 	maxModules   = 20        // calls within calls, blocks within blocks
 	maxArguments = 1024      // of a call; items of a range or split
 	maxEval      = 500       // expressions within expressions, references followed
-	maxSteps     = 5_000_000 // of evaluation, about a second
+	maxSteps     = 2_000_000 // of evaluation, about a second
 	maxGaps      = node.MaxGaps
 )
 
