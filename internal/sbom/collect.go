@@ -230,6 +230,22 @@ func (c *collector) pending() []job {
 	// A database in a folder that is a link lies under another name.
 	for _, path := range distro.Databases() {
 		add(path)
+		if log := distro.Log(path); log != "" && !have[path] && c.layer >= 0 {
+			// Of a database whose log alone was changed, as if it were new.
+			_, n, err := c.tree.lookup(log, true)
+			canon, db, missing := c.tree.lookup(path, false)
+			if err != nil || missing != nil || canon != path || db.kind != isFile || int(n.layer) != c.layer {
+				continue
+			}
+			j := job{path: path, canon: canon, data: db.data}
+			for x := range c.extractors {
+				if c.extractors[x].Wants(path, db.data.mode, db.data.size) {
+					j.wants = append(j.wants, x)
+				}
+			}
+			have[path] = true
+			out = append(out, j)
+		}
 	}
 	slices.SortFunc(out, func(a, b job) int { return strings.Compare(a.path, b.path) })
 	return out

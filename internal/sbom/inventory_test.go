@@ -1,14 +1,19 @@
 package sbom
 
 import (
+	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite"
 
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
@@ -221,6 +226,61 @@ func TestAnRPMDatabaseOwnsFilesInImagesAndFolders(t *testing.T) {
 		}
 		if !found || len(inv.Packages) != 4 || len(inv.Gaps) != 0 {
 			t.Errorf("%s", list(inv))
+		}
+	}
+}
+
+func TestALayerThatChangesTheLogOfADatabaseAloneIsSeen(t *testing.T) {
+	base, err := os.ReadFile("distro/testdata/rpmdb.sqlite")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir() + "/rpmdb.sqlite"
+	if err := os.WriteFile(path, base, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	for _, s := range []string{"PRAGMA journal_mode=WAL", "PRAGMA wal_autocheckpoint=0", "DELETE FROM Packages WHERE hnum=1"} {
+		if _, err := db.Exec(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wal, err := os.ReadFile(path + "-wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lower := []entry{file("etc/os-release", "ID=rocky\nVERSION_ID=9.4\n"), file("var/lib/rpm/rpmdb.sqlite", string(base))}
+	for _, tc := range []struct {
+		upper []entry
+		gone  int
+	}{
+		{[]entry{file("other", "")}, 0},
+		{[]entry{file("var/lib/rpm/rpmdb.sqlite-wal", string(wal))}, 1},
+	} {
+		inv, err := Collect(t.Context(), open(t, layout(t, lower, tc.upper)), Options{Scratch: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(list(inv), "removed"); n != tc.gone || len(inv.Packages) != 3 {
+			t.Errorf("%d are removed instead of %d:\n%s", n, tc.gone, list(inv))
+		}
+	}
+}
+
+func TestAnInventoryEndsWithItsContext(t *testing.T) {
+	path := layout(t, []entry{file("NOTE", "a")})
+	root := t.TempDir()
+	put(t, root, "var/lib/dpkg/status", status("bash 5.2"))
+	for _, src := range []Source{open(t, path), Folder(root)} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := Collect(ctx, src, Options{Scratch: t.TempDir()}); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
 		}
 	}
 }

@@ -37,6 +37,8 @@ const (
 	rpmSQLite = "rpmdb.sqlite"
 	rpmBDB    = "Packages"
 	rpmNDB    = "Packages.db"
+
+	logSuffix = "-wal"
 )
 
 // Extractors returns the extractors of the package, by name: dpkg, apk, rpm.
@@ -72,7 +74,16 @@ func Beside(path string) bool {
 	if name, ok := strings.CutPrefix(path, dpkgInfo); ok {
 		return strings.HasSuffix(name, ".list") || strings.HasSuffix(name, ".md5sums")
 	}
-	return strings.HasPrefix(path, dpkgStatusD) || strings.HasSuffix(path, "/"+rpmSQLite+"-wal")
+	return strings.HasPrefix(path, dpkgStatusD) || strings.HasSuffix(path, "/"+rpmSQLite+logSuffix)
+}
+
+// Log returns the path of the file that holds the last changes of the database,
+// "" for one that has none: a layer may change that file alone.
+func Log(database string) string {
+	if strings.HasSuffix(database, "/"+rpmSQLite) {
+		return database + logSuffix
+	}
+	return ""
 }
 
 // tree is what the package needs of a tree beyond [extract.Tree]: databases of

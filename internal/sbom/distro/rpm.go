@@ -80,9 +80,13 @@ func extractRPM(ctx context.Context, f *extract.File, add func(fact.Package)) er
 		return err
 	}
 	defer r.Close()
+	wal, err := walBeside(f.Tree, f.Path)
+	if err != nil {
+		return err
+	}
 	d := f.Tree.Distribution()
 	broken := 0
-	err = readRPMs(ctx, r, f.Size, walBeside(f.Tree, f.Path), func(h *header) {
+	err = readRPMs(ctx, r, f.Size, wal, func(h *header) {
 		p, ok := h.pkg(d)
 		switch {
 		case !ok:
@@ -98,12 +102,12 @@ func extractRPM(ctx context.Context, f *extract.File, add func(fact.Package)) er
 }
 
 // walBeside returns SQLite's write-ahead log of the database; nil: none.
-func walBeside(t extract.Tree, name string) []byte {
-	data, err := t.Read(name+"-wal", extract.MaxText)
-	if err != nil {
-		return nil
+func walBeside(t extract.Tree, name string) ([]byte, error) {
+	data, err := t.Read(name+logSuffix, extract.MaxText)
+	if err != nil && !absent(err) {
+		return nil, fmt.Errorf("its log, which may hold its last changes: %w", err)
 	}
-	return data
+	return data, nil
 }
 
 // readRPMs yields the packages' headers of an rpmdb.sqlite.
@@ -337,11 +341,14 @@ func rpmFiles(ctx context.Context, t extract.Tree, yield func(File)) error {
 			problems = append(problems, err)
 			continue
 		}
-		err = readRPMs(ctx, r, size, walBeside(t, dir+rpmSQLite), func(h *header) {
-			if err := h.files(d, yield); err != nil {
-				problems = append(problems, fmt.Errorf("%s: %w", h.text(tagName), err))
-			}
-		})
+		wal, err := walBeside(t, dir+rpmSQLite)
+		if err == nil {
+			err = readRPMs(ctx, r, size, wal, func(h *header) {
+				if err := h.files(d, yield); err != nil {
+					problems = append(problems, fmt.Errorf("%s: %w", h.text(tagName), err))
+				}
+			})
+		}
 		r.Close()
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", dir+rpmSQLite, err))
