@@ -318,18 +318,21 @@ func (g *Grant) service(name string) bool {
 	return len(segments) < 3 || overlaps(segments[2], compile(name, asLike).tokens)
 }
 
-// Names says whether the grant is for certain about the resource of a service
-// that has the text after the fifth colon of its ARN, "role/strong".
-func (g *Grant) Names(service, resource string) bool {
+// Names returns a test of whether the grant is for certain about the resource
+// of a service that has a text after the fifth colon of its ARN, "role/strong".
+func (g *Grant) Names(service string) func(resource string) bool {
 	part, ok := g.part()
-	if !ok || !g.service(service) || !covers(part, compile(resource, asLiteral).tokens) {
-		return false
+	if !ok || !g.service(service) {
+		return func(string) bool { return false }
 	}
-	return !slices.ContainsFunc(g.Except, func(p *Pattern) bool {
-		except := Grant{Resource: p}
-		part, ok := except.part()
-		return !ok || overlaps(part, compile(resource, asLiteral).tokens)
-	})
+	return func(resource string) bool {
+		// What is not known is none of the characters that quick looks for.
+		return quick(part, resource) && !slices.ContainsFunc(g.Except, func(p *Pattern) bool {
+			except := Grant{Resource: p}
+			part, ok := except.part()
+			return !ok || overlaps(part, compile(resource, asLiteral).tokens)
+		})
+	}
 }
 
 // Own says whether the grant is about whoever makes the request and nobody

@@ -50,7 +50,7 @@ func (g *Graph) raised(n *Node, steps []Step) []Step {
 					continue
 				}
 				for _, s := range steps {
-					if s.To != nil && reaches(&grant, s.To.Kind, s.To.Name, s.To.ID) {
+					if s.To != nil && reaches(&grant, s.To.Kind)(s.To.Name, s.To.ID) {
 						more = append(more, Step{Method: m, From: n, Grants: append([]iam.Grant{grant}, s.Grants...)})
 					}
 				}
@@ -120,9 +120,8 @@ func (g *Graph) targets(n *Node, m *Method, grant *iam.Grant, a *iam.Action) []*
 	wide := grant.Star() || grant.Wide(a)
 	switch m.Target {
 	case OwnPolicy:
-		if wide || slices.ContainsFunc(n.Policies, func(p *iam.Policy) bool {
-			return p.Origin != "" && reaches(grant, "policy", p.ID, p.Origin)
-		}) {
+		about := reaches(grant, "policy")
+		if wide || slices.ContainsFunc(n.Policies, func(p *iam.Policy) bool { return p.Origin != "" && about(p.ID, p.Origin) }) {
 			return anybody
 		}
 	case Self:
@@ -158,8 +157,9 @@ func (g *Graph) targets(n *Node, m *Method, grant *iam.Grant, a *iam.Action) []*
 			return anybody
 		}
 		var to []*Node
+		about := reaches(grant, "function")
 		for _, t := range g.nodes {
-			if t != n && slices.ContainsFunc(t.Code, func(c Code) bool { return reaches(grant, "function", c.Name, c.ID) }) {
+			if t != n && slices.ContainsFunc(t.Code, func(c Code) bool { return about(c.Name, c.ID) }) {
 				to = append(to, t)
 			}
 		}
@@ -182,39 +182,41 @@ func (g *Graph) own(n *Node, grant *iam.Grant) bool {
 	if grant.Own() {
 		return n.Kind == "user"
 	}
-	return reaches(grant, n.Kind, n.Name, n.ID) || slices.ContainsFunc(n.Groups, func(t *Node) bool { return reaches(grant, t.Kind, t.Name, t.ID) })
+	return reaches(grant, n.Kind)(n.Name, n.ID) || slices.ContainsFunc(n.Groups, func(t *Node) bool { return reaches(grant, t.Kind)(t.Name, t.ID) })
 }
 
 // others are the principals of the templates that the grant is about.
 func (g *Graph) others(n *Node, grant *iam.Grant, ok func(*Node) bool) []*Node {
+	about := map[string]func(name, id string) bool{}
+	for _, kind := range []string{"role", "user", "group"} {
+		about[kind] = reaches(grant, kind)
+	}
 	var to []*Node
 	for _, t := range g.nodes {
-		if t != n && reaches(grant, t.Kind, t.Name, t.ID) && ok(t) {
+		if f := about[t.Kind]; f != nil && t != n && f(t.Name, t.ID) && ok(t) {
 			to = append(to, t)
 		}
 	}
 	return to
 }
 
-// reaches says whether a grant is about the thing of a kind that is in the
-// templates by name or id. A grant on everything is not asked here: it has a
-// hole of an account, or names, or a pattern of names.
-func reaches(grant *iam.Grant, kind, name, id string) bool {
-	if kind == "" {
-		return false
-	}
-	for _, hole := range grant.Resource.Holes() {
-		if Refers(hole, id) {
-			return true
-		}
-	}
-	if name == "" || strings.Contains(name, "${") {
-		return false
-	}
+// reaches returns a test of whether a grant is about the thing of a kind that is
+// in the templates by name or id.
+func reaches(grant *iam.Grant, kind string) func(name, id string) bool {
+	holes := grant.Resource.Holes()
+	service, prefix := "iam", kind+"/"
 	if kind == "function" {
-		return grant.Names("lambda", "function:"+name)
+		service, prefix = "lambda", "function:"
 	}
-	return grant.Names("iam", kind+"/"+name)
+	named := grant.Names(service)
+	return func(name, id string) bool {
+		for _, hole := range holes {
+			if Refers(hole, id) {
+				return true
+			}
+		}
+		return name != "" && !strings.Contains(name, "${") && named(prefix+name)
+	}
 }
 
 // Refers says whether an expression of a template is about the thing with the

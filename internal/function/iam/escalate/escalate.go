@@ -35,6 +35,8 @@ type Node struct {
 	Trust    *iam.Policy // of a role
 	Machine  bool        // an instance profile carries the role
 	Code     []Code      // what runs as it
+
+	seen int // the last search that came by
 }
 
 // Code is a function that runs as a principal.
@@ -66,6 +68,7 @@ type Graph struct {
 	grants   map[asked][]iam.Grant
 	edges    map[*Node][]Step
 	steps    int
+	round    int // of searching
 }
 
 type asked struct {
@@ -95,35 +98,51 @@ func (g *Graph) From(n *Node) ([]Path, error) {
 		return nil, nil // it can do everything already: there is nothing to gain
 	}
 	var found []Path
+	// A place is a node that was reached, and how: from which place, by which step.
 	type place struct {
-		node  *Node
-		steps []Step
+		node *Node
+		from int
+		step *Step
 	}
-	seen := map[*Node]bool{n: true}
 	told := map[string]bool{}
-	for queue := []place{{node: n}}; len(queue) > 0; queue = queue[1:] {
-		at := queue[0]
-		steps, err := g.out(at.node)
+	places := []place{{node: n, from: -1}}
+	g.round++
+	n.seen = g.round
+	tell := func(at int, s *Step) {
+		steps := []Step{*s}
+		for i := at; i > 0; i = places[i].from {
+			steps = append(steps, *places[i].step)
+		}
+		slices.Reverse(steps)
+		if id := steps[0].Method.ID; !told[id] {
+			told[id] = true
+			found = append(found, Path{Steps: steps, To: s.To})
+		}
+	}
+	for at := 0; at < len(places); at++ {
+		steps, err := g.out(places[at].node)
 		if err != nil {
 			return found, err
 		}
-		for _, s := range steps {
-			path := append(slices.Clone(at.steps), s)
-			gains := s.To == nil
-			if !gains && s.To != n {
-				more, err := g.strong(s.To)
-				if err != nil {
-					return found, err
-				}
-				gains = beyond(more, have)
+		for i := range steps {
+			s := &steps[i]
+			switch {
+			case s.To == nil:
+				tell(at, s)
+				continue
+			case s.To == n, at > 0 && s.To.seen == g.round:
+				continue // known already; the first steps are all looked at, to name every method
 			}
-			if gains && !told[path[0].Method.ID] {
-				told[path[0].Method.ID] = true
-				found = append(found, Path{Steps: path, To: s.To})
+			more, err := g.strong(s.To)
+			if err != nil {
+				return found, err
 			}
-			if s.To != nil && !seen[s.To] {
-				seen[s.To] = true
-				queue = append(queue, place{s.To, path})
+			if beyond(more, have) {
+				tell(at, s)
+			}
+			if s.To.seen != g.round {
+				s.To.seen = g.round
+				places = append(places, place{s.To, at, s})
 			}
 		}
 	}
