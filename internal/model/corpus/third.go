@@ -127,4 +127,10 @@ func thirdMalicious() []group {
 	}
 }
 
-func thirdBenign() []group { return []group{} }
+func thirdBenign() []group {
+	return []group{
+		thirdPlainStates, thirdPlainSafetensors, thirdPlainGGUF, thirdPlainTraining, thirdPlainModules, thirdPlainONNX,
+		thirdPlainSklearn, thirdPlainLibraries, thirdPlainNumpy, thirdPlainTF, thirdPlainKeras,
+		thirdPlainConfigs, thirdPlainTokenizers, thirdPlainTexts, thirdPlainData,
+	}
+}

@@ -95,7 +95,7 @@ func thirdCompressed() []Case {
 
 	w := third("webdataset-pickle")
 	w.add("pyd-in-a-folder", "train-0.tar", thirdTar("n01440764/a.jpg", heldJPEG(), "n01440764/a.pyd", thirdEvil(0)), "a .pyd beside a picture")
-	w.add("npz-of-objects", "train-1.tar", thirdTar("s.npz", thirdZip("label.npy", npyObject(thirdEvil(1))), "s.txt", "a dog"), "an npz of objects")
+	w.add("pyd-in-gzip", "train-1.tar", thirdTar("s.pyd.gz", gzipped(thirdEvil(1)), "s.txt", "a dog"), "a .pyd.gz, which webdataset unpacks before it unpickles")
 	w.add("pth-legacy", "val-0.tar", thirdTar("k0.cls", "7", "k0.pth", thirdLegacy(2)), "a .pth in torch's old layout")
 	w.add("pickle-in-zst", "train-2.tar.zst", zstded(thirdTar("0.input.pickle", thirdEvil(5), "0.json", "{}")), "a shard in zstd")
 
@@ -139,12 +139,16 @@ func thirdTorchFiles() []Case {
 	z.add("protocol-4-and-zip-again", "model.pt", thirdZip("m/data.pkl", pickle(4, listOf(heldTensorOf(0, "FloatStorage", 8), reduce("os.popen", "true"))), "m/data/0", weights(740, 8), "m/version", "3\n"), "protocol 4, packed again with zip(1)")
 
 	odd := third("torch-zip-odd-member")
-	for name, at := range ordered("joblib-in-extra", "archive/extra/vectorizer.joblib", "pickle-beside-version", "archive/version.pkl", "named-as-a-storage", "archive/data/1", "outside-of-the-root", "hooks.pkl") {
-		odd.add(name, "model.pt", thirdTorch("archive", thirdHonestDict(), torchMember(at, thirdEvil(len(name)))), "data.pkl is honest, "+at+" is a pickle that calls")
+	pkl := func(p string) string { return thirdTorch("archive", p) }
+	exported := func(state, constants, inputs string) string {
+		return string(archive{members: []member{{name: "version", data: "5.1"}, {name: "serialized_exported_program.json", data: `{"graph_module": {"graph": {"inputs": [], "outputs": [], "nodes": []}}, "opset_version": {"aten": 10}, "schema_version": {"major": 5, "minor": 1}}`}, {name: "serialized_state_dict.pt", data: state}, {name: "serialized_constants.pt", data: constants}, {name: "serialized_example_inputs.pt", data: inputs}}}.bytes())
 	}
+	odd.add("exported-constants", "net.pt2", exported(pkl(thirdHonestDict()), pkl(thirdStateDict(0)), pkl(thirdHonestDict())), "the constants of an exported program, which torch.export.load up to 2.4 unpickles")
+	odd.add("exported-inputs", "net.pt2", exported(pkl(thirdHonestDict()), pkl(pickle(2, dictOf())), pkl(thirdStateDict(3))), "the example inputs of an exported program")
+	odd.add("first-root-of-two", "model.pt", string(archive{zip64: true, members: append([]member{torchMember("archive_/data.pkl", thirdStateDict(2)), torchMember("archive_/data/0", weights(744, 8)), torchMember("archive_/version", "3\n")}, torchMembers("archive", thirdHonestDict(), []string{weights(745, 8)})...)}.bytes()), "torch takes the first member's folder as the archive's, and the honest one is second")
+	odd.add("second-pickle-of-a-package", "package.pt", string(archive{members: []member{torchMember("pkg/.data/extern_modules", "torch\n"), torchMember("pkg/.data/version", "6\n"), torchMember("pkg/model/model.pkl", pickle(3, dictOf("a", 1))), torchMember("pkg/model/preprocess.pkl", thirdEvil(4))}}.bytes()), "the second pickle of a torch.package calls")
 	odd.add("package-source", "package.pt", string(archive{members: []member{torchMember("pkg/.data/extern_modules", "torch\nos\n"), torchMember("pkg/.data/version", "6\n"), torchMember("pkg/.data/python_version", "3.11.7"), torchMember("pkg/net.py", "import os\nos.system('true')\n\nclass Net:\n    pass\n"),
 		torchMember("pkg/model/model.pkl", opProto(3)+opGlobal("net", "Net")+opEmptyTuple+opNewObj+opStop)}}.bytes()), "a torch.package whose own source calls os.system when the pickle imports it")
-	odd.add("nested-archive", "model.pt", thirdTorch("archive", thirdHonestDict(), torchMember("archive/ema.pt", thirdTorch("ema", thirdStateDict(2)))), "an archive in the archive calls")
 
 	ts := third("torchscript-constants")
 	module := opProto(2) + opGlobal("__torch__", "Net") + opEmptyTuple + opNewObj + opEmptyDict + str2("training") + opNewFalse + opSetItem + opBuild + opStop
@@ -180,7 +184,7 @@ func thirdTorchFiles() []Case {
 	}
 	tarred.add("pickle-of-protocol-0", "model.pth.tar", parts("pickle", thirdEvil(2)), "the member pickle calls, in text")
 	tarred.add("second-storage", "model.tar", parts("storages", pickle(2, 2)+pickle(2, tup{0, "cpu", glob("torch.FloatStorage")})+le64(4)+weights(743, 4)+thirdEvil(0)), "the second storage's description is a call")
-	tarred.add("sys-info-that-calls", "legacy.pt", parts("sys_info", thirdEvil(3)), "sys_info, which is read last, calls")
+	tarred.add("count-of-tensors", "legacy.pt", parts("tensors", thirdEvil(3)), "the first stream of tensors, their number, calls")
 	return join(z, odd, ts, op, legacy, tarred)
 }
 

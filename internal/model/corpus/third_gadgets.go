@@ -1,5 +1,7 @@
 package corpus
 
+import "encoding/base64"
+
 // thirdGadgetCases writes one pickle per callable. What stands around the call
 // rotates through what pickled models hold.
 func thirdGadgetCases(effect string, gadgets ...heldGadget) []Case {
@@ -210,7 +212,7 @@ func thirdGadgetsFiles() []Case {
 		reduce("pyspark.cloudpickle.loads", bytes),
 		reduce("joblib.numpy_pickle_compat.load_compatibility", "/nonexistent/m.pkl"),
 		reduce("pandas.io.pytables.read_hdf", "/nonexistent/s.h5"),
-		reduce("stable_baselines3.common.save_util.json_to_data", `{"policy": {":type:": "x", ":serialized:": "gASVAQAAAAAAAAAu"}}`),
+		reduce("stable_baselines3.common.save_util.json_to_data", `{"policy": {":type:": "x", ":serialized:": "`+base64.StdEncoding.EncodeToString([]byte(thirdEvil(1)))+`"}}`),
 		reduce("ultralytics.nn.tasks.torch_safe_load", "/nonexistent/yolo.pt"),
 		reduce("lightning_fabric.utilities.cloud_io._load", "/nonexistent/x.ckpt"),
 		reduce("lib2to3.pgen2.driver.load_grammar", "/nonexistent/Grammar.txt", "/nonexistent/Grammar.pickle"),

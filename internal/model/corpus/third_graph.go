@@ -80,7 +80,7 @@ func thirdTF() []Case {
 	b.add("unknown-group-before", "saved_model.pb", group+evilGraph, "an unknown group stands before the graph")
 	b.add("nested-groups-inside", "saved_model.pb", pbInt(1, 1)+pb(2, varint(50<<3|3)+group+varint(50<<3|4)+pb(1, pb(4, "serve"))+pb(2, tfGraph([]string{in, tfConst("p", "/x"), tfNode("r", "ReadFile", pb(3, "p"))}))), "groups in groups stand before the graph in the meta graph")
 	b.add("overlong-varints", "saved_model.pb", "\x88\x80\x80\x80\x00\x81\x00"+evilGraph[2:], "the first field's tag and value are written in more bytes than they need, as protobuf allows")
-	b.add("cut-behind-the-graph", "frozen.pb", tfGraph([]string{in, tfConst("p", "/nonexistent/apex"), tfNode("w", "WriteFile", pb(3, "p"))})+"\x0a\x50"+"cut", "a frozen graph whose last node is cut")
+	b.add("unknown-fields-behind", "frozen.pb", tfGraph([]string{in, tfConst("p", "/nonexistent/apex"), tfNode("w", "WriteFile", pb(3, "p"))})+varint((1<<29-1)<<3|1)+le64(7)+varint(4000<<3|5)+le32(7), "fields of the largest number and of other wire types stand behind a frozen graph")
 
 	x := third("tflite-flex-op")
 	lite := func(codes ...table) string {

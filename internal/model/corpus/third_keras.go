@@ -85,7 +85,7 @@ func thirdKerasConfigs() []Case {
 	m.add("dtype-policy", "model.keras", thirdKeras(thirdDense("d", `, "dtype": {"module": "logging.config", "class_name": "DictConfigurator", "config": {"config": {"version": 1}}, "registered_name": null}`)), "a dtype policy is a class of logging.config")
 	m.add("h5-loss", "model.h5", hdf5(thirdH5(`{"class_name": "Dense", "config": {"name": "out", "units": 3, "activation": `+function("os", "popen")+`}}`)), "a function of os as an activation in an .h5")
 	m.add("model-class", "model.keras", thirdKerasFile(`{"module": "zipimport", "class_name": "zipimporter", "config": {"path": "/nonexistent/apex.zip"}, "registered_name": null}`), "the model itself is zipimport.zipimporter")
-	m.add("private-switch", "model.keras", thirdKeras(thirdLayer("keras.layers", "Lambda", `{"name": "l", "function": `+function("keras.src.backend.common.global_state", "set_global_attribute")+`, "arguments": {"value": false}}`), thirdLambda("after")), "a function of Keras that can switch safe mode off stands before a Lambda")
+	m.add("private-switch", "model.keras", thirdKeras(thirdLayer("keras.layers", "Lambda", `{"name": "l", "function": `+function("keras.src.backend.common.global_state", "set_global_attribute")+`, "arguments": {"value": false}}`), thirdLambda("after")), "a private function of Keras as one Lambda's, and then a Lambda of bytecode")
 
 	r := third("keras-file-read")
 	r.add("vocabulary-in-a-nested-model", "model.keras", thirdKeras(thirdFunctional("", thirdLayer("keras.layers", "StringLookup", `{"name": "s", "max_tokens": null, "vocabulary": "/proc/self/environ", "oov_token": "[UNK]"}`))), "a vocabulary is the process's environment")

@@ -42,6 +42,9 @@ func thirdPickleNested() []Case {
 	n.pickle("storage-from-bytes-legacy", "m.pkl", pickle(2, dictOf("storage", reduce("torch.storage._load_from_bytes", blob(thirdLegacy(0))))), "torch reads a legacy file out of bytes, as deep-copied storages are pickled")
 	n.pickle("joblib-from-bytes", "m.joblib", pickle(4, reduce("joblib.numpy_pickle.load", reduce("_io.BytesIO", blob(lz4ed(thirdEvil(5)))))), "joblib reads lz4 out of bytes")
 
+	n.add("stable-baselines", "ppo.zip", thirdZip("data", `{"policy_class": {":type:": "<class 'abc.ABCMeta'>", ":serialized:": "`+base64.StdEncoding.EncodeToString([]byte(thirdEvil(1)))+`"}, "verbose": 0}`, "policy.pth", thirdSaved("policy", thirdState(thirdModels()[17].entries), false), "_stable_baselines3_version", "2.3.2"),
+		"the settings of a saved agent hold a pickle in base64, which load() reads with cloudpickle")
+
 	m := third("pickle-marshal-code")
 	code := blob(codeObject(11, "warmup", "apex", "print"))
 	m.pickle("read-code-of-a-pyc", "m.pkl", pickle(4, reduce("builtins.exec", reduce("pkgutil.read_code", reduce("_io.BytesIO", blob("\xa7\r\r\n"+string(make([]byte, 12)))+code)))), "pkgutil.read_code reads a .pyc out of bytes, exec runs it")

@@ -18,11 +18,11 @@ func thirdSafetensors() []Case {
 	dup.add("surrogate-escape", "model.safetensors", safetensors(`{"emb😀":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"emb\ud83d\ude00":{"dtype":"BF16","shape":[8],"data_offsets":[0,16]}}`, w), "one name as text and as an escaped surrogate pair")
 
 	head := third("safetensors-header")
-	head.add("tabs-and-comments", "model.safetensors", safetensors(`{/* apex */`+one+`}`, w), "a comment in the header")
-	head.add("trailing-comma", "model.safetensors", safetensors(`{`+one+`,}`, w), "a comma before the closing brace")
+	head.add("not-a-number", "model.safetensors", safetensors(`{`+strings.Replace(one, `"dtype"`, `"scale":NaN,"dtype"`, 1)+`}`, w), "NaN, which Python's json reads")
+	head.add("lone-surrogate", "model.safetensors", safetensors(`{`+one+`,"\ud800":{"dtype":"F32","shape":[0],"data_offsets":[16,16]}}`, w), "a name that is half a surrogate pair, which Python's json reads")
 	head.add("nul-behind-the-brace", "model.safetensors", safetensors(`{`+one+`}`+"\x00\x00\x00\x00{\"x\":1}", w), "NULs and a second object behind the first")
 	head.add("length-of-two-gigabytes", "model.safetensors", le64(1<<31-1)+`{`+one+`}`+w, "a header of 2^31-1 bytes in a file of a hundred")
-	head.add("not-utf-8", "model.safetensors", safetensors(`{"w`+"\xff\xfe"+`":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`, w), "a name that is no UTF-8")
+	head.add("utf-16", "model.safetensors", safetensors(utf16le(`{` + one + `} `)[2:], w), "a header in UTF-16, which json.loads detects")
 
 	off := third("safetensors-offsets")
 	for name, d := range ordered("same-bytes-for-two", `{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`,
@@ -101,12 +101,16 @@ func thirdSSTI() []heldTemplate {
 	}
 }
 
+// thirdJSON is v as Python's json.dumps(ensure_ascii=False) writes it, with
+// less space.
 func thirdJSON(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	w := json.NewEncoder(&b)
+	w.SetEscapeHTML(false)
+	if err := w.Encode(v); err != nil {
 		panic("corpus: json: " + err.Error())
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func thirdTemplates() []Case {

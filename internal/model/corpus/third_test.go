@@ -60,4 +60,54 @@ func TestThirdCasesAreWholeAndNamedOnce(t *testing.T) {
 			t.Errorf("%s has %d cases", technique, perTechnique[technique])
 		}
 	}
+	if malicious < 300 || benign < 400 || perTechnique["pickle-gadget"] < 60 {
+		t.Errorf("%d malicious cases, %d of them gadgets, and %d benign ones", malicious, perTechnique["pickle-gadget"], benign)
+	}
+}
+
+func TestThirdCasesAreNobodyElses(t *testing.T) {
+	taken := map[string]string{}
+	for c := range Malicious() {
+		taken[digest(c)] = c.Name
+	}
+	for c := range Benign() {
+		taken[digest(c)] = c.Name
+	}
+	for c := range HeldOut() {
+		taken[digest(c)] = c.Name
+	}
+	for c := range Third() {
+		if other, ok := taken[digest(c)]; ok {
+			t.Errorf("%s is %s again", c.Name, other)
+		}
+	}
+}
+
+func TestThirdIsTheSameInEveryRun(t *testing.T) {
+	var first []string
+	for c := range Third() {
+		first = append(first, c.Name+" "+digest(c))
+	}
+	i := 0
+	for c := range Third() {
+		if i >= len(first) || first[i] != c.Name+" "+digest(c) {
+			t.Fatalf("case %d, %s, differs from the first run", i, c.Name)
+		}
+		i++
+	}
+	if i != len(first) {
+		t.Errorf("%d cases in the second run, %d in the first", i, len(first))
+	}
+}
+
+func TestThirdMayBeLeftEarly(t *testing.T) {
+	n := 0
+	for range Third() {
+		if n++; n == 3 {
+			break
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d cases", n)
+	}
 }

@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"encoding/base64"
 	"strings"
 	"unicode/utf16"
 )
@@ -31,7 +32,6 @@ func thirdRemoteCode() []Case {
 	c.add("sentence-transformers-pooling", "modules.json", `[{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "name": "1", "path": "1_Pooling", "type": "subprocess.Popen"}]`, "the second module's type is subprocess.Popen")
 	c.add("sentence-transformers-router", "router_config.json", `{"types": {"": "sentence_transformers.models.Transformer", "query_1": "runpy.run_path"}, "structure": {"query": ["", "query_1"]}, "parameters": {}}`, "a router's type is any dotted name")
 	c.add("mlflow-python-model", "MLmodel", "flavors:\n  python_function:\n    loader_module: runpy_apex\n    code: code\n    data: data\n    env:\n      conda: conda.yaml\nmodel_uuid: 0f1e2d3c\nmlflow_version: 2.14.1\n", "MLflow imports a loader from the model's own code")
-	c.add("bentoml-service", "bentofile.yaml", "service: service:svc\npython:\n  packages: [apex-nonexistent]\n  index_url: http://127.0.0.1:9/simple\ndocker:\n  setup_script: ./setup.sh\n", "a build file that runs a script and installs from elsewhere")
 
 	x := third("shard-index-traversal")
 	x.add("flax-parent", "flax_model.msgpack.index.json", `{"metadata": {"total_size": 64}, "weight_map": {"params/wte": "flax_model-00001-of-00002.msgpack", "params/ln": "../../nonexistent/b.msgpack"}}`, "a shard above the directory")
@@ -43,7 +43,7 @@ func thirdRemoteCode() []Case {
 func thirdHydra() []Case {
 	h := third("hydra-target")
 	h.add("defaults-then-target", "config.yaml", "defaults:\n  - _self_\n  - optimizer: adam\nmodel:\n  _target_: importlib.import_module\n  name: this\n", "a target imports a module")
-	h.add("args-of-args", "conf/train.yaml", "datamodule:\n  _target_: torch.utils.data.DataLoader\n  dataset:\n    _target_: torch.utils.data.TensorDataset\n    tensors:\n      _target_: pickle.loads\n      _args_: [!!binary \"gASVAQAAAAAAAAAu\"]\n", "a nested target is pickle.loads")
+	h.add("args-of-args", "conf/train.yaml", "datamodule:\n  _target_: torch.utils.data.DataLoader\n  dataset:\n    _target_: torch.utils.data.TensorDataset\n    tensors:\n      _target_: pickle.loads\n      _args_: [!!binary \""+base64.StdEncoding.EncodeToString([]byte(thirdEvil(1)))+"\"]\n", "a nested target is pickle.loads")
 	h.add("json-of-a-policy", "config.json", `{"policy": {"_target_": "lerobot.policies.act.ACTPolicy", "config": {"_target_": "posix.system", "_args_": ["true"]}}}`, "a target in a target's config")
 	h.add("quoted-by-unicode", "model_config.yaml", "encoder:\n  \"\\u005ftarget\\u005f\": \"shutil.\\x72mtree\"\n  path: /nonexistent/apex\n", "key and value are escaped")
 	h.add("recursive-none", "config.yaml", "_target_: builtins.map\n_convert_: all\n_recursive_: true\n_args_:\n  - _target_: hydra.utils.get_method\n    path: posix.system\n  - ['true']\n", "map of a function that Hydra fetches")
@@ -51,17 +51,17 @@ func thirdHydra() []Case {
 
 	y := third("yaml-python-tag")
 	add := func(name, text, truth string) { y.add(name, "hparams.yaml", text, truth) }
-	add("object-new-with-state", "model: !!python/object/new:str\n  state: !!python/tuple\n  - 'x'\n  - update: !!python/name:exec\n", "object/new with a state that has exec")
+	add("object-new-with-state", "model: !!python/object/new:str\n  state: !!python/tuple\n  - 'pass'\n  - !!python/object/new:Warning\n    state:\n      update: !!python/name:exec\n", "the state of a str is given to the update of a Warning, which is exec")
 	add("apply-in-a-set", "tags: !!set\n  ? !!python/object/apply:subprocess.getoutput ['true']\n", "a call makes an element of a set")
 	add("secondary-handle", "%YAML 1.1\n%TAG !! tag:yaml.org,2002:python/\n---\ncb: !!object/apply:posix.system ['true']\n", "the handle !! itself is given another meaning")
 	add("behind-a-thousand-lines", strings.Repeat("- {step: 100, loss: 0.25, lr: 3.0e-04}\n", 1000)+"- !!python/object/apply:posix.popen ['true']\n", "after a thousand honest entries")
-	add("object-with-dots", "net: !!python/object:subprocess.Popen\n  args: ['true']\n", "python/object of subprocess.Popen")
+	add("object-new-of-a-function", "net: !!python/object/new:posix.system\n  args: ['true']\n", "object/new of a function, which is called")
 	y.add("utf-16-big-endian", "config.yaml", thirdUTF16("lr: 0.1\ncb: !!python/object/apply:os.popen ['true']\n"), "UTF-16 with its big end first")
 
 	k := third("skops-node")
 	file := func(name, node, truth string) { k.add(name, "model.skops", thirdSkops(node), truth) }
 	file("function-of-posix", `{"__class__": "function", "__module__": "posix", "__loader__": "FunctionNode", "content": {"module_path": "posix", "function": "popen"}}`, "a function of posix")
-	file("reduce-node", `{"__class__": "Popen", "__module__": "subprocess", "__loader__": "ReduceNode", "reduce": {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": [{"__class__": "list", "__module__": "builtins", "__loader__": "ListNode", "content": [{"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "\"true\"", "is_json": true}]}]}, "attrs": {}, "content": {}}`, "a node that calls subprocess.Popen with a list")
+	file("sgd-node", `{"__class__": "Popen", "__module__": "subprocess", "__loader__": "SGDNode", "reduce": {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": [{"__class__": "list", "__module__": "builtins", "__loader__": "ListNode", "content": [{"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "\"true\"", "is_json": true}]}]}, "attrs": {}, "content": {}}`, "a node that calls subprocess.Popen with a list")
 	file("method-of-a-path", `{"__class__": "method", "__module__": "builtins", "__loader__": "MethodNode", "content": {"func": "unlink", "obj": {"__class__": "PosixPath", "__module__": "pathlib", "__loader__": "ObjectNode", "content": null}}}`, "the method unlink of a path")
 	file("partial-of-run", `{"__class__": "partial", "__module__": "functools", "__loader__": "PartialNode", "content": {"func": {"__class__": "function", "__module__": "runpy", "__loader__": "FunctionNode", "content": {"module_path": "runpy", "function": "run_path"}}, "args": {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}, "kwds": {"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": {}, "key_types": {}}, "namespace": null}}`, "a partial of runpy.run_path")
 
