@@ -66,7 +66,8 @@ type compiled struct {
 	rules   order.Order
 	keys    []order.Key // of all listed versions, ascending
 	entries []entry
-	names   int // how many different names its records have
+	byID    map[string][]int32 // the entries of each record
+	names   map[string]int32   // all names of its records, numbered
 }
 
 // entry is what one record that stands says about a package.
@@ -79,6 +80,7 @@ type entry struct {
 	cves     []string // of which KEV and EPSS speak
 	called   []string // the names of the vulnerability
 	names    []int32  // the same, numbered within the package
+	alone    Finding  // what the entry says when it is the only one of its group
 }
 
 // span is one range that can be evaluated, or a reason why it cannot.
@@ -109,7 +111,7 @@ func (x *Index) compile(i int) *compiled {
 	if !slices.IsSorted(c.keys) {
 		c.keys = nil
 	}
-	numbers := map[string]int32{}
+	c.byID, c.names = map[string][]int32{}, map[string]int32{}
 	for j := range p.Entries {
 		in := &p.Entries[j]
 		at, _ := x.snap.FindRecord(in.ID)
@@ -131,10 +133,10 @@ func (x *Index) compile(i int) *compiled {
 		}
 		e.called = same(rec)
 		for _, name := range e.called {
-			n, ok := numbers[name]
+			n, ok := c.names[name]
 			if !ok {
-				n = int32(len(numbers))
-				numbers[name] = n
+				n = int32(len(c.names))
+				c.names[name] = n
 			}
 			e.names = append(e.names, n)
 		}
@@ -143,9 +145,13 @@ func (x *Index) compile(i int) *compiled {
 				e.cves = append(e.cves, name)
 			}
 		}
+		c.byID[rec.ID] = append(c.byID[rec.ID], int32(len(c.entries)))
 		c.entries = append(c.entries, e)
 	}
-	c.names = len(numbers)
+	for j := range c.entries {
+		e := &c.entries[j]
+		e.alone = x.describe([]hit{{entry: e, answer: yes}})
+	}
 	// Two may do this at once; either result is right.
 	x.packages[i].Store(c)
 	return c

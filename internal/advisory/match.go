@@ -88,15 +88,14 @@ func (x *Index) Concerns(t Target, ids []string) bool {
 		c := x.compile(i)
 		var v asked
 		prepared := false
-		for j := range c.entries {
-			if _, ok := slices.BinarySearch(ids, c.entries[j].rec.ID); !ok {
-				continue
-			}
-			if !prepared {
-				v, prepared = c.ask(t.Version), true
-			}
-			if a, _ := c.entries[j].judge(v); a != no {
-				return true
+		for _, id := range ids {
+			for _, j := range c.byID[id] {
+				if !prepared {
+					v, prepared = c.ask(t.Version), true
+				}
+				if a, _ := c.entries[j].judge(v); a != no {
+					return true
+				}
 			}
 		}
 	}
@@ -108,10 +107,6 @@ type hit struct {
 	*entry
 	answer answer
 	why    string
-}
-
-func (h *hit) isNamed(names map[string]bool) bool {
-	return slices.ContainsFunc(h.called, func(n string) bool { return names[n] })
 }
 
 // evaluate asks about the package in each of the ecosystems.
@@ -152,12 +147,14 @@ func foldTwice(findings []Finding) []Finding {
 	return slices.CompactFunc(findings, func(a, b Finding) bool { return a.Group == b.Group })
 }
 
-// fold makes one finding of all hits that are the same vulnerability.
+// fold makes one finding of all hits that are the same vulnerability; with
+// names, of those only that have one of them.
 func (x *Index) fold(c *compiled, v asked, t Target, hits []hit, names map[string]bool) []Finding {
-	// Union of hits that share a name: first is, by name, the first hit that has it.
-	first := make([]int32, c.names)
-	parent := make([]int, len(hits))
-	root := func(i int) int {
+	// Union of hits that share a name: first is, by name, the first hit that
+	// has it, counted from 1; a root is the first hit of its group.
+	first := make([]int32, len(c.names))
+	parent := make([]int32, len(hits))
+	root := func(i int32) int32 {
 		for parent[i] != i {
 			parent[i] = parent[parent[i]]
 			i = parent[i]
@@ -165,26 +162,45 @@ func (x *Index) fold(c *compiled, v asked, t Target, hits []hit, names map[strin
 		return i
 	}
 	for i := range hits {
-		parent[i] = i
+		parent[i] = int32(i)
 		for _, n := range hits[i].names {
 			if first[n] == 0 {
 				first[n] = int32(i + 1)
 				continue
 			}
-			a, b := root(int(first[n]-1)), root(i)
+			a, b := root(first[n]-1), root(int32(i))
 			parent[max(a, b)] = min(a, b)
 		}
 	}
-	groups := map[int][]hit{}
+	size := make([]int32, len(hits))
 	for i := range hits {
-		r := root(i)
-		groups[r] = append(groups[r], hits[i])
+		size[root(int32(i))]++
 	}
-	out := make([]Finding, 0, len(groups))
-	for _, g := range groups {
-		if names == nil || slices.ContainsFunc(g, func(h hit) bool { return h.isNamed(names) }) {
-			out = append(out, x.finding(c, v, t, g))
+	// wanted are the roots of groups with one of the names.
+	var wanted map[int32]bool
+	if names != nil {
+		wanted = map[int32]bool{}
+		for name := range names {
+			if n, ok := c.names[name]; ok && first[n] != 0 {
+				wanted[root(first[n]-1)] = true
+			}
 		}
+	}
+	var out []Finding
+	for i := range hits {
+		if size[i] == 0 || names != nil && !wanted[int32(i)] {
+			continue
+		}
+		group := hits[i : i+1]
+		if size[i] > 1 {
+			group = make([]hit, 0, size[i])
+			for j := range hits {
+				if root(int32(j)) == int32(i) {
+					group = append(group, hits[j])
+				}
+			}
+		}
+		out = append(out, x.finding(c, v, t, group))
 	}
 	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.Group, b.Group) })
 	return out
@@ -192,13 +208,37 @@ func (x *Index) fold(c *compiled, v asked, t Target, hits []hit, names map[strin
 
 // finding describes one vulnerability by all its hits.
 func (x *Index) finding(c *compiled, v asked, t Target, hits []hit) Finding {
-	// Those that are sure speak, where there are any.
-	sure := slices.ContainsFunc(hits, func(h hit) bool { return h.answer == yes })
 	var f Finding
-	if sure {
-		f.Status = Affected
-		hits = slices.DeleteFunc(hits, func(h hit) bool { return h.answer != yes })
+	if len(hits) == 1 {
+		f = hits[0].alone
+	} else {
+		// Those that are sure speak, where there are any.
+		if slices.ContainsFunc(hits, func(h hit) bool { return h.answer == yes }) {
+			hits = slices.DeleteFunc(hits, func(h hit) bool { return h.answer != yes })
+		}
+		f = x.describe(hits)
 	}
+	f.Status = Undecided
+	if hits[0].answer == yes {
+		f.Status = Affected
+	}
+	for _, h := range hits {
+		if h.why != "" && !slices.Contains(f.Notes, h.why) {
+			f.Notes = append(f.Notes, h.why)
+		}
+	}
+	if v.ok {
+		if v.Full != v.Public {
+			f.Notes = append(f.Notes, "compared without the local label of "+quote(t.Version))
+		}
+		f.Fixed = c.firstFree(v, hits)
+	}
+	return f
+}
+
+// describe says what the hits say whatever the version is.
+func (x *Index) describe(hits []hit) Finding {
+	var f Finding
 	var names, cves []string
 	var imports []osv.Import
 	everything := false
@@ -206,9 +246,6 @@ func (x *Index) finding(c *compiled, v asked, t Target, hits []hit) Finding {
 		f.IDs = append(f.IDs, h.rec.ID)
 		names = append(names, h.called...)
 		cves = append(cves, h.cves...)
-		if h.why != "" && !slices.Contains(f.Notes, h.why) {
-			f.Notes = append(f.Notes, h.why)
-		}
 		if h.severity.Stronger(f.Severity) {
 			f.Severity = h.severity
 		}
@@ -245,12 +282,6 @@ func (x *Index) finding(c *compiled, v asked, t Target, hits []hit) Finding {
 		if p, ok := x.snap.Prediction(cve); ok && p.Probability > f.EPSS {
 			f.EPSS, f.Percentile = p.Probability, p.Percentile
 		}
-	}
-	if v.ok {
-		if v.Full != v.Public {
-			f.Notes = append(f.Notes, "compared without the local label of "+quote(t.Version))
-		}
-		f.Fixed = c.firstFree(v, hits)
 	}
 	return f
 }
