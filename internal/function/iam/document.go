@@ -34,7 +34,10 @@ const (
 // Policy is one document. It is immutable after Parse and safe for concurrent use.
 type Policy struct {
 	// Origin is the caller's name for the document: it comes back in answers.
-	Origin  string
+	Origin string
+	// Name is that of the policy, "" when the caller does not know it.
+	Name string
+
 	Version string // "2012-10-17", or "2008-10-17", which is the default and knows no variables
 	ID      string
 

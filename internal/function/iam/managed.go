@@ -22,7 +22,7 @@ func Managed(arn string) (*Policy, bool) {
 	if !ok {
 		return nil, false
 	}
-	p := &Policy{Version: "2012-10-17", ID: name}
+	p := &Policy{Version: "2012-10-17", Name: name}
 	if strings.HasPrefix(allow, "!") {
 		p.Statements = append(p.Statements, Statement{Effect: Allow, NotActions: actions(allow[1:]), Resources: []*Pattern{ResourcePattern("*")}})
 	} else if allow != "" {

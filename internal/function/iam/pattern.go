@@ -421,6 +421,21 @@ func swallows(p, q token) bool {
 	return false
 }
 
+// apart says whether the characters that two patterns begin with differ: most
+// that are compared are about different services, and this is quick to see.
+func (p *Pattern) apart(q *Pattern) bool {
+	for i := 0; i < len(p.tokens) && i < len(q.tokens); i++ {
+		a, b := p.tokens[i], q.tokens[i]
+		if a.kind != char || b.kind != char {
+			return false
+		}
+		if a.r != b.r {
+			return true
+		}
+	}
+	return false
+}
+
 // Overlaps says whether some text may match both. It errs towards yes.
 func (p *Pattern) Overlaps(q *Pattern) bool { return overlaps(p.tokens, q.tokens) }
 

@@ -40,7 +40,7 @@ var ErrTooComplex = errors.New("the policies are too complex to be compared: few
 
 // maxSpent bounds the comparing of patterns, in steps of some nanoseconds. Real
 // principals need some thousand for an action.
-const maxSpent = 400_000_000
+const maxSpent = 100_000_000
 
 var everything = ResourcePattern("*")
 
@@ -134,6 +134,9 @@ func (r *Rights) left(g Grant, ctx Context) ([]Grant, error) {
 				one := g
 				one.Truth = t
 				one.Except = append(slices.Clone(g.Except), s.NotResources...)
+				if b.apart(g.Resource) {
+					continue
+				}
 				if err := r.spend(b, g.Resource); err != nil {
 					return nil, err
 				}
@@ -160,6 +163,9 @@ func (r *Rights) left(g Grant, ctx Context) ([]Grant, error) {
 // takes says whether a Deny takes away the whole of a grant.
 func (r *Rights) takes(s *Statement, g *Grant) (bool, error) {
 	for _, p := range s.Resources {
+		if p.apart(g.Resource) {
+			continue
+		}
 		if err := r.spend(p, g.Resource); err != nil {
 			return false, err
 		}
@@ -174,6 +180,9 @@ func (r *Rights) takes(s *Statement, g *Grant) (bool, error) {
 		return len(s.Resources) == 0, nil
 	}
 	for _, p := range s.NotResources {
+		if p.apart(g.Resource) {
+			continue
+		}
 		if err := r.spend(p, g.Resource); err != nil {
 			return false, err
 		}
@@ -361,9 +370,23 @@ func (g *Grant) Open() bool {
 	return false
 }
 
-// Whole says whether the resource is everything that a service has: an ARN
-// whose resource part is "*".
-func (g *Grant) Whole() bool {
+// Whole says whether the resource is everything that a service has, or all of
+// one of its types: an ARN that ends in ":*", or "table/*".
+func (g *Grant) Whole(service string) bool {
 	part, ok := g.part()
-	return ok && len(part) == 1 && part[0].kind == star
+	if !ok || !g.service(service) {
+		return false
+	}
+	if len(part) == 1 && part[0].kind == star {
+		return true
+	}
+	actions := AWS().Actions(service)
+	for i := range actions {
+		for _, r := range actions[i].Resources {
+			if covers(part, r.Resource.tokens) && g.kindOf(r.ARN) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -12,7 +12,7 @@ func (p *Policy) MarshalJSON() ([]byte, error) {
 		ID        string      `json:"Id,omitempty"`
 		Statement []Statement `json:"Statement"`
 	}
-	d := document{Version: p.Version, Statement: p.Statements}
+	d := document{Version: p.Version, ID: p.ID, Statement: p.Statements}
 	if d.Statement == nil {
 		d.Statement = []Statement{}
 	}

@@ -27,17 +27,18 @@ func findStars(sc *scene) {
 				from := iam.Source{Policy: p, Statement: s}
 				for _, pattern := range s.Actions {
 					action := pattern.String()
-					if service, rest, ok := strings.Cut(action, ":"); action == "*" {
+					service, rest, ok := strings.Cut(strings.ToLower(action), ":")
+					if action == "*" {
 						action = "*:*"
 					} else if !ok || strings.Trim(rest, "*") != "" || rest == "" || service == "" {
 						continue
 					}
-					if sc.stays(n.Rights, from, action, isWhole) {
+					if sc.stays(n.Rights, from, action, service) {
 						sc.add(t, from, pattern.String())
 					}
 				}
 				// "Everything but": whatever service is not named is wholly allowed.
-				if len(s.NotActions) > 0 && sc.stays(n.Rights, from, "*:*", isWhole) {
+				if len(s.NotActions) > 0 && sc.stays(n.Rights, from, "*:*", "*") {
 					sc.add(t, from, "every action but a few (NotAction)")
 				}
 			}
@@ -46,20 +47,17 @@ func findStars(sc *scene) {
 	sc.tell(t, "allows %s on everything")
 }
 
-// stays says whether a statement still allows the action, once denies and the
-// boundary have been applied, on a resource that ok accepts.
-func (sc *scene) stays(r *iam.Rights, from iam.Source, action string, ok func(*iam.Grant) bool) bool {
+// stays says whether a statement still allows all of a service, once denies and
+// the boundary have been applied, on everything that it has.
+func (sc *scene) stays(r *iam.Rights, from iam.Source, action, service string) bool {
 	grants, err := r.Grants(action, iam.Attacker{Action: action}.Context())
 	if err != nil {
 		return true // it allows a star: too complex to tell that something takes it away
 	}
 	for i := range grants {
-		if g := &grants[i]; g.Source == from && g.Truth == iam.Yes && ok(g) {
+		if g := &grants[i]; g.Source == from && g.Truth == iam.Yes && (g.Star() || g.Whole(service)) {
 			return true
 		}
 	}
 	return false
 }
-
-// isWhole says whether a resource is everything that a service has.
-func isWhole(g *iam.Grant) bool { return g.Star() || g.Whole() }

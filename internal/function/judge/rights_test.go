@@ -127,6 +127,7 @@ func TestAdminOrServiceStar(t *testing.T) {
 			"a service in capitals":             {"Allow IAM:* on *"},
 			"a region that the caller picks":    {`Allow ec2:* on * if {"StringEquals":{"aws:RequestedRegion":"eu-west-1"}}`},
 			"a Deny of a little":                {"Allow s3:* on *", "Deny s3:DeleteBucket on *"},
+			"all of a service on every table":   {"Allow dynamodb:* on arn:aws:dynamodb:*:*:table/*"},
 			"two stars":                         {"Allow ec2:** on *"},
 		},
 		good: map[string][]string{
@@ -136,6 +137,8 @@ func TestAdminOrServiceStar(t *testing.T) {
 			"a Deny of everything":            {"Deny * on *"},
 			"a star that is denied":           {"Allow s3:* on *", "Deny s3:* on *"},
 			"a star that is denied by all":    {"Allow sqs:* on *", "Deny * on *"},
+			"all of a service on a family":    {"Allow dynamodb:* on arn:aws:dynamodb:*:*:table/claims-*"},
+			"all on a bucket's ARN and more":  {"Allow * on arn:aws:s3:::photos/*"},
 			"named actions":                   {"Allow ec2:DescribeInstances,logs:PutLogEvents on *"},
 			"a star from one network":         {`Allow s3:* on * if {"IpAddress":{"aws:SourceIp":["203.0.113.7"]}}`},
 			"a star with a second factor":     {`Allow ec2:* on * if {"Bool":{"aws:MultiFactorAuthPresent":"true"}}`},

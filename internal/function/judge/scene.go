@@ -151,7 +151,7 @@ func (sc *scene) read(p *stack.Policy, resource, id string) (*iam.Policy, bool) 
 		sc.unknown = append(sc.unknown, unknown{p.Where, resource, err.Error(), !strings.Contains(string(p.Document), "${")})
 		return nil, false
 	}
-	doc.Origin, doc.ID = id, p.Name
+	doc.Origin, doc.Name = id, p.Name
 	sc.origins[doc] = origin{Where: p.Where, resource: resource, lines: p.Lines}
 	return doc, true
 }

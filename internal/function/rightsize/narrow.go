@@ -65,7 +65,7 @@ func (n *narrowing) allowsData(service string) bool {
 func (n *narrowing) documents() []*iam.Policy {
 	var out []*iam.Policy
 	for _, p := range n.old {
-		q := &iam.Policy{Origin: p.Origin, Version: p.Version, ID: p.ID}
+		q := &iam.Policy{Origin: p.Origin, Name: p.Name, Version: p.Version, ID: p.ID}
 		for i := range p.Statements {
 			s := &p.Statements[i]
 			if s.Effect != iam.Allow {

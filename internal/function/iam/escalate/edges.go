@@ -121,7 +121,7 @@ func (g *Graph) targets(n *Node, m *Method, grant *iam.Grant, a *iam.Action) []*
 	switch m.Target {
 	case OwnPolicy:
 		about := reaches(grant, "policy")
-		if wide || slices.ContainsFunc(n.Policies, func(p *iam.Policy) bool { return p.Origin != "" && about(p.ID, p.Origin) }) {
+		if wide || slices.ContainsFunc(n.Policies, func(p *iam.Policy) bool { return p.Origin != "" && about(p.Name, p.Origin) }) {
 			return anybody
 		}
 	case Self:
