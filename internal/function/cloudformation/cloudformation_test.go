@@ -348,7 +348,7 @@ func TestWaysIntoAFunctionAreFoundUnlessTheyAskWhoCalls(t *testing.T) {
 }
 
 func TestReferencesInACircleEnd(t *testing.T) {
-	s := read(t, "Conditions: {A: !Condition B, B: !Condition A}\nResources:\n  R:\n    Type: AWS::IAM::Role\n    Condition: A\n    Properties: {RoleName: !Sub '${S}'}\n  S:\n    Type: AWS::IAM::Role\n    Properties: {RoleName: !Ref R}\n")
+	s := read(t, "Conditions: {A: !Condition B, B: !Condition A}\nResources:\n  R:\n    Type: AWS::IAM::Role\n    Condition: A\n    Properties: {RoleName: !Sub '${S}'}\n  S:\n    Type: AWS::IAM::Role\n    Properties: {RoleName: !Ref R, Path: !Sub '/${S.Arn}${S.Arn}/', ManagedPolicyArns: [!GetAtt S.Arn]}\n")
 	if len(s.Principals) != 2 || !strings.HasPrefix(s.Principals[0].Name, "${") {
 		t.Errorf("%+v", s.Principals)
 	}

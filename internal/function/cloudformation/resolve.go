@@ -302,7 +302,12 @@ func (t *template) nameOf(at stack.Where, id string) *node.Node {
 func (t *template) attribute(at stack.Where, id, attr string) *node.Node {
 	r := t.resources[id]
 	if r != nil && (attr == "Arn" || attr == "TopicArn" || attr == "Id") {
-		path := t.resolve(r.Get("Properties", "Path"), 1).Text()
+		path := ""
+		if p := r.Get("Properties", "Path"); p != nil && !t.busy["path of "+id] {
+			t.busy["path of "+id] = true // it may be written with the ARN itself
+			path = t.resolve(p, 1).Text()
+			delete(t.busy, "path of "+id)
+		}
 		if arn := node.ARN(at, r.Get("Type").Text(), path, t.nameOf(at, id).Str); arn != nil {
 			return arn.Referring(id)
 		}

@@ -86,9 +86,17 @@ func (b *Builder) Find(kind string, n *Node) string {
 	return ""
 }
 
-// nameOf is the name in an ARN, or the text itself.
+// nameOf is the name in an ARN, or the text itself. Of a reference to something
+// that the stack lacks, whichever attribute it names is that of one thing.
 func nameOf(n *Node) string {
 	text := n.Value().Value
+	if strings.HasPrefix(text, "${") && strings.IndexByte(text, '}') == len(text)-1 {
+		for _, attribute := range []string{".id}", ".name}", ".arn}", ".Arn}"} {
+			if thing, ok := strings.CutSuffix(text, attribute); ok && strings.Contains(thing, ".") {
+				return thing + "}"
+			}
+		}
+	}
 	if i := strings.LastIndexByte(text, '/'); i >= 0 && strings.HasPrefix(text, "arn:") && !strings.Contains(text[i:], "}") {
 		return text[i+1:]
 	}

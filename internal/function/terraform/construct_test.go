@@ -431,3 +431,51 @@ resource "kubernetes_role_binding_v1" "b" {
 		t.Errorf("binding %+v", b)
 	}
 }
+
+func TestPoliciesOfARoleOfSomewhereElseAreTakenTogether(t *testing.T) {
+	s := read(t, map[string]string{"main.tf": `
+resource "aws_iam_role_policy" "a" {
+  role   = aws_iam_role.gone.id
+  policy = jsonencode({ Statement = [] })
+}
+resource "aws_iam_role_policy" "b" {
+  role   = aws_iam_role.gone.name
+  policy = jsonencode({ Statement = [] })
+}
+resource "aws_iam_role_policy" "c" {
+  role   = aws_iam_role.other.name
+  policy = jsonencode({ Statement = [] })
+}
+`})
+	if len(s.Principals) != 2 || !slices.Equal(s.Principals[0].Policies, []string{"aws_iam_role_policy.a", "aws_iam_role_policy.b"}) {
+		t.Errorf("%+v", s.Principals)
+	}
+}
+
+func TestPublishedModulesAreReadAsWhatTheyWrap(t *testing.T) {
+	s := read(t, map[string]string{"main.tf": `
+module "bucket" {
+  source = "terraform-aws-modules/s3-bucket/aws"
+  bucket = "b"
+  policy = jsonencode({ Statement = [{ Effect = "Allow", Principal = "*", Action = "s3:GetObject", Resource = "*" }] })
+}
+module "fn" {
+  source                = "terraform-aws-modules/lambda/aws"
+  function_name         = "f"
+  environment_variables = { A = "b" }
+}
+module "other" {
+  source = "someone/s3-bucket/aws"
+  policy = "{}"
+}
+`})
+	if b := resourceOf(t, s, "module.bucket"); b.Name != "b" || b.Policy == nil || !slices.Equal(b.Policy.Lines, []int{5}) {
+		t.Errorf("%+v", b)
+	}
+	if f := s.Functions[0]; f.ID != "module.fn" || f.Name != "f" || len(f.Environment) != 1 {
+		t.Errorf("%+v", f)
+	}
+	if len(s.Resources) != 1 || len(s.Gaps) != 3 {
+		t.Errorf("%d resources, gaps %v: what a module adds of its own is not known", len(s.Resources), s.Gaps)
+	}
+}

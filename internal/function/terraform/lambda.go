@@ -20,6 +20,9 @@ func (x *extraction) function(o *object) {
 			Memory:      o.get("memory_size").Int(),
 			Egress:      stack.EgressAnywhere,
 		}
+		if v := o.get("environment_variables"); o.module && v != nil {
+			f.Environment = node.Variables(v)
+		}
 		x.runsAs(&f, o.get("role"))
 		if o.get("image_uri") != nil {
 			f.Image = o.get("image_uri").Value()

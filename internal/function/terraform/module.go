@@ -34,10 +34,14 @@ type resource struct {
 	stack.Where
 	kind, name string
 	data       bool
+	module     bool // a published module that stands for one
 	body       *body
 }
 
 func (r *resource) address() string {
+	if r.module {
+		return "module." + r.name
+	}
 	if r.data {
 		return "data." + r.kind + "." + r.name
 	}
@@ -49,6 +53,7 @@ type call struct {
 	stack.Where
 	name, source string
 	body         *body
+	resource     *resource // of a published module
 }
 
 // Sources are the local modules that a folder's files call, as folders within

@@ -69,6 +69,9 @@ func (u *unit) expandAll(ctx context.Context, in *instance) {
 		in.expand(r)
 	}
 	for _, c := range in.mod.calls {
+		if r := c.wrapped(); r != nil {
+			in.expand(r)
+		}
 		for _, child := range in.instancesOf(c) {
 			u.expandAll(ctx, child)
 		}
