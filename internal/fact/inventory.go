@@ -17,6 +17,9 @@ type Inventory struct {
 	Source  string    `json:"source,omitempty"`
 	Version string    `json:"version,omitempty"`
 	Made    time.Time `json:"made,omitzero"`
+	// Database is the state of the vulnerability database that the tool used;
+	// zero when it used none or does not say.
+	Database time.Time `json:"database,omitzero"`
 	// Distribution is the Linux distribution as its os-release says; zero: none.
 	Distribution Distribution `json:"distribution,omitzero"`
 	// Layers are the diffIDs, lowest first; Package.Layer is an index into them.
