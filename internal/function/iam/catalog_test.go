@@ -65,17 +65,3 @@ func TestAnActionWhoseResourceNobodyCanNameTakesNone(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkCatalogLoad(b *testing.B) {
-	for b.Loop() {
-		c, err := open(table)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, s := range c.names {
-			if l := c.services[s].load(); l.err != nil {
-				b.Fatal(l.err)
-			}
-		}
-	}
-}

@@ -122,3 +122,36 @@ func managed(arns ...string) []stack.Text {
 	}
 	return list
 }
+
+func TestStacksAreJudgedAtTheSameTime(t *testing.T) {
+	s := alone("Allow iam:PassRole,ec2:RunInstances on *", "Allow not s3:* on *", "Allow s3:GetObject on *")
+	want := fmt.Sprint(Judge(s, Options{}))
+	got := make(chan string)
+	const judges = 4
+	for range judges {
+		go func() { got <- fmt.Sprint(Judge(s, Options{})) }()
+	}
+	for range judges {
+		if g := <-got; g != want {
+			t.Errorf("%s\nwant %s", g, want)
+		}
+	}
+}
+
+func TestTheTableOfClassesSaysWhatEachMeans(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range Classes() {
+		if seen[c.ID] || c.Why == "" || c.Mend == "" || !slices.Contains([]string{"critical", "high", "medium", "low"}, c.Severity) {
+			t.Errorf("%+v", c.ID)
+		}
+		seen[c.ID] = true
+	}
+	for _, id := range []string{
+		"privilege_escalation", "data_exfiltration", "credentials_exposure", "admin_or_service_star", "star_resource", "unconstrained_permissions_mgmt", "unconstrained_write", "public_or_cross_account_trust",
+		"public_resource_policy", "function_public_invoke", "function_secret_in_env", "function_shared_role", "function_env_not_encrypted", "k8s_rbac_wildcard", "k8s_rbac_dangerous", "k8s_default_sa_binding",
+	} {
+		if !seen[id] {
+			t.Errorf("no class %s", id)
+		}
+	}
+}
