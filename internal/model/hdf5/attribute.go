@@ -12,6 +12,9 @@ const (
 	mostElements = 1 << 14 // of one attribute; names of layers are split at 64 KiB
 	mostHanded   = 1 << 15 // pieces of text of one file
 	mostText     = 48 << 20
+
+	costElement scan.Cost = 400 // an element with its name
+	costShape   scan.Cost = 500 // a datatype and a dataspace
 )
 
 // attribute reads an attribute message (section IV.A.2.m).
@@ -52,6 +55,10 @@ func (w *walker) attribute(node int32, data []byte) error {
 
 // shape reads a datatype and a dataspace, which may be shared.
 func (w *walker) shape(typ []byte, typShared bool, space []byte, spaceShared bool) (t *datatype, shape []uint64, count uint64, err error) {
+	// A type within types takes a value for each of its few bytes.
+	if err := w.place.Spend(costShape + scan.Cost(len(typ)+len(space))*8); err != nil {
+		return nil, nil, 0, err
+	}
 	if typ, err = w.content(kindDatatype, typShared, typ); err != nil {
 		return nil, nil, 0, err
 	}
@@ -139,6 +146,9 @@ func (w *walker) values(node int32, name string, t *datatype, count uint64, data
 	if count > mostElements {
 		return fmt.Errorf("%w: %d elements of text", errMost, count)
 	}
+	if err := w.place.Spend(scan.Cost(count) * costElement); err != nil { // at most mostElements of them
+		return err
+	}
 	c := w.file.over(data)
 	for i := range count {
 		label := name
@@ -216,11 +226,11 @@ func plain(text []byte) bool {
 
 // describe keeps what the file says of itself.
 func (w *walker) describe(node int32, name string, text []byte) {
-	if node != 0 && w.path(node) != "/model_weights" || len(text) > 64 || !plain(text) {
-		return
-	}
 	switch name {
 	case "@keras_version", "@backend":
+		if node != 0 && w.path(node) != "/model_weights" || len(text) > 64 || !plain(text) {
+			return
+		}
 		w.place.Property(name[1:], string(text))
 		w.place.Property("framework", "keras")
 	}

@@ -3,6 +3,8 @@ package hdf5
 import (
 	"errors"
 	"fmt"
+
+	"github.com/apexlogic/apex/internal/model/scan"
 )
 
 // chunks returns the data of an array of one dimension that is stored in
@@ -12,6 +14,10 @@ import (
 func (w *walker) chunks(l layout, filters []filter, need uint64) ([]byte, error) {
 	if need > mostData || l.chunk > mostData {
 		return nil, nil
+	}
+	// Memory that is asked for is cleared, whether anything comes into it or not.
+	if err := w.place.Spend(scan.Cost(need) / 2); err != nil {
+		return nil, err
 	}
 	data := make([]byte, 0, need)
 	err := w.chunkTree(l.at, l, map[uint64]bool{}, -1, func(at, size uint64, mask uint32, offset uint64) error {

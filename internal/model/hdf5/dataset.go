@@ -171,7 +171,7 @@ func (w *walker) judgeFilters(filters []filter, at int64, op string) {
 			w.noted[f.id] = true
 			rule = ruleFilterKnown
 		}
-		w.place.Report(rule, w.where(at, op), fmt.Sprintf("filter %d %q", f.id, clip(f.name)))
+		w.report(rule, w.where(at, op), fmt.Sprintf("filter %d %q", f.id, clip(f.name)))
 	}
 }
 
@@ -230,7 +230,7 @@ func (w *walker) dataset(node int32, messages []message) error {
 		need = math.MaxInt64
 	}
 	if size := uint64(w.file.file.Size()); need >= bombBytes && need/bombRatio > size {
-		w.place.Report(ruleBomb, w.where(layoutMessage.at, w.path(node)), fmt.Sprintf("the shape %v of %d-byte elements, in a file of %d bytes", shape, t.size, size))
+		w.report(ruleBomb, w.where(layoutMessage.at, w.path(node)), fmt.Sprintf("the shape %v of %d-byte elements, in a file of %d bytes", shape, t.size, size))
 	}
 	w.tensor(node, t, shape, l, need, external != nil)
 	return w.data(node, t, count, need, l, filters, layoutMessage.at)
@@ -257,7 +257,7 @@ func (w *walker) data(node int32, t *datatype, count, need uint64, l layout, fil
 	switch l.class {
 	case layoutCompact:
 		if need > uint64(len(l.inline)) {
-			w.place.Report(ruleBounds, w.where(at, w.path(node)), fmt.Sprintf("%d bytes are there of %d", len(l.inline), need))
+			w.report(ruleBounds, w.where(at, w.path(node)), fmt.Sprintf("%d bytes are there of %d", len(l.inline), need))
 			return nil
 		}
 		data = l.inline
@@ -267,7 +267,7 @@ func (w *walker) data(node int32, t *datatype, count, need uint64, l layout, fil
 		}
 		size := uint64(w.file.file.Size())
 		if l.at > size || need > size-l.at || l.size != undefined && l.size < need {
-			w.place.Report(ruleBounds, w.where(at, w.path(node)), fmt.Sprintf("%d bytes at %d, in a file of %d bytes", need, l.at, size))
+			w.report(ruleBounds, w.where(at, w.path(node)), fmt.Sprintf("%d bytes at %d, in a file of %d bytes", need, l.at, size))
 			return nil
 		}
 		if need > mostData || count > mostElements || !mayHoldText(t) || w.file.file.IsDear() {

@@ -28,7 +28,7 @@ func (w *walker) externalFiles(node int32, m message) error {
 	where := w.where(m.at, w.path(node))
 	names, err := w.externalNames(m)
 	if err != nil {
-		w.place.Report(ruleDataExternal, where, "the names of the files cannot be read")
+		w.report(ruleDataExternal, where, "the names of the files cannot be read")
 		return err
 	}
 	for _, name := range names {
@@ -36,7 +36,7 @@ func (w *walker) externalFiles(node int32, m message) error {
 		if outside(name) {
 			rule = ruleDataOutside
 		}
-		w.place.Report(rule, where, fmt.Sprintf("the file %q", clip(name)))
+		w.report(rule, where, fmt.Sprintf("the file %q", clip(name)))
 	}
 	return nil
 }
@@ -91,13 +91,13 @@ func (w *walker) virtual(node int32, l layout) error {
 	}
 	block, err := w.globalObject(l.at, l.index)
 	if err != nil {
-		w.place.Report(ruleVirtualExternal, where, "the names of the files cannot be read")
+		w.report(ruleVirtualExternal, where, "the names of the files cannot be read")
 		return err
 	}
 	c := w.file.over(block)
 	version, count := c.u8(), c.size()
 	if version != 0 { // later ones may say that a name is an earlier one
-		w.place.Report(ruleVirtualExternal, where, "the names of the files cannot be read")
+		w.report(ruleVirtualExternal, where, "the names of the files cannot be read")
 		return broken("version %d of a list of sources is unknown", version)
 	}
 	seen := map[string]bool{}
@@ -110,11 +110,11 @@ func (w *walker) virtual(node int32, l layout) error {
 			if outside(file) {
 				rule = ruleVirtualOutside
 			}
-			w.place.Report(rule, where, fmt.Sprintf("the file %q", clip(file)))
+			w.report(rule, where, fmt.Sprintf("the file %q", clip(file)))
 		}
 		for range 2 {
 			if err := skipSelection(c); err != nil {
-				w.place.Report(ruleVirtualExternal, where, "the names of the files cannot be read")
+				w.report(ruleVirtualExternal, where, "the names of the files cannot be read")
 				return err
 			}
 		}

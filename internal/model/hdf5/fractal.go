@@ -315,6 +315,9 @@ func (h *heap) listHuge() error {
 	})
 }
 
+// costObject is an object of a heap that was not seen before.
+const costObject scan.Cost = 500
+
 // each visits the objects that B-trees name, every object once.
 func (h *heap) each(trees []uint64, idOf func(kind int, record []byte) (id, rest []byte, ok bool),
 	visit func(id, rest []byte, at int64, object []byte) error) error {
@@ -336,6 +339,9 @@ func (h *heap) each(trees []uint64, idOf func(kind int, record []byte) (id, rest
 				return fmt.Errorf("%w: %d links or attributes in one heap", errMost, mostObjects)
 			}
 			seen[string(id)] = true
+			if err := h.w.place.Spend(costObject); err != nil {
+				return err
+			}
 			if rest != nil { // who visits finds the object itself
 				return visit(id, rest, -1, nil)
 			}
@@ -352,6 +358,12 @@ func (h *heap) each(trees []uint64, idOf func(kind int, record []byte) (id, rest
 	return nil
 }
 
+// What undoing a filter costs beside the bytes that come of it.
+const (
+	costDeflate scan.Cost = 25_000 // the tables and the window of a reader
+	costShuffle scan.Cost = 6      // a byte put in its place
+)
+
 // undo undoes the filters of a piece of metadata. Only deflate is undone: the
 // others are for arrays of numbers.
 func (w *walker) undo(b []byte, filters []filter, mask uint32, most uint64) ([]byte, error) {
@@ -361,6 +373,9 @@ func (w *walker) undo(b []byte, filters []filter, mask uint32, most uint64) ([]b
 		}
 		switch filters[i].id {
 		case filterDeflate:
+			if err := w.place.Spend(costDeflate); err != nil {
+				return nil, err
+			}
 			z, err := zlib.NewReader(bytes.NewReader(b))
 			if err != nil {
 				return nil, broken("a deflated block: %v", err)
@@ -377,6 +392,9 @@ func (w *walker) undo(b []byte, filters []filter, mask uint32, most uint64) ([]b
 			}
 			b = plain
 		case filterShuffle:
+			if err := w.place.Spend(scan.Cost(len(b)) * costShuffle); err != nil {
+				return nil, err
+			}
 			b = unshuffle(b, filters[i].values)
 		case filterChecksum:
 			if len(b) < 4 {

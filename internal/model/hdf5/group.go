@@ -174,7 +174,7 @@ func (w *walker) link(node int32, data []byte, at int64) error {
 	}
 	where := w.where(at, w.path(node)+"/"+clip(name))
 	if kind != linkExternal {
-		w.place.Report(ruleLinkUser, where, fmt.Sprintf("a link of the user-defined kind %d", kind))
+		w.report(ruleLinkUser, where, fmt.Sprintf("a link of the user-defined kind %d", kind))
 		return nil
 	}
 	value.skip(1) // version and flags
@@ -186,7 +186,7 @@ func (w *walker) link(node int32, data []byte, at int64) error {
 	if outside(file) {
 		rule = ruleLinkOutside
 	}
-	w.place.Report(rule, where, fmt.Sprintf("%q in the file %q", clip(object), clip(file)))
+	w.report(rule, where, fmt.Sprintf("%q in the file %q", clip(object), clip(file)))
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (w *walker) superblock() error {
 		return broken("the file ends at byte %d of the %d that its superblock says", size+uint64(w.base), end)
 	}
 	if end < size {
-		w.place.Report(ruleTrailing, scan.At(w.base+int64(end)), fmt.Sprintf("the superblock says that the file ends at byte %d of %d", end, size))
+		w.report(ruleTrailing, scan.At(w.base+int64(end)), fmt.Sprintf("the superblock says that the file ends at byte %d of %d", end, size))
 	}
 	if driver != undefined {
 		if err := w.driver(driver); err != nil {
@@ -113,7 +113,7 @@ func (w *walker) extension(at uint64) error {
 		case kindCacheImage:
 			c.skip(1)
 			if image := c.address(); image != undefined {
-				w.place.Report(ruleCacheImage, scan.At(w.base+m.at), fmt.Sprintf("%d bytes at %d", c.size(), image))
+				w.report(ruleCacheImage, scan.At(w.base+m.at), fmt.Sprintf("%d bytes at %d", c.size(), image))
 			}
 		case kindSharedTable:
 			c.skip(1)

@@ -151,13 +151,23 @@ func (w *walker) object(i int32, tables map[table]bool) error {
 func (w *walker) fault(i int32, err error) error {
 	switch {
 	case errors.Is(err, errBroken):
-		w.place.Report(ruleBroken, scan.Path(w.path(i)), err.Error())
+		w.report(ruleBroken, scan.Path(w.path(i)), err.Error())
 	case errors.Is(err, errMost):
-		w.place.Report(ruleLimit, scan.Path(w.path(i)), err.Error())
+		w.report(ruleLimit, scan.Path(w.path(i)), err.Error())
 	default:
 		return err
 	}
 	return w.place.Spend(2_000)
+}
+
+// costReport is a finding with its place and its words, and its comparison with
+// those that are kept.
+const costReport scan.Cost = 4_000
+
+// report keeps a finding. When the budget is spent, whatever is spent next says so.
+func (w *walker) report(rule *scan.Rule, where scan.Where, detail string) {
+	w.place.Report(rule, where, detail)
+	_ = w.place.Spend(costReport)
 }
 
 // where is a place in the file as reports name it.

@@ -62,7 +62,7 @@ func (w *writer) header1(messages ...msg) uint64 {
 func (w *writer) header2(messages ...msg) uint64 {
 	var body []byte
 	for _, m := range messages {
-		body = cat(body, m.kind, le(2, uint64(len(m.data))), m.flags, m.data)
+		body = append(body, cat(m.kind, le(2, uint64(len(m.data))), m.flags, m.data)...)
 	}
 	return w.put(cat("OHDR", 2, 2, le(4, uint64(len(body))), body, le(4, 0)))
 }
@@ -178,7 +178,7 @@ func sources(files ...string) []byte {
 	hyper := cat(le(4, 2), le(4, 1), le(4, 0), le(4, 16), le(4, 1), le(4, 1), le(4, 0), le(4, 7))
 	b := cat(0, le(8, uint64(len(files))))
 	for _, f := range files {
-		b = cat(b, f, 0, "d", 0, all, hyper)
+		b = append(b, cat(f, 0, "d", 0, all, hyper)...)
 	}
 	return cat(b, le(4, 0))
 }
@@ -197,7 +197,7 @@ func (w *writer) externalList(files ...string) msg {
 func filters2(ids ...int) msg {
 	b := cat(2, len(ids))
 	for _, id := range ids {
-		b = cat(b, le(2, uint64(id)))
+		b = append(b, le(2, uint64(id))...)
 		if id > filterBuiltIn {
 			b = cat(b, le(2, 0))
 		}
