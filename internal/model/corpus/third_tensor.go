@@ -22,7 +22,9 @@ func thirdSafetensors() []Case {
 	head.add("lone-surrogate", "model.safetensors", safetensors(`{`+one+`,"\ud800":{"dtype":"F32","shape":[0],"data_offsets":[16,16]}}`, w), "a name that is half a surrogate pair, which Python's json reads")
 	head.add("nul-behind-the-brace", "model.safetensors", safetensors(`{`+one+`}`+"\x00\x00\x00\x00{\"x\":1}", w), "NULs and a second object behind the first")
 	head.add("length-of-two-gigabytes", "model.safetensors", le64(1<<31-1)+`{`+one+`}`+w, "a header of 2^31-1 bytes in a file of a hundred")
-	head.add("utf-16", "model.safetensors", safetensors(utf16le(`{` + one + `} `)[2:], w), "a header in UTF-16, which json.loads detects")
+	wide := `{` + one + `}`
+	wide = utf16le(wide + strings.Repeat(" ", (4-len(wide)%4)%4))[2:] // needs no padding of single bytes
+	head.add("utf-16", "model.safetensors", safetensors(wide, w), "a header in UTF-16, which json.loads detects")
 
 	off := third("safetensors-offsets")
 	for name, d := range ordered("same-bytes-for-two", `{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"b":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`,
