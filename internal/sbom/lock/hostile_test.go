@@ -3,6 +3,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -23,6 +24,10 @@ func TestHostileFilesAreGapsAndTheirTwinsAreNot(t *testing.T) {
 		{"brackets in TOML without end", "uv.lock", entry + "x = " + strings.Repeat("[", 1<<20), bounded.ErrTooDeep, entry + "x = " + strings.Repeat("[", 50) + strings.Repeat("]", 50)},
 		{"tables in tables without end", "poetry.lock", entry + "x = " + strings.Repeat("{a=", 1<<20), bounded.ErrTooDeep, entry + "x = {a={a=1}}"},
 		{"a key of a million parts", "Cargo.lock", entry + "a" + strings.Repeat(".a", 1<<20) + " = 1", bounded.ErrTooMany, entry + "a" + strings.Repeat(".a", 100) + " = 1"},
+		{"more tables than can be told apart in time", "uv.lock", entry + numbered(100_000, "[a%d]\nx=1\n"), bounded.ErrTooMany, entry + numbered(5_000, "[package.a%d]\nx=1\n")},
+		{"more keys than can be told apart in time", "uv.lock", numbered(100_000, "k%d = 1\n") + entry, bounded.ErrTooMany, numbered(5_000, "k%d = 1\n") + entry},
+		{"more keys in one value than can be told apart in time", "uv.lock", entry + "a = {" + numbered(100_000, "k%d = 1,") + "z = 1}", bounded.ErrTooMany, entry + "a = {" + numbered(5_000, "k%d = 1,") + "z = 1}"},
+		{"tables between elements, which are never forgotten", "uv.lock", entry + numbered(50_000, "[[package]]\n[a%d]\n"), bounded.ErrTooMany, numbered(50_000, "[[package]]\nname = \"a%d\"\n[package.source]\ngit = \"x\"\n")},
 		{"a string that never ends", "pdm.lock", entry + `x = """` + strings.Repeat("[", 1000), nil, entry + `x = """` + strings.Repeat("[", 1000) + `"""`},
 		{"brackets in YAML without end", "pnpm-lock.yaml", "packages: " + strings.Repeat("[", 2<<20), bounded.ErrTooMany, "packages: {/a@1: {x: " + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}}"},
 		{"brackets in YAML as deep as the parser goes", "pnpm-lock.yaml", "packages: " + strings.Repeat("[", 20_000), nil, "packages: {/a@1: {x: []}}"},
@@ -49,6 +54,15 @@ func TestHostileFilesAreGapsAndTheirTwinsAreNot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbered repeats a text with numbers in it.
+func numbered(count int, format string) string {
+	var b strings.Builder
+	for i := range count {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
 }
 
 func TestAnErrorInTheMiddleKeepsWhatCameBefore(t *testing.T) {
@@ -78,6 +92,25 @@ func TestIncludesEnd(t *testing.T) {
 	chain["g.in"] = files("x", "g==1\n")["x"]
 	if got, err := find(t, chain); err != nil || len(got) != 7 {
 		t.Errorf("the twin has %d packages and %v, want 7", len(got), err)
+	}
+}
+
+// TestPoetrysOldestFilesAreRead: with all hashes in one table, as wide as real
+// ones get.
+func TestPoetrysOldestFilesAreRead(t *testing.T) {
+	hashes := strings.Repeat("    {file = \"a-1.0-py3-none-any.whl\", hash = \"sha256:aa\"},\n", 40)
+	data := numbered(1500, "[[package]]\nname = \"p%d\"\nversion = \"1.0\"\n[package.dependencies]\na = \"1\"\n") + "[metadata.files]\n" + numbered(1500, "p%d = [\n"+hashes+"]\n")
+	got, err := find(t, files("poetry.lock", data))
+	if err != nil || len(got) != 1500 || len(got[0].Hashes) == 0 {
+		t.Errorf("%d packages and %v", len(got), err)
+	}
+}
+
+func TestManyRootsOfOneNameAreReadInTime(t *testing.T) {
+	data := numbered(20_000, "[[package]]\nname = \"a\"\nversion = \"%d\"\ndependencies = [{ name = \"a\" }]\nsource = { editable = \".\" }\n")
+	got, err := find(t, files("uv.lock", data))
+	if err != nil || len(got) != 20_000 {
+		t.Errorf("%d packages and %v", len(got), err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package lock
 
 import (
-	"cmp"
 	"strings"
 
 	"github.com/apexlogic/apex/internal/fact"
@@ -119,11 +118,17 @@ func parseUV(l *list, data []byte) error {
 // when they are not developed: everything else is for development. Without any
 // root all entries are needed.
 func uvReach(all []uvPackage) (direct map[uvNeed]bool, runtime map[int]bool) {
-	byName := map[string][]int{}
+	// What a need means: all entries of the name, or those of that version too.
+	meaning := map[uvNeed][]int{}
+	seen := map[uvNeed]bool{}
 	direct, runtime = map[uvNeed]bool{}, map[int]bool{}
 	var todo []int
 	for i := range all {
-		byName[all[i].Name] = append(byName[all[i].Name], i)
+		either, exact := uvNeed{Name: all[i].Name}, uvNeed{all[i].Name, all[i].Version}
+		meaning[either] = append(meaning[either], i)
+		if exact != either {
+			meaning[exact] = append(meaning[exact], i)
+		}
 		if !all[i].isRoot() {
 			continue
 		}
@@ -152,8 +157,12 @@ func uvReach(all []uvPackage) (direct map[uvNeed]bool, runtime map[int]bool) {
 			if p.isRoot() {
 				direct[n] = true
 			}
-			for _, i := range byName[n.Name] {
-				if !runtime[i] && (n.Version == "" || n.Version == cmp.Or(all[i].Version, n.Version)) {
+			if seen[n] {
+				continue
+			}
+			seen[n] = true
+			for _, i := range meaning[n] {
+				if !runtime[i] {
 					runtime[i] = true
 					todo = append(todo, i)
 				}

@@ -14,7 +14,7 @@ import (
 
 const (
 	// maxYAML bounds YAML in bytes: the lock files of large repositories have 5 MB.
-	maxYAML = 32 << 20
+	maxYAML = 16 << 20
 	// maxMarks bounds the characters after which a value can begin. The parser
 	// keeps some 200 bytes of each; the lock files above have 500,000.
 	maxMarks = 1 << 20

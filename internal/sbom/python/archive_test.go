@@ -174,6 +174,14 @@ func TestRecords(t *testing.T) {
 	}
 }
 
+func TestModulesDeeperThanAnyAreNotLookedFor(t *testing.T) {
+	for depth, want := range map[int]int{maxModuleDepth: 1, maxModuleDepth + 1: 0} {
+		if got := recordModules([]byte(strings.Repeat("a/", depth) + "__init__.py,,\n")); len(got) != want {
+			t.Errorf("%d folders deep: %q", depth, got)
+		}
+	}
+}
+
 // TestPackagesAreThoseThatPipLists compares with the pip that is installed.
 func TestPackagesAreThoseThatPipLists(t *testing.T) {
 	name, err := exec.LookPath("python3")

@@ -8,9 +8,15 @@ import (
 	"strings"
 )
 
-// maxRecordFiles bounds the rows of a RECORD that are looked at; the largest
-// wheels have some ten thousand files.
-const maxRecordFiles = 200_000
+const (
+	// maxRecordFiles bounds the rows of a RECORD that are looked at; the largest
+	// wheels have some ten thousand files.
+	maxRecordFiles = 200_000
+	// maxModulePath and maxModuleDepth bound a module's path, because every folder
+	// around it is looked at; the deepest real ones have some twelve.
+	maxModulePath  = 1024
+	maxModuleDepth = 64
+)
 
 // RecordFile is one row of a RECORD file.
 type RecordFile struct {
@@ -131,7 +137,7 @@ func moduleFile(p string) (module string, ok bool) {
 	}
 	folder, base := path.Split(p)
 	name, ending, ok := strings.Cut(base, ".")
-	if !ok || len(p) > 4096 {
+	if !ok || len(p) > maxModulePath || strings.Count(p, "/") > maxModuleDepth {
 		return "", false
 	}
 	switch {
