@@ -1,0 +1,144 @@
+// Package format reads inventories and statements about vulnerabilities in
+// whichever format others wrote them.
+//
+// Start with [Read], which tells formats by their content and never by a file's
+// name. To write an inventory, use cyclonedx.Write or spdx.Write of the packages
+// below, to write statements vex.Write.
+//
+// Every byte is foreign: documents are bounded in bytes, depth, values and
+// packages, and a document that could be two formats is refused.
+package format
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/sbom/format/cyclonedx"
+	"github.com/apexlogic/apex/internal/sbom/format/document"
+)
+
+// MaxBytes is how many bytes a document may have; read no more of a file.
+const MaxBytes = document.MaxBytes
+
+// ErrFormat is wrapped by errors about a document in no format that is read.
+var ErrFormat = errors.New("not an inventory in a format that is read")
+
+// Format names a format.
+type Format string
+
+// The formats.
+const (
+	CycloneDX  Format = "CycloneDX"
+	SPDX       Format = "SPDX"
+	Syft       Format = "Syft JSON"
+	Trivy      Format = "Trivy JSON"
+	Grype      Format = "Grype JSON"
+	OSVScanner Format = "OSV-Scanner JSON"
+	OpenVEX    Format = "OpenVEX"
+	CSAF       Format = "CSAF VEX"
+)
+
+// reader reads a document that has passed [document.Check].
+type reader func([]byte) (fact.Inventory, []fact.VEX, error)
+
+func readers() map[Format]reader {
+	return map[Format]reader{
+		CycloneDX: cyclonedx.Read,
+	}
+}
+
+// Read reads an inventory, or statements about vulnerabilities, or both where
+// the format holds both. Of OpenVEX and CSAF the inventory is empty. Statements
+// are as unsigned as the document: their Signing is left to the caller.
+//
+// Reports of scanners (Grype, OSV-Scanner, Trivy without --list-all-pkgs) list
+// the packages that they found something about; their inventory says so with a
+// gap. Errors about documents that are nothing of the above wrap [ErrFormat].
+// It is safe for concurrent use.
+func Read(data []byte) (fact.Inventory, []fact.VEX, Format, error) {
+	data = document.Trim(data)
+	if err := refuse(data); err != nil {
+		return fact.Inventory{}, nil, "", err
+	}
+	if err := document.Check(data); err != nil {
+		return fact.Inventory{}, nil, "", fmt.Errorf("inventory: %w", err)
+	}
+	f, err := sniff(data)
+	if err != nil {
+		return fact.Inventory{}, nil, "", err
+	}
+	inv, vex, err := readers()[f](data)
+	return inv, vex, f, err
+}
+
+// refuse tells a person what to do with the other encodings of formats.
+func refuse(data []byte) error {
+	start := bytes.TrimLeft(data[:min(len(data), 1024)], " \t\r\n")
+	switch {
+	case len(start) == 0:
+		return fmt.Errorf("%w: it is empty", ErrFormat)
+	case start[0] == '<':
+		return fmt.Errorf("%w: it is XML; write CycloneDX or SPDX as JSON", ErrFormat)
+	case bytes.HasPrefix(start, []byte("SPDXVersion:")) || bytes.HasPrefix(start, []byte("##")):
+		return fmt.Errorf("%w: it is SPDX in tag-value form; write it as JSON", ErrFormat)
+	case bytes.HasPrefix(start, []byte("spdxVersion:")) || bytes.HasPrefix(start, []byte("SPDXID:")) || bytes.HasPrefix(start, []byte("---")):
+		return fmt.Errorf("%w: it is YAML; write it as JSON", ErrFormat)
+	case bytes.HasPrefix(start, []byte{0xff, 0xfe}) || bytes.HasPrefix(start, []byte{0xfe, 0xff}):
+		return fmt.Errorf("%w: it is in UTF-16; write it in UTF-8", ErrFormat)
+	}
+	return nil
+}
+
+// sniff tells the format by the keys at the top, in their exact case.
+func sniff(data []byte) (Format, error) {
+	keys := map[string]bool{}
+	var cyclone, spdx, context, category string
+	w := document.NewWalker(data)
+	err := w.Object(func(key string) error {
+		if len(key) < 64 {
+			keys[key] = true
+		}
+		switch key {
+		case "bomFormat":
+			return w.Text(&cyclone)
+		case "spdxVersion":
+			return w.Text(&spdx)
+		case "@context":
+			return w.Text(&context)
+		case "document":
+			if len(data) == 0 {
+				return nil
+			}
+			return w.Object(func(key string) error {
+				if key == "csaf_version" {
+					return w.Text(&category)
+				}
+				return w.Skip()
+			})
+		}
+		return w.Skip()
+	})
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	var found []Format
+	for _, f := range []struct {
+		format Format
+		is     bool
+	}{
+		{CycloneDX, cyclone == "CycloneDX"},
+	} {
+		if f.is {
+			found = append(found, f.format)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("%w (CycloneDX, SPDX, Syft, Trivy, Grype or OSV-Scanner JSON, OpenVEX, CSAF VEX)", ErrFormat)
+	}
+	return "", fmt.Errorf("%w: it could be %s and %s", ErrFormat, found[0], found[1])
+}
