@@ -3,6 +3,7 @@ package hdf5
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/apexlogic/apex/internal/model/scan"
 )
@@ -15,11 +16,12 @@ func (w *walker) chunks(l layout, filters []filter, need uint64) ([]byte, error)
 	if need > mostData || l.chunk > mostData {
 		return nil, nil
 	}
-	// Memory that is asked for is cleared, whether anything comes into it or not.
+	// It may consist of gaps alone, which are cleared.
 	if err := w.place.Spend(scan.Cost(need) / 2); err != nil {
 		return nil, err
 	}
-	data := make([]byte, 0, need)
+	data := slices.Grow(w.array[:0], int(need)) // nobody has the one before any more
+	w.array = data
 	err := w.chunkTree(l.at, l, map[uint64]bool{}, -1, func(at, size uint64, mask uint32, offset uint64) error {
 		b, err := w.file.read(at, size)
 		if err != nil {
@@ -29,7 +31,9 @@ func (w *walker) chunks(l layout, filters []filter, need uint64) ([]byte, error)
 			return err
 		}
 		if uint64(len(data)) < offset && offset <= need { // chunks that were never written
-			data = append(data, make([]byte, offset-uint64(len(data)))...)
+			gap := data[len(data):offset]
+			clear(gap)
+			data = data[:offset]
 		}
 		if uint64(len(data)) == offset {
 			data = append(data, b[:min(uint64(len(b)), need-offset)]...)

@@ -60,6 +60,12 @@ func hostile() map[string]func() []byte {
 				return []msg{typ(fixedString(1)), space(simple(mostData)), chunkedAt(tree, mostData)}
 			}))
 		},
+		"arrays of one late chunk": func() []byte {
+			return manyObjects(60_000, shared(func(w *writer) []msg {
+				b := cat("TREE", 1, 0, le(2, 1), le(8, undefined), le(8, undefined), le(4, 16), le(4, 0), le(8, mostData-16), le(8, 0), le(8, w.put(make([]byte, 16))))
+				return []msg{typ(fixedString(mostData)), space(simple(1)), chunkedAt(w.put(cat(b, make([]byte, 24))), 16)}
+			}))
+		},
 		"one group's links in all groups": func() []byte {
 			return manyObjects(20_000, shared(func(w *writer) []msg { return []msg{w.denseLinks(10_000)} }))
 		},

@@ -27,6 +27,7 @@ type walker struct {
 	heaps       map[uint64]*heap
 	collections map[uint64]map[uint32]globalSpan
 	plain       plainBlock
+	array       []byte       // of the dataset that is read, taken for the next one again
 	noted       map[int]bool // filters
 	handed      int
 	handedBytes int
