@@ -61,13 +61,14 @@ func ReadDir(ctx context.Context, dir string, o Options) ([]*stack.Stack, error)
 // read is a gap of its stack; the error is for a tree that cannot be walked, one
 // beyond the limits, and the context's.
 func Read(ctx context.Context, fsys fs.FS, o Options) ([]*stack.Stack, error) {
-	w := walk{fsys: fsys, terraform: terraform.Files{}}
+	w := walk{fsys: fsys, terraform: map[string][]string{}}
 	if err := w.find(ctx); err != nil {
 		return nil, err
 	}
 	var out []*stack.Stack
-	for _, dir := range w.roots(ctx) {
-		s, err := terraform.Read(ctx, fsys, dir, w.terraform)
+	tree := terraform.NewTree(fsys, w.terraform)
+	for _, dir := range w.roots(ctx, tree) {
+		s, err := tree.Read(ctx, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -84,8 +85,8 @@ func Read(ctx context.Context, fsys fs.FS, o Options) ([]*stack.Stack, error) {
 
 type walk struct {
 	fsys      fs.FS
-	terraform terraform.Files
-	files     []string // YAML and JSON
+	terraform map[string][]string // folder → its files
+	files     []string            // YAML and JSON
 	bytes     int64
 }
 
@@ -150,13 +151,13 @@ func mayBeDocument(name string) bool {
 
 // roots are the folders of Terraform that no other folder calls as a module.
 // Modules that call each other in a circle are all roots: something is there.
-func (w *walk) roots(ctx context.Context) []string {
+func (w *walk) roots(ctx context.Context, tree *terraform.Tree) []string {
 	called := map[string][]string{} // module → callers
-	for dir, files := range w.terraform {
+	for dir := range w.terraform {
 		if ctx.Err() != nil {
 			return nil
 		}
-		for _, target := range terraform.Sources(w.fsys, dir, files) {
+		for _, target := range tree.Sources(dir) {
 			if target != dir {
 				called[target] = append(called[target], dir)
 			}

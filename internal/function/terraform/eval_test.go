@@ -154,6 +154,18 @@ func TestWhatWouldGrowWithoutEndIsUnknown(t *testing.T) {
 	}
 }
 
+func TestInstancesOfInstancesEnd(t *testing.T) {
+	calls, roles := "", ""
+	for i := range 20 {
+		calls += fmt.Sprintf("module \"m%d\" {\n  source = \"./x\"\n  count  = 500\n}\n", i)
+		roles += fmt.Sprintf("resource \"aws_iam_role\" \"r%d\" {\n  count = 500\n}\n", i)
+	}
+	s := read(t, map[string]string{"main.tf": calls, "x/main.tf": calls + roles, "x/x/main.tf": roles})
+	if len(s.Gaps) == 0 || len(s.Principals) == 0 || len(s.Principals) > maxObjects {
+		t.Errorf("%d principals, gaps %v", len(s.Principals), s.Gaps)
+	}
+}
+
 func TestWhatWouldLeadTheParserTooDeepIsRefused(t *testing.T) {
 	for _, tc := range []struct{ name, text string }{
 		{"brackets", "locals {\n a = " + strings.Repeat("[", 300) + strings.Repeat("]", 300) + "\n}\n"},
@@ -178,7 +190,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("module \"m\" {\n  source = \".\"\n}\n", `{"module": {"m": {"source": "./x", "count": 2}}}`)
 	f.Fuzz(func(t *testing.T, hcl, json string) {
 		fsys, sources := tree(map[string]string{"main.tf": hcl, "x/main.tf.json": json})
-		s, err := Read(t.Context(), fsys, ".", sources)
+		s, err := NewTree(fsys, sources).Read(t.Context(), ".")
 		if err != nil {
 			t.Fatal(err)
 		}

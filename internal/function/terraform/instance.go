@@ -3,7 +3,9 @@ package terraform
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,9 +21,8 @@ const objectTag = "!object"
 
 // unit is one root module while it is evaluated.
 type unit struct {
-	fsys    fs.FS
-	files   map[string][]string // folder → its source files
-	loaded  map[string]*module
+	*Tree
+	used    map[string]*module // by folder
 	objects map[string]*object
 	order   []*object
 	modules map[string]*instance // by the ref of their node
@@ -57,10 +58,16 @@ func (u *unit) object(n *node.Node) *object {
 }
 
 func (u *unit) module(dir string) *module {
-	m := u.loaded[dir]
+	m := u.Tree.module(dir)
+	u.used[dir] = m
+	return m
+}
+
+func (t *Tree) module(dir string) *module {
+	m := t.loaded[dir]
 	if m == nil {
-		m = load(u.fsys, dir, u.files[dir])
-		u.loaded[dir] = m
+		m = t.load(dir)
+		t.loaded[dir] = m
 	}
 	return m
 }
@@ -232,6 +239,9 @@ func (in *instance) repeated(b *body, what string) (scopes []*scope, keys []stri
 			unknownEach(v)
 			return scopes, keys, how
 		}
+		if !in.unit.step(5 * len(pairs)) {
+			return nil, nil, keyed
+		}
 		for _, p := range pairs {
 			if v.IsList() { // a set: its keys are its values
 				p.key = p.value
@@ -254,6 +264,9 @@ func (in *instance) repeated(b *body, what string) (scopes []*scope, keys []stri
 			index = nil
 		} else if b, known := v.True(); known && !b {
 			n, index = 0, nil // count = false of older versions
+		}
+		if !in.unit.step(5 * n) {
+			return nil, nil, counted
 		}
 		for i := range n {
 			value := index
@@ -356,8 +369,8 @@ func (in *instance) child(name string, at stack.Where) *node.Node {
 			var fields []node.Field
 			for _, child := range instances {
 				var outs []node.Field
-				for out, b := range child.mod.outputs {
-					if a, ok := b.get("value"); ok {
+				for _, out := range slices.Sorted(maps.Keys(child.mod.outputs)) {
+					if a, ok := child.mod.outputs[out].get("value"); ok {
 						outs = append(outs, node.Field{Key: out, Line: a.Line, Value: child.eval(a.value)})
 					}
 				}

@@ -56,13 +56,11 @@ type call struct {
 	resource     *resource // of a published module
 }
 
-// Sources are the local modules that a folder's files call, as folders within
-// fsys; a source outside of it is not among them. files are paths of that
-// folder's .tf and .tf.json files.
-func Sources(fsys fs.FS, dir string, files []string) []string {
-	m := load(fsys, dir, files)
+// Sources are the local modules that a folder's files call, as folders of the
+// tree; a source outside of it is not among them.
+func (t *Tree) Sources(dir string) []string {
 	var out []string
-	for _, c := range m.calls {
+	for _, c := range t.module(dir).calls {
 		if target, ok := local(dir, c.source); ok {
 			out = append(out, target)
 		}
@@ -87,7 +85,8 @@ func IsSource(name string) bool {
 }
 
 // load reads the files of one folder. What cannot be read is a gap.
-func load(fsys fs.FS, dir string, files []string) *module {
+func (t *Tree) load(dir string) *module {
+	fsys, files := t.fsys, t.files[dir]
 	m := &module{dir: dir, variables: map[string]*body{}, locals: map[string]attr{}, outputs: map[string]*body{},
 		byName: map[string]*resource{}, values: map[string]expr{}}
 	slices.Sort(files)
@@ -96,6 +95,10 @@ func load(fsys fs.FS, dir string, files []string) *module {
 		if err != nil {
 			m.gap(stack.Where{File: file}, err.Error())
 			continue
+		}
+		if t.bytes += int64(len(data)); t.bytes > maxBytes {
+			m.gap(stack.Where{File: file}, "more than 128 MiB of Terraform in one tree: the rest was not read")
+			break
 		}
 		read := parseHCL
 		if strings.HasSuffix(file, ".json") {

@@ -2,7 +2,7 @@
 // and their rights, from its files alone: nothing is initialised, planned or
 // downloaded.
 //
-// Start at [Read] with the files of a folder. HCL and Terraform's JSON syntax are
+// Start at [NewTree] with the files of each folder, then [Tree.Read]. HCL and Terraform's JSON syntax are
 // evaluated as far as the files determine the values: variables by their
 // defaults and the files of values that Terraform takes by itself, locals, count
 // and for_each, dynamic blocks, modules within the tree that is handed in, and
@@ -15,6 +15,8 @@ package terraform
 import (
 	"context"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/apexlogic/apex/internal/function/node"
 	"github.com/apexlogic/apex/internal/function/stack"
@@ -31,17 +33,28 @@ const (
 	maxEval      = 500       // expressions within expressions, references followed
 	maxSteps     = 2_000_000 // of evaluation, about a second
 	maxGaps      = node.MaxGaps
+	maxBytes     = 128 << 20 // of a tree's files: parsed they take some twenty times as much
 )
 
-// Files are the source files of the folders of a tree: those of the root module
-// and of the modules that it may call. The keys are folders of the tree, the
-// values paths.
-type Files map[string][]string
+// Tree is a tree of files with Terraform in it. Each module is parsed once,
+// whoever calls it. It is not safe for concurrent use.
+type Tree struct {
+	fsys   fs.FS
+	files  map[string][]string // folder → its source files
+	loaded map[string]*module
+	bytes  int64
+}
+
+// NewTree takes the source files of the tree's folders: the keys are folders,
+// the values paths.
+func NewTree(fsys fs.FS, files map[string][]string) *Tree {
+	return &Tree{fsys: fsys, files: files, loaded: map[string]*module{}}
+}
 
 // Read reads the root module in the folder dir. A problem of the files is a gap
 // of the stack; the error is the context's.
-func Read(ctx context.Context, fsys fs.FS, dir string, files Files) (*stack.Stack, error) {
-	u := &unit{fsys: fsys, files: files, loaded: map[string]*module{}, objects: map[string]*object{}, steps: maxSteps}
+func (t *Tree) Read(ctx context.Context, dir string) (*stack.Stack, error) {
+	u := &unit{Tree: t, used: map[string]*module{}, objects: map[string]*object{}, steps: maxSteps}
 	root := u.instantiate(u.module(dir), "", nil, nil)
 	x := &extraction{Builder: node.NewBuilder(stack.Terraform, dir), unit: u, links: map[string]map[string][]*object{}}
 	u.expandAll(ctx, root)
@@ -49,8 +62,8 @@ func Read(ctx context.Context, fsys fs.FS, dir string, files Files) (*stack.Stac
 		return nil, err
 	}
 	x.all(ctx)
-	for _, m := range u.loaded {
-		for _, g := range m.gaps {
+	for _, dir := range slices.Sorted(maps.Keys(u.used)) {
+		for _, g := range u.used[dir].gaps {
 			x.Gap(g.Where, g.Why)
 		}
 	}
@@ -63,7 +76,7 @@ func Read(ctx context.Context, fsys fs.FS, dir string, files Files) (*stack.Stac
 // expandAll makes the objects of a module and of those that it calls.
 func (u *unit) expandAll(ctx context.Context, in *instance) {
 	for _, r := range in.mod.resources {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || u.spent || len(u.order) >= maxObjects {
 			return
 		}
 		in.expand(r)

@@ -11,8 +11,8 @@ import (
 )
 
 // tree makes a tree of files and the files of its folders.
-func tree(files map[string]string) (fstest.MapFS, Files) {
-	fsys, sources := fstest.MapFS{}, Files{}
+func tree(files map[string]string) (fstest.MapFS, map[string][]string) {
+	fsys, sources := fstest.MapFS{}, map[string][]string{}
 	for name, text := range files {
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}
 		if IsSource(name) {
@@ -26,7 +26,7 @@ func tree(files map[string]string) (fstest.MapFS, Files) {
 func read(t *testing.T, files map[string]string) *stack.Stack {
 	t.Helper()
 	fsys, sources := tree(files)
-	s, err := Read(t.Context(), fsys, ".", sources)
+	s, err := NewTree(fsys, sources).Read(t.Context(), ".")
 	if err != nil {
 		t.Fatal(err)
 	}
