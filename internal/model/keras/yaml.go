@@ -36,6 +36,8 @@ const (
 	yamlNode = 320
 	// costYAML is a byte of YAML parsed.
 	costYAML scan.Cost = 400
+	// costNode is a value of the tree, which aliases make of hardly any bytes.
+	costNode scan.Cost = 120
 )
 
 var errYAMLLarge = errors.New("more values or deeper nesting than a model has")
@@ -91,7 +93,7 @@ func examineYAML(p *scan.Place, text []byte) error {
 		return err
 	}
 	defer release()
-	b := yamlTree{hold: p.Hold}
+	b := yamlTree{place: p}
 	roots, err := b.documents(text)
 	ours := false
 	for i := range roots {
@@ -184,7 +186,7 @@ func lines(text []byte) node {
 
 // yamlTree makes the tree of what a document says.
 type yamlTree struct {
-	hold       func(int64) (func(), error)
+	place      *scan.Place
 	nodes      int
 	bytes      int // of all texts
 	duplicated bool
@@ -217,7 +219,10 @@ func (y *yamlTree) value(from *yaml.Node, depth int) (n node, err error) {
 		return n, errYAMLLarge
 	}
 	if y.nodes%nodesHeld == 1 {
-		if _, err := y.hold(nodesHeld * nodeCost / 2); err != nil {
+		if _, err := y.place.Hold(nodesHeld * nodeCost / 2); err != nil {
+			return n, err
+		}
+		if err := y.place.Spend(nodesHeld * costNode); err != nil {
 			return n, err
 		}
 	}

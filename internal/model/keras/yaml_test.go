@@ -49,7 +49,7 @@ func badYAML() map[string][2]string {
 		"a vocabulary elsewhere":              {inYAML("Sequential", "  - class_name: StringLookup\n    config:\n      vocabulary: /etc/passwd\n"), "malicious keras.file.outside"},
 		"a function of tf.io":                 {inYAML("Functional", "  - class_name: TFOpLambda\n    config:\n      function: io.write_file\n"), "malicious keras.op"},
 		"a module":                            {inYAML("Sequential", "  - class_name: Popen\n    module: subprocess\n    config: {args: id}\n"), "malicious keras.module"},
-		"aliases that grow":                   {inYAML("Sequential", denseYAML) + growing(), "unscannable keras.limit"},
+		"aliases that grow":                   {inYAML("Sequential", denseYAML) + growing(40), "unscannable keras.limit"},
 		"a text that aliases repeat":          {"t: &t " + strings.Repeat("4wAA", 5000) + "\n" + inYAML("Sequential", denseYAML) + "a: [" + strings.Repeat("*t, ", 20_000) + "x]\n", "unscannable keras.limit"},
 		"an alias to itself":                  {inYAML("Sequential", denseYAML) + "a: &a [*a]\n", "unscannable keras.limit"},
 		"nested too deep":                     {inYAML("Sequential", denseYAML) + "a: " + strings.Repeat("[", 300) + strings.Repeat("]", 300) + "\n", "unscannable keras.limit"},
@@ -60,11 +60,11 @@ func badYAML() map[string][2]string {
 	}
 }
 
-// growing is a document whose aliases double at every line.
-func growing() string {
+// growing is a document whose aliases double at each of so many lines.
+func growing(lines int) string {
 	var b strings.Builder
 	b.WriteString("a0: &a0 [x, x]\n")
-	for i := 1; i < 40; i++ {
+	for i := 1; i < lines; i++ {
 		fmt.Fprintf(&b, "a%d: &a%d [*a%d, *a%d]\n", i, i, i-1, i-1)
 	}
 	return b.String()
@@ -129,17 +129,23 @@ func TestOtherTextIsNoConfigurationInYAML(t *testing.T) {
 	}
 }
 
+// The fuzzer runs every input that finds something new up to a minute long, in
+// ever shorter forms, and counts nothing meanwhile: inputs have to be short, and
+// seeds cheap.
+const mostFuzzed = 4 << 10
+
 func FuzzYAML(f *testing.F) {
-	for _, tc := range badYAML() {
-		if len(tc[0]) < 1<<16 {
+	for name, tc := range badYAML() {
+		if len(tc[0]) <= mostFuzzed && name != "aliases that grow" { // that one takes 50 ms
 			f.Add([]byte(tc[0]))
 		}
 	}
+	f.Add([]byte(inYAML("Sequential", denseYAML) + growing(8)))
 	for _, text := range benignYAML() {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 1<<16 {
+		if len(data) > mostFuzzed {
 			t.Skip()
 		}
 		first, _ := examineText(t, string(data))
@@ -153,4 +159,20 @@ func FuzzYAML(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Aliases make work of hardly any bytes, so that many little documents are
+// together over the budget.
+func TestAliasesInYAMLAreCounted(t *testing.T) {
+	limits := scan.DefaultLimits
+	limits.Work /= 100 // 40 ms: more than the bytes of the document, less than what it stands for
+	for text, over := range map[string]bool{
+		inYAML("Sequential", denseYAML) + growing(40): true,
+		inYAML("Sequential", denseYAML) + growing(8):  false,
+	} {
+		res := scan.NewFormats(limits, Format()).Scan(t.Context(), scan.Bytes([]byte(text)), scan.Options{})
+		if got := strings.Contains(said(res), "scan.budget"); got != over {
+			t.Errorf("%d bytes: %s", len(text), said(res))
+		}
+	}
 }
