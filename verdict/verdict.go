@@ -257,7 +257,9 @@ type Check struct {
 	Expected string `json:"expected,omitempty"`
 	Found    string `json:"found,omitempty"`
 	// Mend overrides the code's general mend with a concrete command or change.
-	Mend     string     `json:"mend,omitempty"`
+	Mend string `json:"mend,omitempty"`
+	// Where is the place that causes it, when that is another than the question's.
+	Where    Origin     `json:"where,omitzero"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 	// Until is when the answer has to be asked again; zero: only when its inputs change.
 	Until time.Time `json:"until,omitzero"`

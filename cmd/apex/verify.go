@@ -35,6 +35,11 @@ type engineFlags struct {
 
 func (f *engineFlags) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.policies, "policy", nil, "file or folder with policies and trust roots (default: the commit at the workspace's head)")
+	f.addConnection(c)
+}
+
+// addConnection adds the flags that are not about policies.
+func (f *engineFlags) addConnection(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.allowPrivate, "allow-private-registry", nil, "registry host, host:port or CIDR that may be called although its address is private")
 	c.Flags().StringSliceVar(&f.plainHTTP, "plain-http", nil, "registry host:port that is called without TLS")
 	c.Flags().StringSliceVar(&f.reports, "report", nil, "vulnerability report that counts as handed in by you")
@@ -50,12 +55,25 @@ func (f *engineFlags) open(cmd *cobra.Command) (*app.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e, err := f.engine(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.Publish(ctx, set); err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	return e, nil
+}
+
+// engine returns an engine without policies.
+func (f *engineFlags) engine(cmd *cobra.Command) (*app.Engine, error) {
+	workspace, inside := app.FindWorkspace(".")
 	state, err := stateDir(cmd, workspace, inside)
 	if err != nil {
 		return nil, err
 	}
 	o := app.EngineOptions{
-		State: state, Role: "cli", AllowPrivate: f.allowPrivate, PlainHTTP: f.plainHTTP,
+		State: state, Role: "cli", Version: version, AllowPrivate: f.allowPrivate, PlainHTTP: f.plainHTTP,
 		Keychain: oci.DockerKeychain(), Deadline: f.deadline, WithoutCache: f.noCache,
 		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
@@ -69,14 +87,7 @@ func (f *engineFlags) open(cmd *cobra.Command) (*app.Engine, error) {
 	if o.Reports, err = handedIn(f.reports); err != nil {
 		return nil, err
 	}
-	e, err := app.OpenEngine(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	if err := e.Publish(ctx, set); err != nil {
-		return nil, errors.Join(err, e.Close(ctx))
-	}
-	return e, nil
+	return app.OpenEngine(cmd.Context(), o)
 }
 
 func (f *engineFlags) load(ctx context.Context, w app.Workspace, inside bool) (*config.Set, error) {

@@ -94,7 +94,7 @@ func overstepped(c verdict.Check, code verdict.Code, list []fact.FunctionFinding
 		}
 	}
 	c.Outcome, c.Code = verdict.Fail, code
-	c.Found = some(places, maxListed)
+	c.Found, c.Where, c.Mend = some(places, maxListed), list[0].Where, list[0].Mend
 	c.Detail = fmt.Sprintf("%s at %s:%d: %s", strings.Join(classes, ", "), list[0].Where.File, list[0].Where.Line, clean(list[0].Detail))
 	return c
 }

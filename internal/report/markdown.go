@@ -21,7 +21,7 @@ func Markdown(w io.Writer, r *verdict.Report) error {
 	d := r.Decision()
 	fmt.Fprintf(b, "### %s Apex: %s\n\n%s.\n", markdownMark(d), d, count(r))
 	if len(r.Verdicts)+len(r.Unresolved)+len(r.NotJudged) > 0 {
-		fmt.Fprint(b, "\n| | Image | Platform | Decision | Reason |\n|---|---|---|---|---|\n")
+		fmt.Fprint(b, "\n| | Subject | Platform | Decision | Reason |\n|---|---|---|---|---|\n")
 	}
 	for i := range r.Verdicts {
 		v := &r.Verdicts[i]
@@ -94,7 +94,7 @@ func markdownDetails(b *bufio.Writer, v *verdict.Verdict) {
 			mark = "➖"
 		}
 		fmt.Fprintf(b, "- %s **%s** (%s)%s: %s\n", mark, prose(ruleName(c)), code(string(c.Code)), prose(leniency(c)), prose(reason(c)))
-		for _, f := range []struct{ label, text string }{{"expected", c.Expected}, {"found", c.Found}, {"mend", c.Advice()}} {
+		for _, f := range []struct{ label, text string }{{"where", c.Where.String()}, {"expected", c.Expected}, {"found", c.Found}, {"mend", c.Advice()}} {
 			if f.text != "" {
 				fmt.Fprintf(b, "  - %s: %s\n", f.label, prose(f.text))
 			}

@@ -145,6 +145,14 @@ type item struct {
 
 func (s *sarifBuilder) verdict(v *verdict.Verdict) {
 	base := item{name: subject(v), identity: string(v.Digest), platform: v.Platform, where: &v.Where}
+	kind := "an ImageSecurityPolicy"
+	switch v.Kind {
+	case verdict.KindModel:
+		kind = "a ModelSecurityPolicy"
+	case verdict.KindFunction:
+		// Its digest is that of its files, which change every day.
+		kind, base.identity = "a FunctionSecurityPolicy", v.Repo
+	}
 	if base.identity == "" {
 		base.identity = base.name
 	}
@@ -154,12 +162,15 @@ func (s *sarifBuilder) verdict(v *verdict.Verdict) {
 			continue
 		}
 		it := base
-		it.rule, it.about, it.policy = c.Rule, "The rule "+c.Rule+" of an ImageSecurityPolicy.", c.Policy
+		it.rule, it.about, it.policy = c.Rule, "The rule "+c.Rule+" of "+kind+".", c.Policy
 		it.level = sarifLevel(bites(c))
 		it.message, it.mend, it.code = reason(c), c.Advice(), c.Code
 		it.expected, it.found, it.exception = c.Expected, c.Found, c.Exception
 		if c.Platform != "" {
 			it.platform, it.perPlatform = c.Platform, true
+		}
+		if c.Where != (verdict.Origin{}) {
+			it.where = &c.Where
 		}
 		s.add(&it)
 	}
