@@ -17,6 +17,7 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format/cyclonedx"
 	"github.com/apexlogic/apex/internal/sbom/format/document"
+	"github.com/apexlogic/apex/internal/sbom/format/spdx"
 )
 
 // MaxBytes is how many bytes a document may have; read no more of a file.
@@ -46,6 +47,15 @@ type reader func([]byte) (fact.Inventory, []fact.VEX, error)
 func readers() map[Format]reader {
 	return map[Format]reader{
 		CycloneDX: cyclonedx.Read,
+		SPDX:      alone(spdx.Read),
+	}
+}
+
+// alone is a reader of a format that holds no statements.
+func alone(read func([]byte) (fact.Inventory, error)) reader {
+	return func(data []byte) (fact.Inventory, []fact.VEX, error) {
+		inv, err := read(data)
+		return inv, nil, err
 	}
 }
 
@@ -94,7 +104,7 @@ func refuse(data []byte) error {
 // sniff tells the format by the keys at the top, in their exact case.
 func sniff(data []byte) (Format, error) {
 	keys := map[string]bool{}
-	var cyclone, spdx, context, category string
+	var cyclone, spdxVersion, context, category string
 	w := document.NewWalker(data)
 	err := w.Object(func(key string) error {
 		if len(key) < 64 {
@@ -104,7 +114,7 @@ func sniff(data []byte) (Format, error) {
 		case "bomFormat":
 			return w.Text(&cyclone)
 		case "spdxVersion":
-			return w.Text(&spdx)
+			return w.Text(&spdxVersion)
 		case "@context":
 			return w.Text(&context)
 		case "document":
@@ -129,6 +139,7 @@ func sniff(data []byte) (Format, error) {
 		is     bool
 	}{
 		{CycloneDX, cyclone == "CycloneDX"},
+		{SPDX, spdxVersion != ""},
 	} {
 		if f.is {
 			found = append(found, f.format)

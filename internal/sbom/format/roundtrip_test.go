@@ -10,12 +10,13 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format"
 	"github.com/apexlogic/apex/internal/sbom/format/cyclonedx"
+	"github.com/apexlogic/apex/internal/sbom/format/spdx"
 	"github.com/apexlogic/apex/verdict"
 )
 
 // writers are the formats that inventories are written in.
 func writers() map[format.Format]func(io.Writer, *fact.Inventory) error {
-	return map[format.Format]func(io.Writer, *fact.Inventory) error{format.CycloneDX: cyclonedx.Write}
+	return map[format.Format]func(io.Writer, *fact.Inventory) error{format.CycloneDX: cyclonedx.Write, format.SPDX: spdx.Write}
 }
 
 func write(t testing.TB, f format.Format, inv *fact.Inventory) []byte {
