@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 
 	"github.com/apexlogic/apex/internal/dataset/screen"
 )
@@ -35,11 +40,14 @@ with its score, and the exit code is 0.`,
 	}
 	output := outputFlag(c, "table", "json", "yaml", "jsonl")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		set, err := screen.Read(args[0])
-		if err != nil {
-			return err
+		bar := newStepBar(cmd.ErrOrStderr())
+		o := screen.Options{Progress: bar.set}
+		set, err := screen.Read(cmd.Context(), args[0], o)
+		var report *screen.Report
+		if err == nil {
+			report, err = screen.Run(cmd.Context(), set, o)
 		}
-		report, err := screen.Run(cmd.Context(), set, screen.Options{})
+		bar.end()
 		if err != nil {
 			return err
 		}
@@ -66,6 +74,46 @@ with its score, and the exit code is 0.`,
 		return nil
 	}
 	return c
+}
+
+// stepBar shows how far work of several steps is, on a terminal and nowhere else.
+type stepBar struct {
+	bars *mpb.Progress
+	bar  *mpb.Bar
+	step string
+}
+
+func newStepBar(w io.Writer) *stepBar {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+		return &stepBar{}
+	}
+	return &stepBar{bars: mpb.New(mpb.WithOutput(f), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond))}
+}
+
+// set says how far a step is, of how much; a total of 0 is not known.
+func (p *stepBar) set(step string, done, total int) {
+	if p.bars == nil {
+		return
+	}
+	if p.bar == nil || p.step != step {
+		if p.bar != nil {
+			p.bar.Abort(true)
+		}
+		p.step = step
+		p.bar = p.bars.AddBar(int64(total), mpb.PrependDecorators(decor.Name(step+" "), decor.CountersNoUnit("%d / %d")),
+			mpb.AppendDecorators(decor.AverageETA(decor.ET_STYLE_GO)))
+	}
+	p.bar.SetTotal(int64(total), false)
+	p.bar.SetCurrent(int64(done))
+}
+
+// end takes the bar away.
+func (p *stepBar) end() {
+	if p.bar != nil {
+		p.bar.Abort(true)
+		p.bars.Wait()
+	}
 }
 
 // writeScreenLines writes the stable lines of "data screen -o jsonl".

@@ -11,13 +11,16 @@ const (
 )
 
 // describe turns pictures into features of one scale.
-func describe(s *Set) *dense {
+func describe(s *Set, w *watch) (*dense, error) {
 	c := s.Channels
 	d := colourGrid*colourGrid*c + gradientGrid*gradientGrid*orientations
 	m := &dense{n: s.Len(), d: d, x: make([]float32, s.Len()*d)}
 	size := s.Width * s.Height * c
 	grey := make([]float32, s.Width*s.Height)
 	for i := range m.n {
+		if err := w.often("gradients and colours", i, m.n); err != nil {
+			return nil, err
+		}
 		describeOne(s, s.Pixels[i*size:(i+1)*size], grey, m.row(i))
 	}
 	column := make([]float32, m.n)
@@ -30,7 +33,7 @@ func describe(s *Set) *dense {
 			m.x[i*d+j] -= float32(mean)
 		}
 	}
-	return m
+	return m, nil
 }
 
 func describeOne(s *Set, pixels []byte, grey, out []float32) {

@@ -29,12 +29,15 @@ type grower struct {
 }
 
 // forest votes by trees that did not see the row.
-func forest(m *dense, label []int32, classes int) *votes {
+func forest(m *dense, label []int32, classes int, w *watch) (*votes, error) {
 	v := newVotes(m.n, classes)
 	seen := make([]int, m.n) // trees that voted
 	prior := priors(label, classes)
 	grow := min(treeSample, m.n*2/3)
 	for t := range trees {
+		if err := w.step("forest", t, trees); err != nil {
+			return nil, err
+		}
 		order := shuffled(m.n, uint64(t)*7919+1)
 		g := &grower{m: m, label: label, classes: classes, rand: random(t + 1), prior: prior}
 		g.grow(order[:grow], 0)
@@ -52,7 +55,7 @@ func forest(m *dense, label []int32, classes int) *votes {
 			out[c] = (out[c] + prior[c]) / float32(seen[i]+1)
 		}
 	}
-	return v
+	return v, nil
 }
 
 func (g *grower) grow(rows []int32, depth int) int32 {

@@ -21,10 +21,13 @@ type near struct {
 }
 
 // exhaustive is up to how many rows every pair is compared: beyond it, rows are
-// kept in √n cells and only the probes nearest cells are looked at.
+// kept in cells of about √n and only the probes nearest cells are looked at.
 const (
 	exhaustive = 8192
-	probes     = 10
+	probes     = 6
+	// crowded is how many times √n rows a cell may have. Features of pictures
+	// gather around few centres, and cells of many rows would be in every search.
+	crowded = 2
 )
 
 // index finds near rows among references.
@@ -34,6 +37,7 @@ type index struct {
 	cells [][]int32 // references
 	mid   *dense    // of the cells; nil: one cell
 	midN  []float32
+	quick *shadow // nil: there is none
 }
 
 func newIndex(m *dense, refs []int32) *index {
@@ -43,14 +47,34 @@ func newIndex(m *dense, refs []int32) *index {
 		return ix
 	}
 	k := int(math.Sqrt(float64(len(refs))))
-	ix.mid = centroids(m, refs, k)
-	ix.midN = norms(ix.mid)
-	ix.cells = make([][]int32, k)
-	for _, r := range refs {
-		c := nearest(m.row(int(r)), ix.mid, ix.midN)
-		ix.cells[c] = append(ix.cells[c], r)
+	mid, cells := split(m, refs, k)
+	ix.mid = &dense{d: m.d}
+	for c, cell := range cells {
+		parts := bisect(m, cell, crowded*k)
+		for _, part := range parts {
+			if len(parts) == 1 {
+				ix.mid.x = append(ix.mid.x, mid.row(c)...)
+			} else {
+				ix.mid.x = append(ix.mid.x, meanOf(m, part)...)
+			}
+		}
+		ix.cells = append(ix.cells, parts...)
 	}
+	ix.mid.n = len(ix.cells)
+	ix.midN = norms(ix.mid)
 	return ix
+}
+
+// split puts the rows into k cells around centres.
+func split(m *dense, rows []int32, k int) (mid *dense, cells [][]int32) {
+	mid = centroids(m, rows, k)
+	norm := norms(mid)
+	cells = make([][]int32, k)
+	for _, r := range rows {
+		c := nearest(m.row(int(r)), mid, norm)
+		cells[c] = append(cells[c], r)
+	}
+	return mid, cells
 }
 
 // find writes the k references nearest to row i, itself and those that skip
@@ -61,6 +85,9 @@ func (ix *index) find(i, k int, skip []bool, out []near) []near {
 	look := func(cell []int32) {
 		for _, r := range cell {
 			if int(r) == i || skip != nil && skip[r] {
+				continue
+			}
+			if ix.quick != nil && len(out) == k && ix.quick.least(i, int(r)) > out[k-1].dist*(1+shadowSlack)+shadowSlack*shadowSlack {
 				continue
 			}
 			d := qn + ix.norm[r] - 2*dot(q, ix.m.row(int(r)))
@@ -99,6 +126,61 @@ func (ix *index) find(i, k int, skip []bool, out []near) []near {
 	}
 	for _, c := range found {
 		look(ix.cells[c.row])
+	}
+	return out
+}
+
+// bisect halves the rows, along the line on which they differ most, until no
+// part has more than most of them.
+func bisect(m *dense, rows []int32, most int) [][]int32 {
+	if len(rows) <= most {
+		return [][]int32{rows}
+	}
+	const sample, rounds = 256, 4
+	some := sampled(rows, sample)
+	mean := meanOf(m, some)
+	v, next := make([]float32, m.d), make([]float32, m.d)
+	copy(v, m.row(int(some[0])))
+	for j := range v {
+		v[j] -= mean[j]
+	}
+	for range rounds {
+		unit(v)
+		base := dot(mean, v)
+		clear(next)
+		for _, i := range some {
+			row := m.row(int(i))
+			along := dot(row, v) - base
+			for j := range next {
+				next[j] += along * (row[j] - mean[j])
+			}
+		}
+		v, next = next, v
+	}
+	along := make([]float32, len(rows))
+	for j, i := range rows {
+		along[j] = dot(m.row(int(i)), v)
+	}
+	low, high := make([]int32, 0, len(rows)/2), make([]int32, 0, len(rows)/2+1)
+	for at, j := range byValue(along) {
+		if at < len(rows)/2 {
+			low = append(low, rows[j])
+		} else {
+			high = append(high, rows[j])
+		}
+	}
+	return append(bisect(m, low, most), bisect(m, high, most)...)
+}
+
+func meanOf(m *dense, rows []int32) []float32 {
+	out := make([]float32, m.d)
+	for _, i := range rows {
+		for j, v := range m.row(int(i)) {
+			out[j] += v
+		}
+	}
+	for j := range out {
+		out[j] /= float32(max(len(rows), 1))
 	}
 	return out
 }
@@ -177,30 +259,43 @@ const maxNeighbours = 40
 
 // neighbours votes by the labels of near rows. The number of neighbours is the
 // one that predicts the labels best.
-func neighbours(m *dense, label []int32, classes int) *votes {
+func neighbours(m *dense, label []int32, classes int, w *watch) (*votes, error) {
 	refs := make([]int32, m.n)
 	for i := range refs {
 		refs[i] = int32(i)
 	}
+	if err := w.step("neighbours", 0, m.n); err != nil {
+		return nil, err
+	}
 	ix := newIndex(m, refs)
+	ix.quick = newShadow(m)
 	prior := priors(label, classes)
 	v := newVotes(m.n, classes)
-	all := make([]int32, 0, m.n*maxNeighbours)
-	end := make([]int, m.n+1)
+	all, count := make([]int32, m.n*maxNeighbours), make([]int, m.n)
+	of := func(i int) []int32 { return all[i*maxNeighbours:][:count[i]] }
 	var found []near
-	for i := range m.n {
-		found = ix.find(i, maxNeighbours, nil, found)
-		for _, f := range found {
-			all = append(all, label[f.row])
+	done := 0
+	// Rows of one cell look at much the same cells, which are then in the
+	// processor's cache.
+	for _, cell := range ix.cells {
+		for _, i := range cell {
+			if err := w.often("neighbours", done, m.n); err != nil {
+				return nil, err
+			}
+			done++
+			found = ix.find(int(i), maxNeighbours, nil, found)
+			count[i] = len(found)
+			for j, f := range found {
+				all[int(i)*maxNeighbours+j] = label[f.row]
+			}
 		}
-		end[i+1] = len(all)
 	}
 	best, size := math.Inf(1), neighbourhoods[0]
 	p := make([]float32, classes)
 	for _, k := range neighbourhoods {
 		loss := 0.0
 		for i := range m.n {
-			share(all[end[i]:end[i+1]], k, prior, p)
+			share(of(i), k, prior, p)
 			loss -= math.Log(float64(p[label[i]]))
 		}
 		if loss < best {
@@ -208,10 +303,10 @@ func neighbours(m *dense, label []int32, classes int) *votes {
 		}
 	}
 	for i := range m.n {
-		share(all[end[i]:end[i+1]], size, prior, v.row(i))
+		share(of(i), size, prior, v.row(i))
 	}
 	v.size = size
-	return v
+	return v, nil
 }
 
 // share is the smoothed share of each label among the first k.

@@ -18,39 +18,42 @@ func passes(n, classes int) int {
 
 // linear votes by multinomial logistic regression, trained by AdaGrad (Duchi,
 // Hazan, Singer, JMLR 2011) on the other folds.
-func linear(m *dense, label []int32, classes int) *votes {
+func linear(m *dense, label []int32, classes int, w *watch) (*votes, error) {
 	v := newVotes(m.n, classes)
 	order := shuffled(m.n, 42)
 	d := m.d + 1
 	p := make([]float32, classes)
 	for f := range folds {
-		w, g := make([]float32, classes*d), make([]float32, classes*d)
-		for range passes(m.n, classes) {
+		weights, g := make([]float32, classes*d), make([]float32, classes*d)
+		for pass, all := 0, passes(m.n, classes); pass < all; pass++ {
+			if err := w.step("logistic regression", f*all+pass, folds*all); err != nil {
+				return nil, err
+			}
 			for _, at := range order {
 				i := int(at)
 				if foldOf(i) == f {
 					continue
 				}
 				x := m.row(i)
-				linearShares(w, d, x, p)
+				linearShares(weights, d, x, p)
 				for c := range p {
 					diff := p[c]
 					if int32(c) == label[i] {
 						diff--
 					}
 					if diff > 1e-3 || diff < -1e-3 {
-						adagrad(w[c*d:(c+1)*d], g[c*d:(c+1)*d], x, diff)
+						adagrad(weights[c*d:(c+1)*d], g[c*d:(c+1)*d], x, diff)
 					}
 				}
 			}
 		}
 		for i := range m.n {
 			if foldOf(i) == f {
-				linearShares(w, d, m.row(i), v.row(i))
+				linearShares(weights, d, m.row(i), v.row(i))
 			}
 		}
 	}
-	return v
+	return v, nil
 }
 
 // linearShares is the softmax of the classes' linear scores; the last weight of

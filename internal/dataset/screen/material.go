@@ -1,15 +1,14 @@
 package screen
 
 import (
-	"context"
 	"fmt"
-	"math"
 	"slices"
 )
 
 // material is what the methods share: the set, its features and the models.
 type material struct {
 	set       *Set
+	watch     *watch
 	x         *dense // of tables and images
 	words     *bags  // of texts
 	naive     *naive // of texts, to judge patterns by
@@ -18,39 +17,57 @@ type material struct {
 	count     []int     // rows of each label
 	doubt     []bool    // rows that look like another label
 	doubtRate []float64 // share of those, per label
-	scratch   []placed
+	hashes    []uint64
 	buckets   []int32
 	grey      []float32
+	order     []int32   // of all rows, shuffled
+	around    []float32 // of the candidate that is judged
 }
 
-func newMaterial(ctx context.Context, s *Set) (*material, error) {
-	m := &material{set: s}
+func newMaterial(s *Set, w *watch) (*material, error) {
+	m := &material{set: s, watch: w}
 	k := len(s.Labels)
-	add := func(name string, v *votes) error {
-		v.name = name
-		m.voters = append(m.voters, v)
-		return ctx.Err()
+	add := func(name string, v *votes, err error) error {
+		if err == nil {
+			v.name = name
+			m.voters = append(m.voters, v)
+			err = w.ctx.Err()
+		}
+		return err
 	}
-	defer m.doubts()
-	if s.Kind == Text {
-		m.words = newBags(s)
-		if err := add("bayes", m.words.bayes()); err != nil {
+	var err error
+	switch s.Kind {
+	case Text:
+		if err := w.step("words and pairs", 0, 0); err != nil {
 			return nil, err
 		}
-		return m, add("linear", m.words.linear())
-	}
-	if s.Kind == Image {
-		m.x = describe(s)
-	} else {
+		m.words = newBags(s)
+		err = add("bayes", m.words.bayes(), nil)
+		if err == nil {
+			err = add("linear", m.words.linear(), nil)
+		}
+	case Image:
+		m.x, err = describe(s, w)
+	default:
 		m.x = scaled(s)
 	}
-	if err := add("neighbours", neighbours(m.x, s.Label, k)); err != nil {
+	if s.Kind != Text {
+		for _, model := range []struct {
+			name string
+			ask  func(*dense, []int32, int, *watch) (*votes, error)
+		}{{"neighbours", neighbours}, {"forest", forest}, {"linear", linear}} {
+			if err != nil {
+				return nil, err
+			}
+			v, failed := model.ask(m.x, s.Label, k, w)
+			err = add(model.name, v, failed)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	if err := add("forest", forest(m.x, s.Label, k)); err != nil {
-		return nil, err
-	}
-	return m, add("linear", linear(m.x, s.Label, k))
+	m.doubts()
+	return m, nil
 }
 
 func (m *material) methods() []string {
@@ -71,7 +88,7 @@ func (m *material) methods() []string {
 // triggers returns the patterns that raise an alert, and those that only move
 // their rows up: patterns over all of a picture, for the furthest part of an
 // honest label is at times as far out, and as odd, as a poisoned one.
-func (m *material) triggers(ctx context.Context) (found, weak []*pattern, err error) {
+func (m *material) triggers() (found, weak []*pattern, err error) {
 	if len(m.set.Labels) < 2 {
 		return nil, nil, nil
 	}
@@ -79,18 +96,18 @@ func (m *material) triggers(ctx context.Context) (found, weak []*pattern, err er
 	judge := m.judgeDense
 	switch m.set.Kind {
 	case Text:
-		candidates, err = m.ngrams(ctx)
+		candidates, err = m.ngrams(m.watch.ctx)
 		judge = m.judgeText
 	case Image:
-		candidates, err = m.patches(ctx)
+		candidates, err = m.patches()
 	default:
-		candidates, err = m.atoms(ctx)
+		candidates, err = m.atoms(m.watch.ctx)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, p := range candidates {
-		if err := ctx.Err(); err != nil {
+	for at, p := range candidates {
+		if err := m.watch.step("judging what repeats", at, len(candidates)); err != nil {
 			return nil, nil, err
 		}
 		if slices.ContainsFunc(found, func(f *pattern) bool { return overlap(f.rows, p.rows) > 0.5 }) {
@@ -101,7 +118,11 @@ func (m *material) triggers(ctx context.Context) (found, weak []*pattern, err er
 		case p.spread:
 			weak = append(weak, p)
 		default:
-			m.refine(p)
+			if m.set.Kind == Image && !p.at.anywhere {
+				m.widen(p)
+			} else {
+				m.refine(p)
+			}
 			found = append(found, p)
 		}
 	}
@@ -171,105 +192,6 @@ func (m *material) doubts() {
 	for l, c := range m.count {
 		m.doubtRate[l] = (m.doubtRate[l] + 1) / float64(c+2)
 	}
-}
-
-// How many rows are looked at to judge a candidate.
-const (
-	judgeReferences = 3000
-	judgeRows       = 250
-	judgeNear       = 15
-	judgeTypical    = 0.3 // quantile of the margins of rows of other labels
-)
-
-// judgeDense asks the neighbours of the pattern's rows, without the pattern's
-// columns, and without its rows among the neighbours.
-func (m *material) judgeDense(p *pattern) bool {
-	s := m.set
-	x := m.x
-	columns := m.associated(p)
-	if p.at.side > 0 && !p.at.anywhere {
-		columns = touched(s, p.at)
-	}
-	if len(columns) > 0 {
-		x = &dense{x.n, x.d, slices.Clone(x.x)}
-		for i := range x.n {
-			for _, c := range columns {
-				x.x[i*x.d+c] = 0
-			}
-		}
-	}
-	in := make([]bool, s.Len())
-	for _, i := range p.all {
-		in[i] = true
-	}
-	var refs []int32
-	for _, i := range shuffled(s.Len(), 11) {
-		if !in[i] && len(refs) < judgeReferences {
-			refs = append(refs, i)
-		}
-	}
-	if len(refs) < judgeNear {
-		return false
-	}
-	count := make([]float64, len(s.Labels))
-	for _, i := range refs {
-		count[s.Label[i]]++
-	}
-	ix := newIndex(x, refs)
-	var near []near
-	votes := make([]float64, len(s.Labels))
-	// margin is how much likelier than label the likeliest other one is.
-	margin := func(i, label int32) float64 {
-		near = ix.find(int(i), judgeNear, nil, near)
-		clear(votes)
-		for _, f := range near {
-			votes[s.Label[f.row]]++
-		}
-		best := 0.0
-		for c := range votes {
-			if int32(c) != label {
-				best = math.Max(best, votes[c])
-			}
-		}
-		return math.Log((best + 0.5) / (votes[label] + 0.5))
-	}
-	var margins, usual, others []float64
-	for _, i := range sampled(p.rows, judgeRows) {
-		margins = append(margins, margin(i, p.label))
-	}
-	for _, i := range refs {
-		if s.Label[i] == p.label {
-			if len(usual) < judgeRows {
-				usual = append(usual, margin(i, p.label))
-			}
-		} else if len(others) < judgeRows {
-			others = append(others, margin(i, p.label))
-		}
-	}
-	typical := math.Max(quantile(others, judgeTypical), 0.1)
-	if p.spread || p.at.anywhere {
-		// The pattern changes any features: its rows cannot be asked about each other.
-		return p.believe(margins, usual, typical, doubtSpread)
-	}
-	if !p.believe(margins, usual, typical, doubtShare) {
-		return false
-	}
-	// An honest group within a label (white grounds, one writer) also looks like
-	// another label once it is taken away; but its rows are each other's
-	// neighbours, while those of a trigger are from everywhere.
-	ix = newIndex(x, append(refs, p.all...))
-	margins = margins[:0]
-	for _, i := range sampled(p.rows, judgeRows) {
-		margins = append(margins, margin(i, p.label))
-	}
-	together := 0
-	for _, m := range margins {
-		if m >= typical {
-			together++
-		}
-	}
-	share := float64(together) / float64(len(margins))
-	return share >= doubtTogether && logTail(together, len(margins), math.Max(p.usual, 0.02)) < doubtChance/2
 }
 
 // associated are the columns of a pattern, and those in which nearly all of its

@@ -2,7 +2,6 @@ package screen
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 )
@@ -13,57 +12,76 @@ type place struct {
 	anywhere   bool
 }
 
-// Blocks of these sides are looked at. Values are compared after dropping the
-// lowest bits, at two phases, so that compression does not hide a patch.
-var blockSides = [...]int{2, 3}
-
-const (
-	droppedBits = 4
-	standsOut   = 24 // mean difference from the pixels above and below
-	contrast    = 64 // of a block that counts anywhere: plain ones are in every picture
-)
+// hashedBlocks is how many hashes of blocks are held at a time: 32 MiB.
+const hashedBlocks = 4 << 20
 
 // patches finds blocks of pixels that repeat on many pictures of one label: in
 // one place, or anywhere.
-func (m *material) patches(ctx context.Context) ([]*pattern, error) {
+func (m *material) patches() ([]*pattern, error) {
 	s := m.set
 	var out []*pattern
+	done, lines := 0, 0
+	for _, side := range blockSides {
+		lines += 2 * max(s.Height-side+1, 0)
+	}
 	for _, side := range blockSides {
 		for y := 0; y+side <= s.Height; y++ {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			for x := 0; x+side <= s.Width; x++ {
-				for phase := range 2 {
-					out = append(out, m.blocksAt(place{x: x, y: y, side: side}, phase)...)
+			for phase := range 2 {
+				if out = append(out, m.blocksAlong(side, y, phase)...); len(out) > 4096 {
+					out = foremost(out, 2048)
 				}
-			}
-			if len(out) > 4096 {
-				out = foremost(out, 2048)
+				done++
+				if err := m.watch.step("blocks in one place", done, lines); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
-	out = append(distinct(out, 2*judged), m.blocksAnywhere()...)
-	return append(distinct(out, 2*judged), m.spectral(ctx)...), nil
+	anywhere, err := m.blocksAnywhere()
+	if err != nil {
+		return nil, err
+	}
+	out = append(distinct(out, 2*judged), anywhere...)
+	faint, err := m.spectral()
+	return append(distinct(out, 2*judged), faint...), err
 }
 
-type placed struct {
-	hash uint64
-	row  int32
+// blocksAlong groups the pictures by the blocks at each place of a line.
+func (m *material) blocksAlong(side, y, phase int) []*pattern {
+	s := m.set
+	n, across := s.Len(), s.Width-side+1
+	if across <= 0 {
+		return nil
+	}
+	b := newBlocks(s, side, phase)
+	line := make([]uint64, across)
+	each := max(min(hashedBlocks/n, across), 1)
+	if need := each * n; cap(m.hashes) < need {
+		m.hashes = make([]uint64, need)
+	}
+	var out []*pattern
+	for from := 0; from < across; from += each { // all of the line, unless there are very many pictures
+		to := min(from+each, across)
+		for i := range n {
+			b.placed(i, y, line)
+			for x := from; x < to; x++ {
+				m.hashes[(x-from)*n+i] = line[x]
+			}
+		}
+		for x := from; x < to; x++ {
+			out = append(out, m.blocksAt(place{x: x, y: y, side: side}, m.hashes[(x-from)*n:][:n])...)
+		}
+	}
+	return out
 }
 
-// blocksAt groups the pictures by the block at a place.
-func (m *material) blocksAt(at place, phase int) []*pattern {
+// blocksAt groups the pictures by the hash of the block at a place.
+func (m *material) blocksAt(at place, hashes []uint64) []*pattern {
 	s := m.set
 	n := s.Len()
-	list := m.scratch[:0]
-	for i := range n {
-		list = append(list, placed{m.block(i, at, phase), int32(i)})
-	}
-	m.scratch = list
 	least := max(patternMinimum, n/500)
 	var out []*pattern
-	for h, all := range m.tally(list, least) {
+	for h, all := range m.tally(hashes, least) {
 		if len(all) < least || float64(len(all)) > patternMaximum*float64(n) {
 			continue
 		}
@@ -80,92 +98,46 @@ func (m *material) blocksAt(at place, phase int) []*pattern {
 
 // tally returns the rows of each hash that is there often enough. Buckets are
 // counted first: nearly all hashes are rare, and never reach the map.
-func (m *material) tally(list []placed, least int) map[uint64][]int32 {
+func (m *material) tally(hashes []uint64, least int) map[uint64][]int32 {
 	const bits = 16
 	if m.buckets == nil {
 		m.buckets = make([]int32, 1<<bits)
 	}
 	clear(m.buckets)
-	for _, p := range list {
-		m.buckets[p.hash>>(64-bits)]++
+	for _, h := range hashes {
+		m.buckets[h>>(64-bits)]++
 	}
 	out := map[uint64][]int32{}
-	for _, p := range list {
-		if int(m.buckets[p.hash>>(64-bits)]) >= least {
-			out[p.hash] = append(out[p.hash], p.row)
+	for i, h := range hashes {
+		if int(m.buckets[h>>(64-bits)]) >= least {
+			out[h] = append(out[h], int32(i))
 		}
 	}
 	return out
 }
 
-// block is the hash of a block of pixels of picture i. A block that stands out
-// from the pixels around it is told apart from the same block in a ground of its
-// colour: white corners are honest, white squares in them are not.
-func (m *material) block(i int, at place, phase int) uint64 {
-	s := m.set
-	h := uint64(at.side)
-	base := i * s.Width * s.Height * s.Channels
-	inside := 0
-	for y := at.y; y < at.y+at.side; y++ {
-		from := base + (y*s.Width+at.x)*s.Channels
-		for _, v := range s.Pixels[from : from+at.side*s.Channels] {
-			h = (h ^ (uint64(v)+uint64(phase)<<(droppedBits-1))>>droppedBits) * 0x100000001b3
-			inside += int(v)
-		}
-	}
-	if at.anywhere { // parts of a patch stand out in some pictures and not in others
-		return mix(h)
-	}
-	around, n := 0, 0
-	row := func(y, from, to int) {
-		if y < 0 || y >= s.Height {
-			return
-		}
-		from, to = max(from, 0), min(to, s.Width)
-		at := base + (y*s.Width+from)*s.Channels
-		for _, v := range s.Pixels[at : at+(to-from)*s.Channels] {
-			around += int(v)
-		}
-		n += (to - from) * s.Channels
-	}
-	row(at.y-1, at.x-1, at.x+at.side+1)
-	row(at.y+at.side, at.x-1, at.x+at.side+1)
-	if n > 0 {
-		differs := inside/(at.side*at.side*s.Channels) - around/n
-		if differs > standsOut || differs < -standsOut {
-			h ^= 0x5bd1e995
-		}
-	}
-	return mix(h)
-}
-
 // blocksAnywhere finds blocks that repeat wherever they are: patches at random
 // places. A sketch drops the rare ones first.
-func (m *material) blocksAnywhere() []*pattern {
+func (m *material) blocksAnywhere() ([]*pattern, error) {
 	s := m.set
 	n, least := s.Len(), max(patternMinimum, s.Len()/500)
 	const side = 3
 	sketch, last := make([]uint32, 1<<sketchBits), make([]int32, 1<<sketchBits)
-	each := func(i int, yield func(h uint64)) {
-		for y := 0; y+side <= s.Height; y++ {
-			for x := 0; x+side <= s.Width; x++ {
-				if at := (place{x: x, y: y, side: side, anywhere: true}); m.textured(i, at) {
-					yield(m.block(i, at, 0))
-				}
-			}
-		}
-	}
+	b := newBlocks(s, side, 0)
 	for i := range n {
-		each(i, func(h uint64) {
+		b.textured(i, func(h uint64) {
 			if at := h >> (64 - sketchBits); last[at] != int32(i+1) {
 				last[at] = int32(i + 1)
 				sketch[at]++
 			}
 		})
+		if err := m.watch.often("blocks anywhere", i, 2*n); err != nil {
+			return nil, err
+		}
 	}
 	rows := map[uint64][]int32{}
 	for i := range n {
-		each(i, func(h uint64) {
+		b.textured(i, func(h uint64) {
 			if c := sketch[h>>(64-sketchBits)]; int(c) < least || float64(c) > patternMaximum*float64(n) {
 				return
 			}
@@ -175,6 +147,9 @@ func (m *material) blocksAnywhere() []*pattern {
 			}
 			rows[h] = append(own, int32(i))
 		})
+		if err := m.watch.often("blocks anywhere", n+i, 2*n); err != nil {
+			return nil, err
+		}
 	}
 	var out []*pattern
 	for h, all := range rows {
@@ -189,19 +164,5 @@ func (m *material) blocksAnywhere() []*pattern {
 		}
 	}
 	slices.SortFunc(out, func(a, b *pattern) int { return cmp.Compare(a.word, b.word) })
-	return distinct(out, judged)
-}
-
-// textured says that the block is not of one colour.
-func (m *material) textured(i int, at place) bool {
-	s := m.set
-	base := i * s.Width * s.Height * s.Channels
-	low, high := byte(255), byte(0)
-	for y := at.y; y < at.y+at.side; y++ {
-		for x := at.x; x < at.x+at.side; x++ {
-			v := s.Pixels[base+(y*s.Width+x)*s.Channels]
-			low, high = min(low, v), max(high, v)
-		}
-	}
-	return high-low >= contrast
+	return distinct(out, judged), nil
 }

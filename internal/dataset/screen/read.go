@@ -2,6 +2,7 @@ package screen
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -40,14 +41,16 @@ var ErrShape = errors.New("no labelled data set")
 //     of such a file beside the JSONL file, or nested lists of numbers;
 //   - a folder that holds one such file, or one folder of pictures per label.
 //
-// Files are told apart by their content.
-func Read(path string) (*Set, error) {
+// Files are told apart by their content. The progress is in rows; a total of 0 is
+// not known.
+func Read(ctx context.Context, path string, o Options) (*Set, error) {
+	w := &watch{ctx, o.Progress}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return readFile(path)
+		return readFile(path, w)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -64,23 +67,23 @@ func Read(path string) (*Set, error) {
 			folders = append(folders, name)
 		case strings.HasSuffix(lower, ".csv"), strings.HasSuffix(lower, ".jsonl"), strings.HasSuffix(lower, ".ndjson"), strings.HasSuffix(lower, ".tsv"):
 			if name == "features.csv" {
-				return readFile(filepath.Join(path, name))
+				return readFile(filepath.Join(path, name), w)
 			}
 			files = append(files, name)
 		}
 	}
 	switch {
 	case len(files) == 1:
-		return readFile(filepath.Join(path, files[0]))
+		return readFile(filepath.Join(path, files[0]), w)
 	case len(files) > 1:
 		return nil, fmt.Errorf("%w: %s holds %d files of rows; name one of them", ErrShape, path, len(files))
 	case len(folders) > 1:
-		return readFolders(path, folders)
+		return readFolders(path, folders, w)
 	}
 	return nil, fmt.Errorf("%w: %s holds neither a CSV or JSONL file nor folders of pictures", ErrShape, path)
 }
 
-func readFile(path string) (*Set, error) {
+func readFile(path string, w *watch) (*Set, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -105,13 +108,13 @@ func readFile(path string) (*Set, error) {
 			return nil, err
 		}
 		defer dir.Close()
-		s, err = readJSONL(again, dir.FS())
+		s, err = readJSONL(again, dir.FS(), w)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		return s, nil
 	}
-	if s, err = readCSV(again); err != nil {
+	if s, err = readCSV(again, w); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
@@ -159,7 +162,7 @@ func (l *labels) into(s *Set) {
 }
 
 // readFolders reads the pictures of folders that are named by their label.
-func readFolders(path string, folders []string) (*Set, error) {
+func readFolders(path string, folders []string, w *watch) (*Set, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
@@ -186,7 +189,10 @@ func readFolders(path string, folders []string) (*Set, error) {
 		return nil, fmt.Errorf("%w: the folders of %s hold no pictures", ErrShape, path)
 	}
 	a := album{want: len(names)}
-	for _, name := range names {
+	for i, name := range names {
+		if err := w.often("reading pictures", i, len(names)); err != nil {
+			return nil, err
+		}
 		data, err := readPicture(root.FS(), name)
 		if err != nil {
 			return nil, err

@@ -77,7 +77,7 @@ func TestReadTakesTheShapesThatPeopleHave(t *testing.T) {
 			Set{Kind: Image, Pixels: slices.Concat(pixels, pixels), Labels: []string{"x", "y"}, Label: []int32{0, 1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := Read(filepath.Join(writeFiles(t, c.files), c.at))
+			s, err := Read(t.Context(), filepath.Join(writeFiles(t, c.files), c.at), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func TestReadRefusesWhatIsNoLabelledSet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := writeFiles(t, map[string]string{"in/a.data": text, "secret.png": picturePNG(t, 2, color.White)})
-			if s, err := Read(filepath.Join(dir, "in", "a.data")); err == nil {
+			if s, err := Read(t.Context(), filepath.Join(dir, "in", "a.data"), Options{}); err == nil {
 				t.Fatalf("it was read as %+v", s)
 			}
 		})
@@ -132,7 +132,7 @@ func FuzzRead(f *testing.F) {
 		if err := os.WriteFile(at, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		s, err := Read(at)
+		s, err := Read(t.Context(), at, Options{})
 		if err != nil {
 			return
 		}

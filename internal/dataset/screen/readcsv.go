@@ -25,13 +25,13 @@ type column struct {
 	from       int      // the first feature that it makes; -1: none
 }
 
-func readCSV(again func() (io.Reader, error)) (*Set, error) {
+func readCSV(again func() (io.Reader, error), w *watch) (*Set, error) {
 	var columns []column
 	var ids []string
 	label, text, id := -1, -1, -1
 	delimiter := byte(',')
 	var l labels
-	err := rowsOf(again, &delimiter, func(n int, fields []string) error {
+	err := rowsOf(again, w, &delimiter, func(n int, fields []string) error {
 		if n == 0 {
 			for _, f := range fields {
 				columns = append(columns, column{name: strings.TrimSpace(f), from: -1})
@@ -64,7 +64,7 @@ func readCSV(again func() (io.Reader, error)) (*Set, error) {
 	if text >= 0 && columns[text].numbers < len(l.rows)/2 {
 		s.Kind = Text
 		kept := 0
-		return s, rowsOf(again, &delimiter, func(n int, fields []string) error {
+		return s, rowsOf(again, w, &delimiter, func(n int, fields []string) error {
 			if n == 0 {
 				return nil
 			}
@@ -100,7 +100,7 @@ func readCSV(again func() (io.Reader, error)) (*Set, error) {
 		return nil, fmt.Errorf("%w: %d rows of %d features are more than %d numbers; screen it in parts", ErrShape, len(l.rows), len(s.Columns), maxCells)
 	}
 	s.Values = make([]float32, len(l.rows)*len(s.Columns))
-	return s, rowsOf(again, &delimiter, func(n int, fields []string) error {
+	return s, rowsOf(again, w, &delimiter, func(n int, fields []string) error {
 		if n == 0 || n > len(l.rows) {
 			return nil
 		}
@@ -114,7 +114,7 @@ func readCSV(again func() (io.Reader, error)) (*Set, error) {
 
 // rowsOf reads the rows, the header as number 0, and finds out what separates
 // the fields of the header.
-func rowsOf(again func() (io.Reader, error), delimiter *byte, yield func(n int, fields []string) error) error {
+func rowsOf(again func() (io.Reader, error), w *watch, delimiter *byte, yield func(n int, fields []string) error) error {
 	r, err := again()
 	if err != nil {
 		return err
@@ -131,6 +131,9 @@ func rowsOf(again func() (io.Reader, error), delimiter *byte, yield func(n int, 
 			}
 		}
 		fields = record.Fields(row.Bytes, *delimiter, fields)
+		if err := w.often("reading rows", n, 0); err != nil {
+			return err
+		}
 		n++
 		return yield(n-1, fields)
 	})

@@ -22,10 +22,22 @@ const (
 	keptSide   = 64       // what is kept of a picture is not larger
 )
 
-// picture is one image with interleaved channels.
+// picture is one image, of interleaved channels or as it was decoded.
 type picture struct {
 	w, h, c int
 	pix     []byte
+	img     image.Image
+}
+
+// at writes the channels of one pixel to out.
+func (p *picture) at(x, y int, out []byte) {
+	if p.img != nil {
+		b := p.img.Bounds()
+		red, green, blue, _ := p.img.At(b.Min.X+x, b.Min.Y+y).RGBA()
+		out[0], out[1], out[2] = byte(red>>8), byte(green>>8), byte(blue>>8)
+		return
+	}
+	copy(out, p.pix[(y*p.w+x)*p.c:][:p.c])
 }
 
 func readPicture(from fs.FS, name string) ([]byte, error) {
@@ -70,15 +82,10 @@ func decode(data []byte, w, h int) (*picture, error) {
 		return nil, fmt.Errorf("%w: image: %v", ErrShape, err)
 	}
 	b := img.Bounds()
-	p := &picture{w: b.Dx(), h: b.Dy(), c: 3}
-	p.pix = make([]byte, 0, p.w*p.h*3)
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			r, g, bl, _ := img.At(x, y).RGBA()
-			p.pix = append(p.pix, byte(r>>8), byte(g>>8), byte(bl>>8))
-		}
+	if b.Empty() {
+		return nil, fmt.Errorf("%w: an image without pixels", ErrShape)
 	}
-	return p, nil
+	return &picture{w: b.Dx(), h: b.Dy(), c: 3, img: img}, nil
 }
 
 func rawPixels(data []byte, w, h int) (*picture, error) {
@@ -89,11 +96,11 @@ func rawPixels(data []byte, w, h int) (*picture, error) {
 		switch {
 		case w > 0 && h > 0:
 			if w*h*c == len(data) {
-				return &picture{w, h, c, data}, nil
+				return &picture{w: w, h: h, c: c, pix: data}, nil
 			}
 		case len(data) > 0 && len(data)%c == 0:
 			if side := int(math.Sqrt(float64(len(data) / c))); side*side*c == len(data) && side <= maxSide {
-				return &picture{side, side, c, data}, nil
+				return &picture{w: side, h: side, c: c, pix: data}, nil
 			}
 		}
 	}
@@ -184,13 +191,14 @@ func (a *album) add(p *picture) error {
 			return fmt.Errorf("%w: %d pictures are too many; screen them in parts", ErrShape, a.want)
 		}
 		a.w, a.h = min(p.w, side), min(p.h, side)
+		a.pix = make([]byte, 0, a.w*a.h*a.c*a.want) // at most maxPixels, by side
 	}
+	var pixel [4]byte
 	for y := range a.h {
 		for x := range a.w {
-			from := (y*p.h/a.h*p.w + x*p.w/a.w) * p.c
+			p.at(x*p.w/a.w, y*p.h/a.h, pixel[:])
 			for k := range a.c {
-				v := p.pix[from+min(k, p.c-1)]
-				a.pix = append(a.pix, v)
+				a.pix = append(a.pix, pixel[min(k, p.c-1)])
 			}
 		}
 	}

@@ -22,13 +22,13 @@ type line struct {
 	width, height int
 }
 
-func readJSONL(again func() (io.Reader, error), beside fs.FS) (*Set, error) {
+func readJSONL(again func() (io.Reader, error), beside fs.FS, w *watch) (*Set, error) {
 	r, err := again()
 	if err != nil {
 		return nil, err
 	}
 	total := 0 // how large pictures may be depends on how many there are
-	if err := record.JSONL(r, func(record.Record) error { total++; return nil }); err != nil {
+	if err := record.JSONL(r, func(record.Record) error { total++; return w.ctx.Err() }); err != nil {
 		return nil, err
 	}
 	if r, err = again(); err != nil {
@@ -39,6 +39,9 @@ func readJSONL(again func() (io.Reader, error), beside fs.FS) (*Set, error) {
 	a := album{want: total}
 	kept, n := 0, 0
 	err = record.JSONL(r, func(row record.Record) error {
+		if err := w.often("reading rows", n, total); err != nil {
+			return err
+		}
 		n++
 		o, err := parseLine(row.Bytes)
 		if err != nil {

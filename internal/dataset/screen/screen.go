@@ -55,8 +55,30 @@ func (s *Set) Len() int { return len(s.Label) }
 
 // Options bound the work.
 type Options struct {
-	// Progress is told which step begins, of how many.
+	// Progress is told what is being done, and how much of that; nil: nobody is.
 	Progress func(step string, done, total int)
+}
+
+// watch tells how far long work is, and whether it is still wanted. Each of its
+// methods returns the context's error.
+type watch struct {
+	ctx      context.Context
+	progress func(step string, done, total int)
+}
+
+func (w *watch) step(what string, done, total int) error {
+	if w.progress != nil {
+		w.progress(what, done, total)
+	}
+	return w.ctx.Err()
+}
+
+// often is step for work on single rows: most calls do nothing.
+func (w *watch) often(what string, done, total int) error {
+	if done%512 != 0 {
+		return nil
+	}
+	return w.step(what, done, total)
 }
 
 // Row is what was found about one row.
@@ -108,28 +130,14 @@ func Run(ctx context.Context, s *Set, o Options) (*Report, error) {
 		return nil, fmt.Errorf("screen: the data set has no rows")
 	}
 	r := &Report{Kind: s.Kind, Rows: make([]Row, n), Limits: limits()}
-	step := func(name string, done int) error {
-		if o.Progress != nil {
-			o.Progress(name, done, 4)
-		}
-		return ctx.Err()
-	}
-	if err := step("models", 0); err != nil {
-		return nil, err
-	}
-	m, err := newMaterial(ctx, s)
+	w := &watch{ctx, o.Progress}
+	m, err := newMaterial(s, w)
 	if err != nil {
 		return nil, err
 	}
 	r.Methods = m.methods()
-	if err := step("triggers", 1); err != nil {
-		return nil, err
-	}
-	found, weak, err := m.triggers(ctx)
+	found, weak, err := m.triggers()
 	if err != nil {
-		return nil, err
-	}
-	if err := step("labels", 2); err != nil {
 		return nil, err
 	}
 	flips := m.flips
@@ -170,7 +178,7 @@ func Run(ctx context.Context, s *Set, o Options) (*Report, error) {
 		}
 		r.Alerts = append(r.Alerts, *a)
 	}
-	return r, step("done", 4)
+	return r, ctx.Err()
 }
 
 // Alerted are the indexes of the rows with an alert, ascending.

@@ -50,12 +50,8 @@ func TestTriggersAreFoundWithTheirRows(t *testing.T) {
 				s := c.set(seed)
 				f, report := measured(t, s, c.trigger(s)())
 				t.Logf("seed %d: %v", seed, f)
-				recall := 0.9
-				if name == "a white patch" {
-					recall = 0.8 // one picture in ten is white there already: nobody can tell the patch
-				}
-				if f.precision < 0.9 || f.recall < recall {
-					t.Errorf("seed %d: %v, want a precision of at least 0.9 and a recall of %v", seed, f, recall)
+				if f.precision < 0.9 || f.recall < 0.9 {
+					t.Errorf("seed %d: %v, want a precision and a recall of at least 0.9", seed, f)
 					for _, a := range report.Alerts {
 						t.Logf("  %s %s under %s: %d rows", a.Method, a.Pattern, a.Label, len(a.Rows))
 					}

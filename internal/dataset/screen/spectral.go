@@ -1,7 +1,6 @@
 package screen
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -19,34 +18,52 @@ const (
 // The shares of a label that are tried as the part that carries a pattern.
 var spectralShares = [...]float64{0.01, 0.02, 0.05, 0.1, 0.2}
 
+// spectralValues is how many projections are held at a time: 32 MiB.
+const spectralValues = 8 << 20
+
 // spectral returns, for each label, the part that lies furthest out, if that is
 // nearly only of this label.
-func (m *material) spectral(ctx context.Context) []*pattern {
+func (m *material) spectral() ([]*pattern, error) {
 	s := m.set
-	d := s.Width * s.Height
-	var out []*pattern
-	residual := make([]float32, d)
+	n := s.Len()
+	rows := make([][]int32, len(s.Labels))
+	for i, l := range s.Label {
+		rows[l] = append(rows[l], int32(i))
+	}
+	var labels []int
 	for label := range s.Labels {
-		if ctx.Err() != nil || m.count[label] < 4*patternMinimum {
-			continue
-		}
-		var rows []int32
-		for i, l := range s.Label {
-			if int(l) == label {
-				rows = append(rows, int32(i))
-			}
-		}
-		v := m.direction(sampled(rows, spectralRows))
-		along := make([]float32, s.Len())
-		for i := range along {
-			m.residual(i, residual)
-			along[i] = dot(residual, v)
-		}
-		for _, sign := range []float32{1, -1} {
-			out = append(out, m.furthest(int32(label), rows, along, sign)...)
+		if m.count[label] >= 4*patternMinimum {
+			labels = append(labels, label)
 		}
 	}
-	return out
+	var out []*pattern
+	residual := make([]float32, s.Width*s.Height)
+	// Each picture is looked at once for as many labels as fit.
+	for group := range slices.Chunk(labels, max(spectralValues/n, 1)) {
+		var towards [][]float32
+		for at, label := range group {
+			if err := m.watch.step("spectral signatures", at, len(group)); err != nil {
+				return nil, err
+			}
+			towards = append(towards, m.direction(sampled(rows[label], spectralRows)))
+		}
+		along := make([]float32, len(group)*n)
+		for i := range n {
+			if err := m.watch.often("spectral signatures", i, n); err != nil {
+				return nil, err
+			}
+			m.residual(i, residual)
+			for at, v := range towards {
+				along[at*n+i] = dot(residual, v)
+			}
+		}
+		for at, label := range group {
+			for _, sign := range []float32{1, -1} {
+				out = append(out, m.furthest(int32(label), rows[label], along[at*n:][:n], sign)...)
+			}
+		}
+	}
+	return out, nil
 }
 
 func (m *material) furthest(label int32, rows []int32, along []float32, sign float32) []*pattern {
@@ -130,8 +147,8 @@ func (m *material) residual(i int, out []float32) {
 	s := m.set
 	w, h, c := s.Width, s.Height, s.Channels
 	pixels := s.Pixels[i*w*h*c : (i+1)*w*h*c]
-	if cap(m.grey) < w*h {
-		m.grey = make([]float32, w*h)
+	if len(m.grey) < w*h+w {
+		m.grey = make([]float32, w*h+w)
 	}
 	grey := m.grey[:w*h]
 	for p := range grey {
@@ -141,17 +158,26 @@ func (m *material) residual(i int, out []float32) {
 		}
 		grey[p] = float32(sum) / float32(c)
 	}
+	// Sums of three in a column, and then of three of those.
+	column := m.grey[w*h : w*h+w]
 	var total float32
 	for y := range h {
+		top, bottom := max(y-1, 0), min(y+1, h-1)
 		for x := range w {
-			var sum, n float32
-			for dy := max(y-1, 0); dy <= min(y+1, h-1); dy++ {
-				for dx := max(x-1, 0); dx <= min(x+1, w-1); dx++ {
-					sum += grey[dy*w+dx]
-					n++
-				}
+			sum := float32(0)
+			for at := top*w + x; at <= bottom*w+x; at += w {
+				sum += grey[at]
 			}
-			v := grey[y*w+x] - sum/n
+			column[x] = sum
+		}
+		high := float32(bottom - top + 1)
+		for x := range w {
+			left, right := max(x-1, 0), min(x+1, w-1)
+			sum := float32(0)
+			for _, c := range column[left : right+1] {
+				sum += c
+			}
+			v := grey[y*w+x] - sum/(high*float32(right-left+1))
 			v = max(-24, min(24, v)) // edges of what is shown must not drown the rest
 			out[y*w+x] = v
 			total += v * v
