@@ -122,7 +122,7 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	engine, err := OpenEngine(ctx, EngineOptions{
 		State: state, Role: roleUp,
 		AllowPrivate: []string{registryHost}, PlainHTTP: []string{registryHost},
-		Keychain: w.Keychain(oci.DockerKeychain()), Clock: o.Clock, Logger: o.Logger,
+		Keychain: w.Keychain(oci.DockerKeychain()), Clock: o.Clock, Logger: o.Logger, KeepInventories: true,
 	})
 	if err != nil {
 		return err

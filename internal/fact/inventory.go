@@ -1,6 +1,7 @@
 package fact
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -69,6 +70,16 @@ func (s PackageState) String() string {
 
 // MarshalText writes the state's name.
 func (s PackageState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads exactly what MarshalText writes.
+func (s *PackageState) UnmarshalText(text []byte) error {
+	i := slices.Index(stateNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("unknown state %q of a package", text)
+	}
+	*s = PackageState(i)
+	return nil
+}
 
 // Package is one package in one place. The same package in two layers or two
 // folders is two of them.
