@@ -131,10 +131,13 @@ func policies(ctx context.Context, tree fs.FS, folders []string) (*config.Set, e
 		return nil, nil
 	}
 	set, err := config.Load(ctx, sources...)
-	if err != nil || set.Len() == 0 {
+	if err != nil {
 		return nil, err
 	}
-	return set, set.Err()
+	if err := set.Err(); err != nil || set.Len() == 0 {
+		return nil, err
+	}
+	return set, nil
 }
 
 func all(tree fs.FS) ([]string, error) {
