@@ -13,11 +13,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format/cyclonedx"
 	"github.com/apexlogic/apex/internal/sbom/format/document"
+	"github.com/apexlogic/apex/internal/sbom/format/foreign"
 	"github.com/apexlogic/apex/internal/sbom/format/spdx"
+	"github.com/apexlogic/apex/internal/sbom/format/vex"
 )
 
 // MaxBytes is how many bytes a document may have; read no more of a file.
@@ -46,8 +49,14 @@ type reader func([]byte) (fact.Inventory, []fact.VEX, error)
 
 func readers() map[Format]reader {
 	return map[Format]reader{
-		CycloneDX: cyclonedx.Read,
-		SPDX:      alone(spdx.Read),
+		CycloneDX:  cyclonedx.Read,
+		SPDX:       alone(spdx.Read),
+		Syft:       alone(foreign.Syft),
+		Trivy:      alone(foreign.Trivy),
+		Grype:      alone(foreign.Grype),
+		OSVScanner: alone(foreign.OSVScanner),
+		OpenVEX:    statements(vex.OpenVEX),
+		CSAF:       statements(vex.CSAF),
 	}
 }
 
@@ -56,6 +65,14 @@ func alone(read func([]byte) (fact.Inventory, error)) reader {
 	return func(data []byte) (fact.Inventory, []fact.VEX, error) {
 		inv, err := read(data)
 		return inv, nil, err
+	}
+}
+
+// statements is a reader of a format that holds no inventory.
+func statements(read func([]byte) ([]fact.VEX, error)) reader {
+	return func(data []byte) (fact.Inventory, []fact.VEX, error) {
+		all, err := read(data)
+		return fact.Inventory{}, all, err
 	}
 }
 
@@ -79,8 +96,8 @@ func Read(data []byte) (fact.Inventory, []fact.VEX, Format, error) {
 	if err != nil {
 		return fact.Inventory{}, nil, "", err
 	}
-	inv, vex, err := readers()[f](data)
-	return inv, vex, f, err
+	inv, all, err := readers()[f](data)
+	return inv, all, f, err
 }
 
 // refuse tells a person what to do with the other encodings of formats.
@@ -104,7 +121,7 @@ func refuse(data []byte) error {
 // sniff tells the format by the keys at the top, in their exact case.
 func sniff(data []byte) (Format, error) {
 	keys := map[string]bool{}
-	var cyclone, spdxVersion, context, category string
+	var cyclone, spdxVersion, context, csafVersion string
 	w := document.NewWalker(data)
 	err := w.Object(func(key string) error {
 		if len(key) < 64 {
@@ -118,12 +135,9 @@ func sniff(data []byte) (Format, error) {
 		case "@context":
 			return w.Text(&context)
 		case "document":
-			if len(data) == 0 {
-				return nil
-			}
 			return w.Object(func(key string) error {
 				if key == "csaf_version" {
-					return w.Text(&category)
+					return w.Text(&csafVersion)
 				}
 				return w.Skip()
 			})
@@ -140,6 +154,12 @@ func sniff(data []byte) (Format, error) {
 	}{
 		{CycloneDX, cyclone == "CycloneDX"},
 		{SPDX, spdxVersion != ""},
+		{Syft, keys["artifacts"] && keys["schema"] && keys["descriptor"]},
+		{Trivy, keys["SchemaVersion"] && (keys["ArtifactName"] || keys["ArtifactType"] || keys["Results"])},
+		{Grype, keys["matches"] && keys["descriptor"]},
+		{OSVScanner, keys["results"]},
+		{OpenVEX, keys["statements"] && strings.HasPrefix(context, "https://openvex.dev/ns")},
+		{CSAF, csafVersion != ""},
 	} {
 		if f.is {
 			found = append(found, f.format)

@@ -222,9 +222,16 @@ func (r *reader) subject(c *item) error {
 	r.root = c.Ref
 	kind := verdict.KindImage
 	r.b.Subject(c.Version)
-	if p := r.b.Identify(c.PURL, c.Name, c.Version); p.Ecosystem == "oci" {
+	switch p := r.b.Identify(c.PURL, fullName(c), c.Version); p.Ecosystem {
+	case "oci":
 		inv.Subject.Repo = p.Name
 		r.b.Subject(p.Version)
+	case "generic", "docker", "GitHub Actions":
+	default:
+		// An application that is a package of an ecosystem: it is there as well.
+		if err := r.add(c); err != nil {
+			return err
+		}
 	}
 	for _, p := range c.properties {
 		switch p.Name {

@@ -135,13 +135,13 @@ func (r *reader) statements() ([]fact.VEX, error) {
 		for _, ref := range a.affects {
 			switch url := r.purlOf(ref); {
 			case ref == r.root && len(r.products) > 0:
-				self.Products = r.products
+				self.Products = append(self.Products, r.products...)
 			case url == "":
-				self.Products = append(self.Products[:len(self.Products):len(self.Products)], clean(ref))
+				self.Products = append(self.Products, clean(ref))
 			case r.byRef[ref] != "" && len(r.products) > 0:
 				inside.Products, inside.Subcomponents = r.products, append(inside.Subcomponents, clean(url))
 			default: // of another document: the package is the product
-				self.Products = append(self.Products[:len(self.Products):len(self.Products)], clean(url))
+				self.Products = append(self.Products, clean(url))
 			}
 		}
 		for _, s := range []fact.VEX{self, inside} {
