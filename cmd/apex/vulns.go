@@ -21,10 +21,11 @@ func newVulnsCommand() *cobra.Command {
 	var flags clientFlags
 	var advisories, platform, failOn, exposed string
 	var fleet, unfixed bool
+	var vex []string
 	c := &cobra.Command{
-		Use:   "vulns IMAGE | DIR | ARCHIVE... | --fleet",
+		Use:   "vulns IMAGE | SBOM | DIR | ARCHIVE... | --fleet",
 		Short: "Known vulnerabilities of what is inside, the most urgent first",
-		Long: `Vulns finds what is inside of an image or a folder, and which advisories
+		Long: `Vulns finds what is inside of an image or a folder, or what an SBOM lists, and which advisories
 are about it. Aliases of one vulnerability are one finding; each has its priority
 (known to be exploited, EPSS, severity, exposure, whether it is imported at all)
 and the smallest version that mends it.
@@ -50,11 +51,12 @@ not everything could be looked at; with -o jsonl it is 0.`,
 	c.Flags().StringVar(&platform, "platform", "", "of an index, the platform to look at, os/arch")
 	c.Flags().StringVar(&failOn, "fail-on", "Low", "least severity for which the exit code is 1: Low, Medium, High, Critical")
 	c.Flags().StringVar(&exposed, "exposed", "", "yes or no: can what runs there be reached from outside")
+	c.Flags().StringSliceVar(&vex, "vex", nil, "document with statements (OpenVEX, CSAF, CycloneDX); unsigned, so they are shown and change nothing")
 	c.Flags().BoolVar(&unfixed, "ignore-unfixed", false, "leave out what no version mends")
 	c.Flags().BoolVar(&fleet, "fleet", false, "everything that was admitted, from the inventories that were kept")
 	c.Args = func(_ *cobra.Command, args []string) error {
 		if fleet != (len(args) == 0) {
-			return usage("name images, folders or archives, or give --fleet")
+			return usage("name images, folders, archives or SBOMs, or give --fleet")
 		}
 		return nil
 	}
@@ -63,7 +65,7 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		if err := least.UnmarshalText([]byte(failOn)); err != nil {
 			return usage("--fail-on: %v", err)
 		}
-		o := app.VulnOptions{Advisories: advisories, Clock: clock.System{}, Platform: platform, Version: version, IgnoreUnfixed: unfixed}
+		o := app.VulnOptions{Advisories: advisories, Clock: clock.System{}, Platform: platform, Version: version, IgnoreUnfixed: unfixed, VEX: vex}
 		switch exposed {
 		case "":
 		case "yes":

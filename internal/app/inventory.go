@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/apexlogic/apex/internal/advisory/osv"
 	"github.com/apexlogic/apex/internal/advisory/snapshot"
@@ -16,6 +18,7 @@ import (
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/reference"
 	"github.com/apexlogic/apex/internal/sbom"
+	"github.com/apexlogic/apex/internal/sbom/format"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -28,6 +31,32 @@ type InventoryOptions struct {
 	// Clock and Version are noted in the inventory; nil leaves the time out.
 	Clock   clock.Clock
 	Version string
+}
+
+// maxDocument bounds an SBOM or VEX document.
+const maxDocument = 256 << 20
+
+// ReadInventory returns the inventory that somebody else has made when text is
+// an SBOM, with the statements (VEX) in it, and takes one otherwise.
+func ReadInventory(ctx context.Context, text string, o InventoryOptions) (fact.Inventory, []fact.VEX, error) {
+	if info, err := os.Stat(text); err == nil && info.Mode().IsRegular() && strings.EqualFold(filepath.Ext(text), ".json") {
+		inventory, statements, err := readDocument(text)
+		return inventory, statements, err
+	}
+	inventory, err := TakeInventory(ctx, text, o)
+	return inventory, nil, err
+}
+
+func readDocument(path string) (fact.Inventory, []fact.VEX, error) {
+	data, err := bounded.ReadFile(path, maxDocument)
+	if err != nil {
+		return fact.Inventory{}, nil, err
+	}
+	inventory, statements, _, err := format.Read(data)
+	if err != nil {
+		return fact.Inventory{}, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return inventory, statements, nil
 }
 
 // TakeInventory finds what is inside of a folder, an OCI layout, an archive of

@@ -27,6 +27,9 @@ type VulnOptions struct {
 	Version    string
 	// Exposed says whether what runs there can be reached from outside.
 	Exposed advisory.Tri
+	// VEX are documents with statements. Nobody vouches for them here, so they
+	// are shown and change nothing.
+	VEX []string
 	// IgnoreUnfixed leaves out what no version mends.
 	IgnoreUnfixed bool
 }
@@ -78,13 +81,21 @@ func FindVulns(ctx context.Context, sources []string, o VulnOptions) ([]Vulns, e
 	if err != nil {
 		return nil, err
 	}
-	var out []Vulns
-	for _, text := range sources {
-		inventory, err := TakeInventory(ctx, text, InventoryOptions{Registry: o.Registry, Platform: o.Platform, Clock: o.Clock, Version: o.Version})
+	var statements []fact.VEX
+	for _, path := range o.VEX {
+		_, found, err := readDocument(path)
 		if err != nil {
 			return nil, err
 		}
-		v := matched(index, &inventory, nil, &o, importsBelow(ctx, text))
+		statements = append(statements, found...)
+	}
+	var out []Vulns
+	for _, text := range sources {
+		inventory, more, err := ReadInventory(ctx, text, InventoryOptions{Registry: o.Registry, Platform: o.Platform, Clock: o.Clock, Version: o.Version})
+		if err != nil {
+			return nil, err
+		}
+		v := matched(index, &inventory, append(slices.Clone(statements), more...), &o, importsBelow(ctx, text))
 		v.Source = text
 		out = append(out, v)
 	}
