@@ -63,16 +63,15 @@ func release(namespace, qualifier string) fact.Distribution {
 		version = qualifier // Trivy writes Alpine's so
 	case at > 0:
 		id, version = qualifier[:at-1], qualifier[at:]
-	case qualifier != "":
-		if rest, ok := strings.CutPrefix(qualifier, namespace+"-"); ok {
-			qualifier = rest
-		}
-		if v := codename(qualifier); v != "" {
-			version = v
-		} else if known(qualifier) {
-			id = qualifier // "opensuse-tumbleweed", "alpine-edge" below
-		} else if qualifier == "edge" || namespace == "alpine" {
-			version = qualifier
+	case qualifier != "" && osRelease(qualifier) != osRelease(namespace):
+		name := strings.TrimPrefix(qualifier, namespace+"-")
+		switch number := codename(name); {
+		case number != "":
+			version = number
+		case name == "edge":
+			version = name
+		case known(osRelease(qualifier)):
+			id = qualifier
 		}
 	}
 	d := fact.Distribution{ID: osRelease(id), Version: version}
@@ -162,6 +161,7 @@ func family(id string) string {
 	return id
 }
 
+// known reports whether a distribution has no numbered releases.
 func known(id string) bool { return id == "opensuse-tumbleweed" || id == "wolfi" || id == "chainguard" }
 
 // toDistribution makes the URL of a distribution's package; ok is false when the
