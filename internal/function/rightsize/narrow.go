@@ -3,6 +3,7 @@ package rightsize
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/apexlogic/apex/internal/function/iam"
@@ -11,17 +12,19 @@ import (
 // narrowing takes the calls to the statements that allowed them.
 type narrowing struct {
 	old     []*iam.Policy
+	all     []*iam.Policy // with those that are fixed
 	calls   []call
 	whole   map[string]bool // services that keep what they had
 	options Options
 	changed []bool
+	from    [][]int
 }
 
 // anything is the context of a call whose conditions the log does not show.
 func anything(string) iam.Value { return iam.Value{State: iam.Foreign} }
 
-func newNarrowing(old []*iam.Policy, calls []call, o Options, kept map[string]string) *narrowing {
-	n := &narrowing{old: old, calls: calls, whole: map[string]bool{}, options: o}
+func newNarrowing(role *Role, calls []call, o Options, kept map[string]string) *narrowing {
+	n := &narrowing{old: role.Policies, all: slices.Concat(role.Policies, role.Fixed), calls: calls, whole: map[string]bool{}, options: o}
 	for _, c := range calls {
 		service, _, _ := strings.Cut(c.action, ":")
 		if _, known := iam.AWS().Lookup(c.action); !known {
@@ -29,10 +32,10 @@ func newNarrowing(old []*iam.Policy, calls []call, o Options, kept map[string]st
 			kept[service] = c.action + " is no action that is known"
 			continue
 		}
-		if c.resource == "" {
+		if c.resource == "" || c.action == passRole { // which is gathered from what calls name
 			continue
 		}
-		if decide(old, c) == iam.No {
+		if decide(n.all, c) == iam.No {
 			// Something else allows it, or the log names another resource than
 			// the one that was asked about. Which it is cannot be told.
 			n.whole[service] = true
@@ -41,7 +44,7 @@ func newNarrowing(old []*iam.Policy, calls []call, o Options, kept map[string]st
 	}
 	for _, s := range dataServices() {
 		if !o.DataServices[s] && n.allowsData(s) {
-			kept[s] = "the log holds no data events of " + s + ": its actions on data stay"
+			kept[s] = "the log is not said to hold every call on data of " + s + ": its actions on data stay"
 		}
 	}
 	return n
@@ -66,20 +69,26 @@ func (n *narrowing) documents() []*iam.Policy {
 	var out []*iam.Policy
 	for _, p := range n.old {
 		q := &iam.Policy{Origin: p.Origin, Name: p.Name, Version: p.Version, ID: p.ID}
+		var from []int
 		for i := range p.Statements {
 			s := &p.Statements[i]
-			if s.Effect != iam.Allow {
-				q.Statements = append(q.Statements, *s)
-				continue
+			made := []iam.Statement{*s}
+			if s.Effect == iam.Allow && !unknownActions(s) {
+				made = n.statement(s)
 			}
-			q.Statements = append(q.Statements, n.statement(s)...)
+			for range made {
+				from = append(from, i)
+			}
+			q.Statements = append(q.Statements, made...)
 		}
+		name(q.Statements)
 		for i := range q.Statements {
 			q.Statements[i].Index = i
 		}
 		a, _ := json.Marshal(p)
 		b, _ := json.Marshal(q)
 		n.changed = append(n.changed, string(a) != string(b))
+		n.from = append(n.from, from)
 		out = append(out, q)
 	}
 	return out
@@ -88,19 +97,28 @@ func (n *narrowing) documents() []*iam.Policy {
 // statement narrows one statement that allows: one new one for each set of
 // resources, with the actions that were observed on it.
 func (n *narrowing) statement(s *iam.Statement) []iam.Statement {
-	seen := map[string][]string{} // resources by action
-	blind := map[string]bool{}    // actions whose resource the log does not show
+	seen := map[string][]string{}  // resources by action
+	maybe := map[string][]string{} // patterns that may have allowed it, by action
+	blind := map[string]bool{}     // actions whose resource the log does not show
 	for _, c := range n.calls {
 		service, _, _ := strings.Cut(c.action, ":")
 		if n.whole[service] || s.MatchesAction(c.action) != iam.Yes {
 			continue
 		}
-		if c.resource == "" {
+		if c.resource == "" || !takesResource(c.action) && !covered(s, iam.ResourcePattern("*")) {
 			blind[c.action] = true
 			continue
 		}
 		if covered(s, iam.ResourcePattern(escape(c.resource))) {
 			seen[c.action] = append(seen[c.action], c.resource)
+			continue
+		}
+		// Whether the statement allowed it depends on what a template does not say.
+		if len(s.NotResources) > 0 && possible(s.NotResources, c.resource) != nil {
+			blind[c.action] = true
+		}
+		for _, p := range possible(s.Resources, c.resource) {
+			maybe[c.action] = append(maybe[c.action], p.String())
 		}
 	}
 	for _, service := range dataServices() {
@@ -114,11 +132,19 @@ func (n *narrowing) statement(s *iam.Statement) []iam.Statement {
 		}
 	}
 	groups := map[string][]string{} // actions by their resources
+	for action := range maybe {
+		if seen[action] == nil {
+			seen[action] = []string{}
+		}
+	}
 	for action, resources := range seen {
 		if blind[action] {
 			continue
 		}
-		groups[strings.Join(n.resources(s, action, resources), "\n")] = append(groups[strings.Join(n.resources(s, action, resources), "\n")], action)
+		list := append(n.resources(s, action, resources), maybe[action]...)
+		slices.Sort(list)
+		k := strings.Join(slices.Compact(list), "\n")
+		groups[k] = append(groups[k], action)
 	}
 	var out []iam.Statement
 	keys := make([]string, 0, len(groups))
@@ -145,16 +171,53 @@ func (n *narrowing) statement(s *iam.Statement) []iam.Statement {
 		one.Actions, one.NotActions = patterns(keep, iam.ActionPattern), nil
 		out = append(out, one)
 	}
-	// A Sid is unique within a document, letters and digits.
-	for i := range out {
-		if s.Sid != "" && i > 0 {
-			out[i].Sid = s.Sid + string(rune('A'+min(i, 25)))
-			if i > 25 {
-				out[i].Sid = ""
-			}
+	return out
+}
+
+func takesResource(action string) bool {
+	a, _ := iam.AWS().Lookup(action)
+	return len(a.Resources) > 0
+}
+
+// possible are the patterns that match a resource depending on a part that is
+// not known.
+func possible(list []*iam.Pattern, resource string) []*iam.Pattern {
+	var out []*iam.Pattern
+	for _, p := range list {
+		if p.Match(resource, anything) == iam.Maybe {
+			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// unknownActions says whether a statement does not say what it is about: it
+// stays as it is.
+func unknownActions(s *iam.Statement) bool {
+	unknown := func(p *iam.Pattern) bool { return p.Unknown() }
+	return slices.ContainsFunc(s.Actions, unknown) || slices.ContainsFunc(s.NotActions, unknown)
+}
+
+// name gives the statements that were made from one a Sid each: it is unique
+// within a document, of letters and digits.
+func name(statements []iam.Statement) {
+	taken := map[string]bool{}
+	for i := range statements {
+		taken[statements[i].Sid] = true
+	}
+	had := map[string]bool{"": true}
+	for i := range statements {
+		s := &statements[i]
+		if s.Sid == "" || !had[s.Sid] {
+			had[s.Sid] = true
+			continue
+		}
+		sid := s.Sid
+		for n := 2; taken[sid]; n++ {
+			sid = s.Sid + strconv.Itoa(n)
+		}
+		s.Sid, taken[sid], had[sid] = sid, true, true
+	}
 }
 
 // wholeOf is what a statement allows of a service, in its own words where it
@@ -203,8 +266,7 @@ const manyResources = 5
 // resources writes the resources of an action: as they are, or as patterns that
 // the statement covers.
 func (n *narrowing) resources(s *iam.Statement, action string, observed []string) []string {
-	a, _ := iam.AWS().Lookup(action)
-	if len(a.Resources) == 0 {
+	if !takesResource(action) && len(observed) > 0 {
 		return []string{"*"}
 	}
 	families := map[string][]string{}

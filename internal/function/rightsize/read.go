@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,11 +173,62 @@ func (r *record) events(each func(Event)) {
 		e.Resource = arn
 		each(e)
 	}
+	for _, role := range r.passed(e.Action) {
+		e.Action, e.Resource, e.Data = passRole, role, false
+		each(e)
+	}
 	if strings.HasSuffix(r.EventName, "CopyObject") || r.EventName == "UploadPartCopy" {
 		e.Action, e.Resource = "s3:GetObject", "" // its source; the parameters name it in many ways
 		each(e)
 	}
 }
+
+// passRole is asked for when a call hands a role to a service. CloudTrail has no
+// record of it: the parameters of the call name the role.
+const passRole = "iam:PassRole"
+
+// passed are the ARNs of roles that a call hands over, "" for one that is named
+// in another way.
+func (r *record) passed(action string) []string {
+	service, _, _ := strings.Cut(action, ":")
+	if service == "iam" || service == "sts" || service == "s3" || len(r.RequestParameters) == 0 {
+		return nil
+	}
+	text := string(r.RequestParameters)
+	var out []string
+	if strings.Contains(text, "nstanceProfile") {
+		out = append(out, "")
+	}
+	if !strings.Contains(text, ":role") {
+		return out
+	}
+	var parameters any
+	if json.Unmarshal(r.RequestParameters, &parameters) != nil {
+		return out
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case string:
+			if strings.HasPrefix(v, "arn:") && strings.Contains(v, ":iam::") && strings.Contains(v, ":role/") && len(out) < maxPassed && !slices.Contains(out, v) {
+				out = append(out, v)
+			}
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		case map[string]any:
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				walk(v[k])
+			}
+		}
+	}
+	walk(parameters)
+	return out
+}
+
+// maxPassed bounds the roles that one call hands over: a task has two.
+const maxPassed = 16
 
 // resource makes the ARN that IAM is asked about, from the parameters of the
 // calls that are made most; "" for others.

@@ -30,6 +30,9 @@ func TestCloudTrailNamesTheActionAndTheResource(t *testing.T) {
 		{"s3", "CopyObject", `"requestParameters":{"bucketName":"b","key":"x"}`, "s3:PutObject arn:aws:s3:::b/x|s3:GetObject "},
 		{"lambda", "Invoke", `"requestParameters":{"functionName":"f"}`, "lambda:InvokeFunction arn:aws:lambda:eu-west-1:123456789012:function:f"},
 		{"lambda", "GetFunction20150331v2", `"requestParameters":{"functionName":"arn:aws:lambda:x"}`, "lambda:GetFunction arn:aws:lambda:x"},
+		{"lambda", "CreateFunction20150331", `"requestParameters":{"functionName":"f","role":"arn:aws:iam::123456789012:role/run"}`, "lambda:CreateFunction arn:aws:lambda:eu-west-1:123456789012:function:f|iam:PassRole arn:aws:iam::123456789012:role/run"},
+		{"ec2", "RunInstances", `"requestParameters":{"iamInstanceProfile":{"name":"p"}}`, "ec2:RunInstances |iam:PassRole "},
+		{"sts", "AssumeRole", `"requestParameters":{"roleArn":"arn:aws:iam::123456789012:role/run"}`, "sts:AssumeRole arn:aws:iam::123456789012:role/run"},
 		{"dynamodb", "PutItem", `"requestParameters":{"tableName":"t"}`, "dynamodb:PutItem arn:aws:dynamodb:eu-west-1:123456789012:table/t"},
 		{"dynamodb", "Query", `"requestParameters":{"tableName":"t"}`, "dynamodb:Query "},
 		{"sqs", "SendMessage", `"requestParameters":{"queueUrl":"https://sqs.eu-west-1.amazonaws.com/123456789012/jobs"}`, "sqs:SendMessage arn:aws:sqs:eu-west-1:123456789012:jobs"},
@@ -122,10 +125,46 @@ func FuzzRead(f *testing.F) {
 		}
 		_ = CloudTrail(bytes.NewReader(data), check)
 		_ = Gateway(bytes.NewReader(data), check)
-		_ = Audit(bytes.NewReader(data), func(a Access) {
+		seen := func(a Access) {
 			if a.User == "" || a.Verb == "" {
 				t.Fatalf("%+v", a)
 			}
-		})
+		}
+		_ = Audit(bytes.NewReader(data), seen)
+		if format, err := Read(bytes.NewReader(data), check, seen); format == "" && err == nil && len(bytes.TrimSpace(data)) > 0 && data[0] != 0x1f {
+			t.Fatal("a log of no format is read")
+		}
 	})
+}
+
+func TestTheContentTellsTheFormat(t *testing.T) {
+	audit := `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1","stage":"ResponseComplete","verb":"get","user":{"username":"u"},"objectRef":{"resource":"pods"}}`
+	for _, tc := range []struct {
+		name, log string
+		want      Format
+		calls     int
+		fails     bool
+	}{
+		{"records of CloudTrail", trail("s3", "ListBuckets", "") + "\n" + trail("s3", "ListBuckets", ""), FormatCloudTrail, 2, false},
+		{"a file of CloudTrail", "{\n \"Records\": [\n" + trail("s3", "ListBuckets", "") + "]}", FormatCloudTrail, 1, false},
+		{"an audit log", audit + "\n\n" + audit, FormatAudit, 2, false},
+		{"records of the gateway", `{"time":"2026-11-01T10:00:00Z","principal":"p","action":"a:b"}`, FormatGateway, 1, false},
+		{"nothing", "\n\n", "", 0, false},
+		{"something else", `{"a":1}`, "", 0, true},
+		{"no object", `[1]`, "", 0, true},
+		{"a log that goes on as another", audit + "\n" + trail("s3", "ListBuckets", ""), FormatAudit, 1, true},
+	} {
+		var z bytes.Buffer
+		w := gzip.NewWriter(&z)
+		if _, err := w.Write([]byte(tc.log)); err != nil || w.Close() != nil {
+			t.Fatal(err)
+		}
+		for _, in := range []string{tc.log, z.String()} {
+			n := 0
+			format, err := Read(strings.NewReader(in), func(Event) { n++ }, func(Access) { n++ })
+			if format != tc.want || n != tc.calls || tc.fails != (err != nil) {
+				t.Errorf("%s: %q, %d calls, %v", tc.name, format, n, err)
+			}
+		}
+	}
 }

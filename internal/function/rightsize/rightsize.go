@@ -1,7 +1,8 @@
 // Package rightsize makes policies as small as what was observed.
 //
-// Start at [CloudTrail], [Gateway] or [Audit] to read what was observed, and
-// [Shrink] for the plan of one principal, [ShrinkRBAC] for a role of Kubernetes.
+// Start at [Read] to read what was observed ([CloudTrail], [Gateway] or [Audit]
+// where the format is known), and [Shrink] for the plan of one principal,
+// [ShrinkRBAC] for a role of Kubernetes.
 // Every statement that allows is narrowed to the calls that it allowed; what
 // denies and what conditions ask stay as they are. A plan carries its proof:
 // every observed call is decided again with the new policies, and [Prove] holds
@@ -32,13 +33,20 @@ type Event struct {
 	Action    string // "s3:GetObject"; "s3:" with the name as logged where it is no known action
 	Resource  string // ARN; "" when the log does not say
 	Data      bool   // a data event: the log then shows the service's actions on data
+	// Times is how often it was observed, the first time at Time; 0 means once.
+	Times int
 }
+
+func (e *Event) times() int { return max(e.Times, 1) }
 
 // Role is a principal whose rights are judged by what it did.
 type Role struct {
-	Principal  string
-	Policies   []*iam.Policy // Origin names each
-	BreakGlass bool          // kept for emergencies: not being used is what it is for
+	Principal string
+	Policies  []*iam.Policy // Origin names each
+	// Fixed are further policies that it has and that are not its own to change:
+	// those that are shared, and those that AWS manages. They explain calls.
+	Fixed      []*iam.Policy
+	BreakGlass bool // kept for emergencies: not being used is what it is for
 }
 
 // Options say what the log covers.
@@ -46,8 +54,9 @@ type Options struct {
 	// From and To are the window that was observed. Events outside of it count
 	// as observed too: they only keep rights.
 	From, To time.Time
-	// DataServices are the services whose data events are in the log, "s3".
-	// [Services] finds them.
+	// DataServices are the services of which the log holds every action on data,
+	// "s3". That [Services] finds some does not say that it is all of them: a
+	// trail may record those of one bucket only.
 	DataServices map[string]bool
 }
 
@@ -79,8 +88,9 @@ type Plan struct {
 	// NeverObserved are actions that were allowed and were not seen; Kept says
 	// which of them stay, and why.
 	NeverObserved []string          `json:"neverObserved,omitempty"`
-	Kept          map[string]string `json:"kept,omitempty"` // by service
-	Before        int               `json:"before"`         // actions that were allowed
+	Removed       []string          `json:"removed,omitempty"` // of those, what no new policy allows
+	Kept          map[string]string `json:"kept,omitempty"`    // by service
+	Before        int               `json:"before"`            // actions that were allowed
 	After         int               `json:"after"`
 	Replayed      int               `json:"replayed"` // observed calls that the new policies decide as the old ones did
 }
@@ -90,6 +100,10 @@ type Document struct {
 	Origin  string          `json:"origin"`
 	Policy  json.RawMessage `json:"policy"` // no statements: detach it
 	Changed bool            `json:"changed"`
+	// New is the policy, and From the statement of the old one that each of its
+	// statements was made from, by index.
+	New  *iam.Policy `json:"-"`
+	From []int       `json:"-"`
 }
 
 // day is what confidence is counted in.
@@ -114,8 +128,12 @@ func Shrink(role Role, events []Event, o Options) (Plan, error) {
 			own = append(own, e)
 		}
 	}
-	plan.Calls = len(own)
-	plan.Confidence, plan.Because = confidence(own, o, plan.Days)
+	moments := make([]moment, 0, len(own))
+	for i := range own {
+		plan.Calls += own[i].times()
+		moments = append(moments, moment{own[i].Action, own[i].Time})
+	}
+	plan.Confidence, plan.Because = confidence(moments, plan.Calls, o)
 	switch {
 	case role.BreakGlass:
 		plan.Untouched = "it is kept for emergencies"
@@ -128,21 +146,21 @@ func Shrink(role Role, events []Event, o Options) (Plan, error) {
 		return plan, nil
 	}
 	calls := distinct(own)
-	narrow := newNarrowing(role.Policies, calls, o, plan.Kept)
+	narrow := newNarrowing(&role, calls, o, plan.Kept)
 	documents := narrow.documents()
 	if err := Prove(role.Policies, documents); err != nil {
 		return plan, fmt.Errorf("right-size %s: %w", role.Principal, err)
 	}
-	if err := replay(role.Policies, documents, calls); err != nil {
+	if err := replay(narrow.all, slices.Concat(documents, role.Fixed), calls); err != nil {
 		return plan, fmt.Errorf("right-size %s: %w", role.Principal, err)
 	}
-	plan.Replayed = len(own)
+	plan.Replayed = plan.Calls
 	for i, p := range documents {
 		raw, err := json.Marshal(p)
 		if err != nil {
 			return plan, fmt.Errorf("right-size %s: write policy: %w", role.Principal, err)
 		}
-		plan.Documents = append(plan.Documents, Document{Origin: p.Origin, Policy: raw, Changed: narrow.changed[i]})
+		plan.Documents = append(plan.Documents, Document{Origin: p.Origin, Policy: raw, Changed: narrow.changed[i], New: p, From: narrow.from[i]})
 	}
 	after := granted(documents)
 	plan.After = len(after)
@@ -151,8 +169,12 @@ func Shrink(role Role, events []Event, o Options) (Plan, error) {
 		used[strings.ToLower(c.action)] = true
 	}
 	for _, a := range before {
-		if !used[strings.ToLower(a)] {
-			plan.NeverObserved = append(plan.NeverObserved, a)
+		if used[strings.ToLower(a)] {
+			continue
+		}
+		plan.NeverObserved = append(plan.NeverObserved, a)
+		if _, stays := slices.BinarySearch(after, a); !stays {
+			plan.Removed = append(plan.Removed, a)
 		}
 	}
 	if len(plan.Kept) == 0 {
@@ -161,13 +183,20 @@ func Shrink(role Role, events []Event, o Options) (Plan, error) {
 	return plan, nil
 }
 
+// moment is when something was first observed.
+type moment struct {
+	what string
+	time time.Time
+}
+
 // confidence says how far the log can be trusted to show all there is.
-func confidence(own []Event, o Options, days int) (level, because string) {
+func confidence(own []moment, calls int, o Options) (level, because string) {
+	days := int(o.To.Sub(o.From) / day)
 	var late int
 	first := map[string]time.Time{}
 	for _, e := range own {
-		if t, ok := first[e.Action]; !ok || e.Time.Before(t) {
-			first[e.Action] = e.Time
+		if t, ok := first[e.what]; !ok || e.time.Before(t) {
+			first[e.what] = e.time
 		}
 	}
 	lastThird := o.From.Add(o.To.Sub(o.From) * 2 / 3)
@@ -179,14 +208,14 @@ func confidence(own []Event, o Options, days int) (level, because string) {
 	switch {
 	case days < someDays:
 		return "low", fmt.Sprintf("%d days do not show what runs once a month", days)
-	case len(own) < fewCalls:
-		return "low", fmt.Sprintf("only %d calls were observed", len(own))
+	case calls < fewCalls:
+		return "low", fmt.Sprintf("only %d calls were observed", calls)
 	case late > 0:
 		return "medium", fmt.Sprintf("%d actions were seen for the first time in the last third of the window", late)
 	case days < manyDays:
 		return "medium", fmt.Sprintf("%d days show what runs once a quarter at most once", days)
 	}
-	return "high", fmt.Sprintf("%d calls in %d days, and nothing new in the last third of them", len(own), days)
+	return "high", fmt.Sprintf("%d calls in %d days, and nothing new in the last third of them", calls, days)
 }
 
 // call is an event without its time.
