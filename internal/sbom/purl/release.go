@@ -63,21 +63,21 @@ func release(namespace, qualifier string) fact.Distribution {
 		version = qualifier // Trivy writes Alpine's so
 	case at > 0:
 		id, version = qualifier[:at-1], qualifier[at:]
-	case qualifier != "" && osRelease(qualifier) != osRelease(namespace):
+	case qualifier != "" && OSRelease(qualifier) != OSRelease(namespace):
 		name := strings.TrimPrefix(qualifier, namespace+"-")
 		switch number := codename(name); {
 		case number != "":
 			version = number
 		case name == "edge":
 			version = name
-		case known(osRelease(qualifier)):
+		case known(OSRelease(qualifier)):
 			id = qualifier
 		}
 	}
-	d := fact.Distribution{ID: osRelease(id), Version: version}
+	d := fact.Distribution{ID: OSRelease(id), Version: version}
 	// The two must agree: a URL of Debian's namespace with the release of
 	// another distribution would be looked up there.
-	if ns := osRelease(namespace); ns != "" && family(ns) != family(d.ID) {
+	if ns := OSRelease(namespace); ns != "" && family(ns) != family(d.ID) {
 		d = fact.Distribution{ID: ns}
 	}
 	return d
@@ -122,9 +122,9 @@ func codename(s string) string {
 	return ""
 }
 
-// osRelease returns the ID of os-release(5) for the names that writers of package
+// OSRelease returns the ID of os-release(5) for the names that writers of package
 // URLs give to distributions.
-func osRelease(name string) string {
+func OSRelease(name string) string {
 	name = strings.ToLower(name)
 	switch name {
 	case "redhat", "red hat":

@@ -11,6 +11,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format/document"
+	"github.com/apexlogic/apex/internal/sbom/purl"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -289,7 +290,7 @@ func (r *reader) component(c *item) error {
 		// A few documents name one for each package manager; the first is the image's.
 		if d := &r.b.Inventory().Distribution; d.ID == "" {
 			*d = fact.Distribution{
-				ID:      document.Clip(document.Clean(strings.ToLower(c.Name)), 256),
+				ID:      purl.OSRelease(document.Clip(document.Clean(c.Name), 256)),
 				Version: document.Clip(document.Clean(c.Version), 256), Name: document.Clip(document.Clean(c.Description), 256),
 			}
 		}

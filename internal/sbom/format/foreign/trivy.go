@@ -6,6 +6,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format/document"
+	"github.com/apexlogic/apex/internal/sbom/purl"
 )
 
 // trivySchema is the one version of the report that is read (Trivy 0.20 and later).
@@ -89,7 +90,7 @@ func trivyMetadata(w *document.Walker, b *document.Builder) error {
 	if err := w.Decode(&m); err != nil {
 		return err
 	}
-	b.Inventory().Distribution = fact.Distribution{ID: clip(m.OS.Family), Version: clip(m.OS.Name)}
+	b.Inventory().Distribution = fact.Distribution{ID: purl.OSRelease(clip(m.OS.Family)), Version: clip(m.OS.Name)}
 	for _, d := range m.RepoDigests {
 		b.Subject(d)
 	}

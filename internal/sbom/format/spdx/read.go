@@ -8,6 +8,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format/document"
+	"github.com/apexlogic/apex/internal/sbom/purl"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -257,7 +258,7 @@ func (r *reader) pkg() error {
 	case "OPERATING-SYSTEM":
 		if d := &r.b.Inventory().Distribution; d.ID == "" {
 			*d = fact.Distribution{
-				ID:      document.Clip(document.Clean(strings.ToLower(it.Name)), 256),
+				ID:      purl.OSRelease(document.Clip(document.Clean(it.Name), 256)),
 				Version: document.Clip(document.Clean(it.Version), 256), Name: document.Clip(document.Clean(it.Description), 256),
 			}
 		}
