@@ -3,6 +3,7 @@ package scanhub
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
@@ -189,9 +190,11 @@ func (r *Runner) scan(ctx context.Context, t *tools.Tool, program, work string, 
 		program: program, env: r.environment(t, req), dir: work, work: work,
 		limits: limits{memory: r.memory(t), file: sarif.MaxBytes},
 	}
-	run.args, run.time = t.Version, probeTime
-	if out := run.run(ctx); out.err == nil {
-		s.Version = version(out.stdout)
+	if s.Version = builtVersion(program); s.Version == "" {
+		run.args, run.time = t.Version, probeTime
+		if out := run.run(ctx); out.err == nil {
+			s.Version = version(out.stdout)
+		}
 	}
 	if t.InTree {
 		run.dir = target.Dir
@@ -362,6 +365,16 @@ func goEnvironment() []string {
 		env = append(env, "GOCACHE="+cache)
 	}
 	return env
+}
+
+// builtVersion is the version of a program in Go that was built from its
+// module. What such a program prints is often "dev": its makers set it apart.
+func builtVersion(program string) string {
+	info, err := buildinfo.ReadFile(program)
+	if err != nil || !strings.HasPrefix(info.Main.Version, "v") {
+		return ""
+	}
+	return sarif.Clip(info.Main.Version, 100)
 }
 
 // version is the first line that has a digit, as tools print it.

@@ -106,7 +106,7 @@ func fakeScanner(args []string) int {
 			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 		}
 		fmt.Println(err)
-		select {}
+		syscall.Pause() // until it is killed
 	}
 	return 0
 }
