@@ -158,7 +158,7 @@ Commit what it prints; a workspace reads it from its folder trust.`,
 	}
 	c.Flags().StringVar(&name, "name", "trusted-keys", "name of the TrustRoot")
 	c.Flags().StringVar(&owner, "owner", "", "person or team who holds the keys; needed for the use Exceptions")
-	c.Flags().StringSliceVar(&uses, "use", nil, "what the keys are believed for: Images (the default), Models, Exceptions, Revocations")
+	c.Flags().StringSliceVar(&uses, "use", nil, "what the keys are believed for: Images (the default), Models, Exceptions, Revocations, Sources, VEX")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		root := &v1alpha1.TrustRoot{
 			TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "TrustRoot"},

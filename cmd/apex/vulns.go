@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +16,14 @@ import (
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/report"
+	"github.com/apexlogic/apex/internal/verify"
 )
 
 func newVulnsCommand() *cobra.Command {
 	var flags clientFlags
 	var advisories, platform, failOn, exposed string
 	var fleet, unfixed bool
-	var vex []string
+	var vex, policies []string
 	c := &cobra.Command{
 		Use:   "vulns IMAGE | SBOM | DIR | ARCHIVE... | --fleet",
 		Short: "Known vulnerabilities of what is inside, the most urgent first",
@@ -51,7 +53,8 @@ not everything could be looked at; with -o jsonl it is 0.`,
 	c.Flags().StringVar(&platform, "platform", "", "of an index, the platform to look at, os/arch")
 	c.Flags().StringVar(&failOn, "fail-on", "Low", "least severity for which the exit code is 1: Low, Medium, High, Critical")
 	c.Flags().StringVar(&exposed, "exposed", "", "yes or no: can what runs there be reached from outside")
-	c.Flags().StringSliceVar(&vex, "vex", nil, "document with statements (OpenVEX, CSAF, CycloneDX); unsigned, so they are shown and change nothing")
+	c.Flags().StringSliceVar(&vex, "vex", nil, "document with statements (OpenVEX, CSAF, CycloneDX); they count when the bundle beside it is by a signer for VEX")
+	c.Flags().StringSliceVar(&policies, "policy", nil, "file or folder with trust roots for --vex (default: the commit at the workspace's head)")
 	c.Flags().BoolVar(&unfixed, "ignore-unfixed", false, "leave out what no version mends")
 	c.Flags().BoolVar(&fleet, "fleet", false, "everything that was admitted, from the inventories that were kept")
 	c.Args = func(_ *cobra.Command, args []string) error {
@@ -81,6 +84,11 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		}
 		defer client.Close()
 		o.Registry = client
+		if len(vex) > 0 {
+			if o.Trust, err = trustForVEX(cmd, policies); err != nil {
+				return err
+			}
+		}
 		var found []app.Vulns
 		if fleet {
 			workspace, inside := app.FindWorkspace(".")
@@ -115,6 +123,23 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		return vulnsExit(found, least)
 	}
 	return c
+}
+
+// trustForVEX is whose statements count; nil where no trust is named.
+func trustForVEX(cmd *cobra.Command, policies []string) (*verify.Generation, error) {
+	workspace, inside := app.FindWorkspace(".")
+	if !inside && len(policies) == 0 {
+		return nil, nil
+	}
+	flags := engineFlags{policies: policies}
+	set, err := flags.load(cmd.Context(), workspace, inside)
+	if err == nil {
+		err = set.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return verify.Compile(set.Hash(), app.Documents(set), time.Now())
 }
 
 func vulnsExit(found []app.Vulns, least fact.Severity) error {

@@ -55,11 +55,14 @@ type Matcher struct {
 	digest verdict.Digest
 	looked time.Time
 	broken error
-	jobs   map[verdict.Digest]*job
-	slots  chan struct{}
-	done   context.Context
-	stop   context.CancelFunc
-	all    sync.WaitGroup
+	// statements are in force for all images; named identifies them.
+	statements []fact.VEX
+	named      string
+	jobs       map[verdict.Digest]*job
+	slots      chan struct{}
+	done       context.Context
+	stop       context.CancelFunc
+	all        sync.WaitGroup
 }
 
 // job is an inventory that is being made.
@@ -113,13 +116,22 @@ func (m *Matcher) Close() {
 	m.all.Wait()
 }
 
-// Revision names the current advisories.
+// use puts statements in force.
+func (m *Matcher) use(statements []fact.VEX, named string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.statements, m.named = statements, named
+}
+
+// Revision names the current advisories and statements.
 func (m *Matcher) Revision() string {
 	_, digest, err := m.current()
 	if err != nil {
 		return "none"
 	}
-	return string(digest)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return string(digest) + " " + m.named
 }
 
 // current returns the index of the current advisories. Their name is looked at
@@ -174,11 +186,14 @@ func (m *Matcher) Match(ctx context.Context, ref verdict.Ref, kept bool) fact.Fa
 	case err != nil:
 		return problem(verdict.InventoryMissing, "%v", err)
 	}
-	r, gaps := Report(index, &k.Inventory, m.version)
+	m.mu.Lock()
+	statements := m.statements
+	m.mu.Unlock()
+	r, until, gaps := Report(index, &k.Inventory, statements, m.version, now)
 	if len(gaps) > 0 {
-		return fact.Partial(r, source, now, gaps[0].code, gaps[0].why)
+		return fact.Partial(r, source, now, gaps[0].code, gaps[0].why).WithUntil(until)
 	}
-	return fact.Complete(r, source, now)
+	return fact.Complete(r, source, now).WithUntil(until)
 }
 
 func inventoryCode(ctx context.Context, err error) verdict.Code {
@@ -280,16 +295,22 @@ type gap struct {
 
 // Report is what the advisories say of an inventory, as a policy judges it:
 // about what can be seen at run time. What is known to be exploited, and what is
-// itself the attack, is critical whatever its score says.
-func Report(index *advisory.Index, inventory *fact.Inventory, version string) (fact.Report, []gap) {
+// itself the attack, is critical whatever its score says. until is when the
+// first statement lapses that something is suppressed by; zero: none does.
+func Report(index *advisory.Index, inventory *fact.Inventory, statements []fact.VEX, version string, now time.Time) (_ fact.Report, until time.Time, _ []gap) {
 	s := index.Snapshot()
 	r := fact.Report{
 		Scanner: MatcherName, Version: version, Code: verdict.OK, DBUpdated: s.Taken(), Finished: s.Taken(),
 		Subject: inventory.Subject.Digest, DiffIDs: inventory.Layers,
 	}
 	matches := index.Match(inventory.Packages)
+	product := advisory.Product{Names: []string{string(inventory.Subject.Digest)}}
+	advisory.ApplyVEX(matches, inventory.Packages, statements, product, now)
 	for i := range matches {
 		match := &matches[i]
+		if match.Suppressed() {
+			until = verdict.Earliest(until, match.VEX.Until)
+		}
 		if match.Removed || match.Suppressed() {
 			r.Suppressed++
 			continue
@@ -307,7 +328,7 @@ func Report(index *advisory.Index, inventory *fact.Inventory, version string) (f
 		}
 		r.Findings = append(r.Findings, v)
 	}
-	return r, gapsOf(index, inventory)
+	return r, until, gapsOf(index, inventory)
 }
 
 // gapsOf says what keeps a match from proving absence: files that were not

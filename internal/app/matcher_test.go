@@ -192,11 +192,11 @@ func TestAnEcosystemWithoutAdvisoriesIsNotClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	inventory := fact.Inventory{Packages: []fact.Package{{Ecosystem: "Debian:12", Name: "openssl", Version: "3.0.1"}, {Ecosystem: "generic", Name: "cudnn"}}}
-	if _, gaps := Report(index, &inventory, "test"); len(gaps) != 1 || gaps[0].code != verdict.AdvisoriesMissing {
+	if _, _, gaps := Report(index, &inventory, nil, "test", m.clock.Now()); len(gaps) != 1 || gaps[0].code != verdict.AdvisoriesMissing {
 		t.Errorf("gaps: %+v", gaps)
 	}
 	inventory.Packages = inventory.Packages[1:]
-	if _, gaps := Report(index, &inventory, "test"); len(gaps) != 0 {
+	if _, _, gaps := Report(index, &inventory, nil, "test", m.clock.Now()); len(gaps) != 0 {
 		t.Errorf("the twin has gaps: %+v", gaps)
 	}
 }

@@ -280,6 +280,15 @@ func (u *up) follow(ctx context.Context) error {
 		u.broken.Store(err)
 		return nil
 	}
+	documents, err := u.workspace.VEX(ctx)
+	if err == nil {
+		err = u.engine.UseVEX(documents, u.o.Clock.Now())
+	}
+	if err != nil {
+		u.o.Logger.Error("the statements (VEX) of the commit are not in force", "commit", head, "err", err)
+		u.broken.Store(err)
+		return nil
+	}
 	u.broken.Store(nil)
 	report, err := u.verifyWorkloads(ctx)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/sbom/python"
+	"github.com/apexlogic/apex/internal/verify"
 )
 
 // VulnOptions say what is looked for and where.
@@ -27,9 +28,9 @@ type VulnOptions struct {
 	Version    string
 	// Exposed says whether what runs there can be reached from outside.
 	Exposed advisory.Tri
-	// VEX are documents with statements. Nobody vouches for them here, so they
-	// are shown and change nothing.
-	VEX []string
+	// VEX are documents with statements; Trust says whose count, nil: nobody's.
+	VEX   []string
+	Trust *verify.Generation
 	// IgnoreUnfixed leaves out what no version mends.
 	IgnoreUnfixed bool
 }
@@ -81,13 +82,13 @@ func FindVulns(ctx context.Context, sources []string, o VulnOptions) ([]Vulns, e
 	if err != nil {
 		return nil, err
 	}
-	var statements []fact.VEX
-	for _, path := range o.VEX {
-		_, found, err := readDocument(path)
-		if err != nil {
-			return nil, err
-		}
-		statements = append(statements, found...)
+	documents, err := ReadStatements(o.VEX)
+	if err != nil {
+		return nil, err
+	}
+	statements, err := Statements(o.Trust, documents, o.Clock.Now())
+	if err != nil {
+		return nil, err
 	}
 	var out []Vulns
 	for _, text := range sources {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"time"
 
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/trust"
@@ -97,6 +98,14 @@ func digests(sources []Source) ([]fact.FunctionSource, verdict.Digest) {
 		fmt.Fprintf(all, "%s %s\n", out[i].Digest.Hex(), sources[i].Path)
 	}
 	return out, verdict.Digest("sha256:" + hex.EncodeToString(all.Sum(nil)))
+}
+
+// VEX says who signed a document with statements that products are not affected.
+func (g *Generation) VEX(s *Source, now time.Time) []fact.Signing {
+	if len(s.Bundle) == 0 {
+		return nil
+	}
+	return signings(g.vex.VerifyFile(s.Bundle, s.Content, s.Path, now))
 }
 
 func signings(r trust.Result) []fact.Signing {
