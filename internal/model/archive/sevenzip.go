@@ -300,7 +300,7 @@ func (s *seven) unpack(open func(*window) (io.Reader, error), packed int64, cost
 
 // plainFormats are those of the members that nobody would hide from a scanner:
 // no loader runs anything for them.
-var plainFormats = [...]string{"empty", "text", "json", "yaml", "xml", "safetensors", "safetensors-index", "gguf", "rds"}
+var plainFormats = [...]string{"empty", "text", "json", "yaml", "xml", "safetensors", "safetensors-index", "gguf", "numpy", "rds"}
 
 // content has every format look at a file, and remembers whether it is one
 // that is loaded as a model.

@@ -79,7 +79,7 @@ type codec struct {
 func Streams() []scan.Format {
 	table := []codec{
 		{name: "gzip", claim: magic("\x1f\x8b"), cost: scan.CostInflate,
-			open:   func(_ *window, f *scan.File) (io.Reader, error) { return openGzip(f) },
+			open:   func(w *window, f *scan.File) (io.Reader, error) { return openGzip(w.place, f) },
 			after:  func(r io.Reader) int64 { return r.(*gunzip).trailing },
 			starts: func(_ *scan.Place, _ *scan.File, r io.Reader) ([]int64, error) { return r.(*gunzip).starts, nil }},
 		{name: "zlib", claim: isZlib, cost: scan.CostInflate, weak: true,
@@ -272,19 +272,20 @@ func (p *position) at() int64 {
 // the last one ended.
 type gunzip struct {
 	*gzip.Reader
+	place    *scan.Place
 	from     *position
 	trailing int64
 	starts   []int64 // of the members behind the first
 }
 
-func openGzip(f *scan.File) (*gunzip, error) {
+func openGzip(p *scan.Place, f *scan.File) (*gunzip, error) {
 	from := positioned(f)
 	z, err := gzip.NewReader(from.Reader)
 	if err != nil {
 		return nil, err
 	}
 	z.Multistream(false)
-	return &gunzip{Reader: z, from: from, trailing: -1}, nil
+	return &gunzip{place: p, Reader: z, from: from, trailing: -1}, nil
 }
 
 // Read implements io.Reader.
@@ -294,9 +295,13 @@ func (g *gunzip) Read(b []byte) (int, error) {
 		return n, err
 	}
 	g.trailing = g.from.at()
+	if err := g.padding(); err != nil {
+		return n, err
+	}
 	if next, _ := g.from.Peek(2); string(next) != "\x1f\x8b" {
 		return n, err
 	}
+	g.trailing = g.from.at()
 	if err := g.Reset(g.from.Reader); err != nil {
 		return n, err
 	}
@@ -305,6 +310,24 @@ func (g *gunzip) Read(b []byte) (int, error) {
 		g.starts = append(g.starts, g.trailing)
 	}
 	return n, nil
+}
+
+// padding steps over zeros behind a member, as gzip(1) and Python's gzip do
+// (Lib/gzip.py, _GzipReader._read_eof): another member may follow them.
+func (g *gunzip) padding() error {
+	for {
+		b, _ := g.from.Peek(g.from.Size())
+		zeros := len(b) - len(bytes.TrimLeft(b, "\x00"))
+		if zeros == 0 {
+			return nil
+		}
+		if _, err := g.from.Discard(zeros); err != nil {
+			return err
+		}
+		if err := g.place.Spend(scan.Cost(zeros) * scan.CostRead); err != nil {
+			return err
+		}
+	}
 }
 
 // A tail is a stream that knows where it ended.

@@ -27,7 +27,7 @@ func (f *thirdFit) ints(limit int, shape ...any) any {
 
 func (f *thirdFit) names(values ...any) any {
 	if f.joblib {
-		return joblibArray{"O8", tup{len(values)}, pickle(4, f.era.objects(values...))}
+		return joblibArray{"O8", tup{len(values)}, pickle(2, f.era.objects(values...))}
 	}
 	return f.era.objects(values...)
 }
@@ -161,7 +161,7 @@ func thirdPlainLibraries() []Case {
 	o.pickle("surprise-svd", "svd.pkl", pickle(4, dictOf("predictions", nil, "algo", instance("surprise.prediction_algorithms.matrix_factorization.SVD", dictOf("n_factors", 10, "n_epochs", 20, "biased", true, "pu", numpy1.floats(835, 3, 10), "qi", numpy1.floats(836, 4, 10), "trainset", instance("surprise.trainset.Trainset", dictOf("ur", reduce("collections.defaultdict", glob("builtins.list")).withItems(0, listOf(tup{1, 4.0})), "n_users", 3, "rating_scale", tup{1, 5})))))), "a recommender of Surprise")
 	o.add("faiss-flat", "index.faiss", "IxFl"+le32(8)+le64(3)+le64(1<<20)+le64(1<<20)+"\x01"+le32(1)+le64(24)+weights(837, 24), "a flat index of FAISS")
 	o.add("annoy", "items.ann", noise(838, 640), "an index of Annoy, which has no header")
-	o.add("ggml-whisper", "ggml-base.en.bin", "lmgg"+le32(51864)+le32(1500)+le32(512)+le32(8)+le32(6)+le32(448)+le32(512)+le32(8)+le32(6)+le32(80)+le32(1)+noise(839, 600), "a model of whisper.cpp in the old GGML format")
+	o.add("ggml-whisper", "ggml-base.en.bin", "lmgg"+le32(51864)+le32(1500)+le32(512)+le32(8)+le32(6)+le32(448)+le32(512)+le32(8)+le32(6)+le32(80)+le32(1)+le32(80)+le32(201)+weights(839, 80*201)+le32(2)+le32(1)+"!"+le32(3)+" th"+le32(2)+le32(18)+le32(0)+le32(1)+le32(64)+"encoder.conv1.bias"+weights(840, 64), "a model of whisper.cpp in the old GGML format")
 	o.add("darknet", "yolov3-tiny.weights", le32(0)+le32(2)+le32(0)+le64(32013312)+weights(840, 200), "weights of Darknet")
 	o.files("ncnn", "model.param", map[string][]byte{"model.param": []byte("7767517\n3 3\nInput            data             0 1 data 0=224 1=224 2=3\nConvolution      conv1            1 1 data conv1 0=8 1=3 6=216\nSoftmax          prob             1 1 conv1 prob\n"), "model.bin": []byte(weights(841, 224))}, "a model of ncnn")
 	o.files("paddle", "inference.pdiparams", map[string][]byte{"inference.pdiparams": []byte(le32(0) + le64(0) + le32(0) + le32(6) + "\x08\x05\x10\x04\x10\x04" + weights(842, 16)), "inference.yml": []byte("Global:\n  model_name: PP-OCRv4_mobile_rec\nPreProcess:\n  transform_ops:\n  - DecodeImage:\n      img_mode: BGR\n")}, "the parameters of a Paddle model")

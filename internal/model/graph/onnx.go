@@ -270,7 +270,9 @@ func (o *onnx) judge() {
 		case own || kind == domainBuiltin:
 		case op.domain == "ai.onnx.contrib" && !isContrib(op.name):
 			o.p.Report(ruleONNXCustom, where, "the extensions of the runtime have no operator "+op.String()+": Python or a library must bring it")
-		case kind == domainExtension, strings.HasSuffix(op.name, "_TRT"):
+		case isTRTDomain(op.domain) && !isTRTPlugin(op.name):
+			o.p.Report(ruleONNXCustom, where, "TensorRT has no plug-in "+op.String()+": a library must bring it")
+		case kind == domainExtension, strings.HasSuffix(op.name, "_TRT") && isTRTPlugin(op.name):
 			o.p.Report(ruleONNXExtension, where, "the operator "+op.String()+" is of a published extension")
 		case kind == domainDefault && o.opset > newestOpset: // an operator that this list is too old for
 			o.p.Report(ruleONNXExtension, where, fmt.Sprintf("the operator %s is of operator set %d, which is newer than this scanner", op, o.opset))

@@ -119,3 +119,33 @@ func isContrib(name string) bool {
 	return contribOperatorSet()[name] || strings.HasSuffix(name, "Tokenizer") || strings.HasSuffix(name, "Detokenizer") ||
 		strings.HasSuffix(name, "TokenizerDecoder") || strings.HasSuffix(name, "Decoder")
 }
+
+// trtPlugins are the plug-ins that TensorRT and its Model Optimizer bring,
+// without "_TRT". Under the domains of plug-ins every other name is one of a
+// library that somebody else wrote. (TensorRT: plugin/README.md)
+const trtPlugins = `
+BatchTile BatchedNMS BatchedNMSDynamic Clip CoordConvAC CropAndResize CropAndResizeDynamic
+CustomEmbLayerNormPluginDynamic CustomFCPluginDynamic CustomGeluPluginDynamic CustomQKVToContextPluginDynamic
+CustomSkipLayerNormPluginDynamic DecodeBbox3DPlugin DetectionLayer DisentangledAttention EfficientNMS
+EfficientNMS_Explicit_TF EfficientNMS_Implicit_TF EfficientNMS_ONNX FlattenConcat GenerateDetection GridAnchor
+GridAnchorRect GroupNorm GroupNormalizationPlugin InstanceNormalization LReLU LayerNorm ModulatedDeformConv2d
+MultilevelCropAndResize MultilevelProposeROI MultiscaleDeformableAttnPlugin NMS NMSDynamic Normalize PillarScatterPlugin
+PriorBox Proposal ProposalDynamic ProposalLayer PyramidROIAlign RPROI Region Reorg ReorgDynamic ResizeNearest ROIAlign
+ROIAlignRotated ScatterElements ScatterND SeqLen2Spatial SingleStepLSTMPlugin SpecialSlice Split SplitGeLU VoxelGeneratorPlugin
+fMHA_V2 fMHCA TRT_FP8QuantizeLinear TRT_FP8DequantizeLinear TRT_INT4QuantizeLinear TRT_INT4DequantizeLinear
+TRT_FP4DynamicQuantize TRT_FP4QDQ TRT_MXFP8DynamicQuantize TRT_MXFP8QuantizeLinear TRT_MXFP8DequantizeLinear`
+
+var trtPluginSet = sync.OnceValue(func() map[string]bool { return nameSet(trtPlugins) })
+
+// isTRTPlugin says whether TensorRT brings the plug-in.
+func isTRTPlugin(name string) bool { return trtPluginSet()[strings.TrimSuffix(name, "_TRT")] }
+
+// isTRTDomain says whether operators of the domain are plug-ins of TensorRT,
+// which looks for them in every library that is loaded.
+func isTRTDomain(domain string) bool {
+	switch domain {
+	case "TRT", "trt", "trt.plugins", "trt.plugin", "tensorrt":
+		return true
+	}
+	return false
+}

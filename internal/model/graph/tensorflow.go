@@ -42,9 +42,9 @@ func claimTensorFlow(file *scan.File) bool {
 			return false
 		}
 		// Every field up to 7 of the three messages is a message itself, or a
-		// map entry; the entry's and most others' first field is of length.
+		// map entry. What none of them has, groups too, may stand first in it.
 		_, typ, n := protowire.ConsumeTag(content)
-		return n > 0 && (typ == protowire.BytesType || typ == protowire.VarintType)
+		return n > 0 && typ != protowire.EndGroupType
 	})
 }
 

@@ -60,11 +60,12 @@ func dangerous(op string) (rule *scan.Rule, what string) {
 		return ruleTFPython, "calls Python"
 	case "SqlDataset", "LMDBDataset":
 		return ruleTFInput, "opens a data base"
-	case "DataServiceDataset", "Rpc", "TryRpc", "BigQueryReader", "GenerateBigQueryReaderPartitions", "IgniteDataset", "KafkaDataset":
+	case "DataServiceDataset", "Rpc", "TryRpc", "BigQueryReader", "GenerateBigQueryReaderPartitions", "IgniteDataset", "KafkaDataset",
+		"RegisterDataset":
 		return ruleTFInput, "connects to a service"
 	case "DatasetFromGraph", "RemoteFusedGraphExecute":
 		return ruleTFInput, "runs a graph that is given as data"
-	case "WholeFileReader", "TextLineReader", "FixedLengthRecordReader":
+	case "WholeFileReader", "TextLineReader", "FixedLengthRecordReader", "TFRecordReader", "LMDBReader":
 		return ruleTFInput, "reads the files that a queue names"
 	case "LoadDataset":
 		return ruleTFInput, "reads a data set from any folder"
@@ -74,7 +75,8 @@ func dangerous(op string) (rule *scan.Rule, what string) {
 	return nil, ""
 }
 
-// pathUse says which inputs of an operator name files.
+// pathUse says which inputs of an operator name files. Of a node with fewer
+// inputs every one may.
 type pathUse struct {
 	inputs [2]int // -1: none
 	writes bool
@@ -87,14 +89,30 @@ type pathUse struct {
 // the name.
 func pathOperator(op string) (use pathUse, ok bool) {
 	switch withoutVersion(strings.TrimPrefix(op, "Experimental")) {
-	case "Save", "SaveSlices", "DistributedSave":
+	case "Save", "SaveSlices":
 		return pathUse{[2]int{0, -1}, true}, true
-	case "MergeV2Checkpoints", "CacheDataset", "SnapshotDataset", "CreateSummaryFileWriter", "CreateSummaryDbWriter":
+	case "DistributedSave", "SerializeTRTResource", "MergeV2Checkpoints", "CacheDataset", "SnapshotDataset", "CreateSummaryFileWriter", "CreateSummaryDbWriter":
 		return pathUse{[2]int{1, -1}, true}, true
-	case "TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset", "CSVDataset", "ListSnapshotChunksDataset":
+	case "TFRecordDataset", "TextLineDataset", "FixedLengthRecordDataset", "CSVDataset", "ListSnapshotChunksDataset",
+		"SnapshotChunkDataset", "SnapshotDatasetReader", "SnapshotNestedDatasetReader":
 		return pathUse{[2]int{0, -1}, false}, true
+	case "InitializeTRTResource":
+		return pathUse{[2]int{1, -1}, false}, true
 	case "GenerateVocabRemapping":
 		return pathUse{[2]int{0, 1}, false}, true
 	}
 	return pathUse{}, false
+}
+
+// paths picks the nodes that the paths come from out of a node's inputs.
+func (use pathUse) paths(inputs []string) (from []string) {
+	for _, input := range use.inputs {
+		if input >= len(inputs) {
+			return inputs
+		}
+		if input >= 0 {
+			from = append(from, inputs[input])
+		}
+	}
+	return from
 }

@@ -153,13 +153,7 @@ func (t *tensorflow) node(m *message, f field, sinks *[]sink) error {
 		if err := t.tolerate(err); err != nil {
 			return err
 		}
-		s := sink{op: n.op, at: f.at, use: use}
-		for _, input := range use.inputs {
-			if input >= 0 && input < len(n.inputs) {
-				s.from = append(s.from, n.inputs[input])
-			}
-		}
-		*sinks = append(*sinks, s)
+		*sinks = append(*sinks, sink{op: n.op, at: f.at, use: use, from: use.paths(n.inputs)})
 	}
 	if want := judgedAttribute(n.op); want != "" {
 		return t.attributes(m, f, n, want)
@@ -196,6 +190,8 @@ func judgedAttribute(op string) string {
 		return "debug_ops_spec"
 	case "RecordInput":
 		return "file_pattern"
+	case "DecodeProto", "EncodeProto":
+		return "descriptor_source"
 	case "TRTEngineOp":
 		return "serialized_segment"
 	}
@@ -262,7 +258,10 @@ func (t *tensorflow) attribute(m *message, f field, n nodeDef) error {
 		if !strings.HasPrefix(value, "memmapped_package://") {
 			t.report(ruleTFMemory, where, n.op, fmt.Sprintf("the node %q maps %q", n.name, value))
 		}
-	case base == "RecordInput":
+	case base == "RecordInput", base == "DecodeProto", base == "EncodeProto":
+		if strings.HasPrefix(value, "local://") || strings.HasPrefix(value, "bytes://") { // descriptors that are no file's
+			break
+		}
 		if why := outside(value); why != "" {
 			t.report(ruleTFRead, where, n.op, fmt.Sprintf("the node %q reads %q: %s", n.name, value, why))
 		}

@@ -83,6 +83,10 @@ var (
 	ruleGGUFTrailing = &scan.Rule{ID: "gguf.trailing", Severity: scan.Doubtful,
 		Why:  "Bytes behind the last tensor belong to no tensor: the file can be another one at the same time.",
 		Mend: "Have the author write the file again."}
+	ruleGGUFVocabulary = &scan.Rule{ID: "gguf.vocabulary", Severity: scan.Doubtful,
+		Why:        "llama.cpp reads a score and a type for each token by the token's number, past the end of an array that has fewer.",
+		Mend:       "Do not load the file; have the author write it again.",
+		References: []string{"CWE-125"}}
 	ruleGGUFGap = &scan.Rule{ID: "gguf.gap", Severity: scan.Note,
 		Why: "Bytes between tensors belong to none."}
 )
@@ -91,7 +95,7 @@ var (
 func GGUF() scan.Format {
 	return scan.Format{Name: "gguf", Claim: func(f *scan.File) bool { return f.HasPrefix("GGUF") }, Scan: scanGGUF,
 		Rules: []*scan.Rule{ruleGGUFOverflow, ruleGGUFBounds, ruleGGUFRank, ruleGGUFType, ruleGGUFUnknownType, ruleGGUFFork,
-			ruleGGUFAlignment, ruleGGUFDuplicate, ruleGGUFHeader, ruleGGUFVersion, ruleGGUFCode, ruleGGUFTrailing, ruleGGUFGap}}
+			ruleGGUFAlignment, ruleGGUFDuplicate, ruleGGUFHeader, ruleGGUFVersion, ruleGGUFCode, ruleGGUFTrailing, ruleGGUFVocabulary, ruleGGUFGap}}
 }
 
 // gguf is one scan.
@@ -104,6 +108,8 @@ type gguf struct {
 	tensors   []ggufTensor
 	wanted    []scan.Tensor
 	unsized   bool // a tensor has a type of unknown size
+	tokens    int64
+	perToken  [len(keysPerToken)]perToken
 }
 
 type ggufTensor struct {
@@ -156,6 +162,7 @@ func (g *gguf) read() error {
 	if err := g.metadata(keys); err != nil {
 		return err
 	}
+	g.vocabulary()
 	entry := int64(ggufEntry)
 	if g.WantsTensors() {
 		entry *= 2

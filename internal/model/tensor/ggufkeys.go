@@ -2,6 +2,7 @@ package tensor
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/apexlogic/apex/internal/model/scan"
@@ -21,7 +22,29 @@ var ggufSizes = [ggufTypes]int64{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}
 const (
 	keyAlignment = "general.alignment"
 	keyTemplate  = "tokenizer.chat_template"
+	keyTokens    = "tokenizer.ggml.tokens"
 )
+
+// keysPerToken are arrays that llama.cpp reads as numbers of four bytes, one
+// for each token, whatever their length and type are (llama-vocab.cpp, load).
+var keysPerToken = [...]string{"tokenizer.ggml.scores", "tokenizer.ggml.token_type"}
+
+// perToken is what was found of such an array.
+type perToken struct {
+	found bool
+	at    int64
+	bytes int64
+}
+
+// vocabulary compares the arrays of a vocabulary.
+func (g *gguf) vocabulary() {
+	const each = 4
+	for i, key := range keysPerToken {
+		if array := g.perToken[i]; array.found && array.bytes/each < g.tokens {
+			g.say(ruleGGUFVocabulary, scan.Op(array.at, key), "it has room for %d numbers, there are %d tokens", array.bytes/each, g.tokens)
+		}
+	}
+}
 
 // metadata reads so many keys and their values.
 func (g *gguf) metadata(keys int64) error {
@@ -163,6 +186,12 @@ func (g *gguf) array(key string, depth int) error {
 		return g.stop(ruleGGUFOverflow, where, "its length of %d overflows", n)
 	case int64(n) > g.left()/least:
 		return g.stop(ruleGGUFBounds, where, "its %d elements do not fit into the %d bytes that follow", n, g.left())
+	}
+	if i := slices.Index(keysPerToken[:], key); i >= 0 && depth == 1 {
+		g.perToken[i] = perToken{true, at, int64(n) * ggufSizes[kind]}
+	}
+	if key == keyTokens && depth == 1 {
+		g.tokens = int64(n)
 	}
 	switch kind {
 	case ggufString:

@@ -177,7 +177,12 @@ func (s *safetensors) check(wrapped []byte) bool {
 	err := bounded.Rules{Depth: 1 + depth, Keys: maxKeys, Values: 8 * maxKeys, FreeMaps: []string{"header", "__metadata__"}}.Check(wrapped)
 	switch {
 	case err == nil:
-		return true
+		at := halfSurrogate(s.header)
+		if at < 0 {
+			return true
+		}
+		s.say(ruleSTHeader, scan.At(8+int64(at)), "a text has half of a surrogate pair, which the reference loader refuses and Python's json reads")
+		return false
 	case errors.Is(err, bounded.ErrDuplicateKey):
 		s.say(ruleSTDuplicate, scan.At(8), "the header has a %v", err)
 	default:

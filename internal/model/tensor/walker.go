@@ -3,6 +3,9 @@ package tensor
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
+	"unicode"
+	"unicode/utf16"
 )
 
 // walker steps through JSON. It is meant for what [bounded.Rules.Check] has
@@ -174,4 +177,39 @@ func (w *walker) number() (n int64, ok bool) {
 		return n, true
 	}
 	return 0, false
+}
+
+// halfSurrogate returns where JSON has an escaped surrogate without the other
+// half of its pair, -1 for nowhere (RFC 8259 §8.2).
+func halfSurrogate(b []byte) int {
+	for i := 0; ; {
+		n := bytes.IndexByte(b[i:], '\\')
+		if n < 0 || i+n+2 > len(b) {
+			return -1
+		}
+		i += n
+		if b[i+1] != 'u' {
+			i += 2
+			continue
+		}
+		r, ok := escaped(b[i:])
+		if !ok || !utf16.IsSurrogate(r) {
+			i += 2
+			continue
+		}
+		low, ok := escaped(b[min(i+6, len(b)):])
+		if !ok || utf16.DecodeRune(r, low) == unicode.ReplacementChar {
+			return i
+		}
+		i += 12
+	}
+}
+
+// escaped reads \uXXXX.
+func escaped(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	return rune(n), err == nil
 }

@@ -56,9 +56,7 @@ func hydraTarget(d *document, o *object) error {
 	if target := o.text("target"); strings.Contains(target, ".") && (o.has("params") || o.has("args") || o.has("kwargs")) && !strings.ContainsAny(target, "/\\ -") {
 		d.judgeTarget(target, false)
 	}
-	for _, key := range []string{"backbone", "head"} {
-		d.evaluatedCells(o.get(key))
-	}
+	yolo(d, o)
 	return nil
 }
 
@@ -84,8 +82,33 @@ func (d *document) judgeTarget(name string, sure bool) {
 	}
 }
 
-// evaluatedCells looks at the layers of a YOLO model, which its loader
-// evaluates: [from, number, module, arguments].
+// yolo looks at what YOLO's loaders evaluate: the activation and the layers of
+// a model (parse_model), the script that fetches a data set (check_dataset).
+func yolo(d *document, o *object) {
+	d.evaluatedCells(o.get("backbone"))
+	d.evaluatedCells(o.get("head"))
+	if o.has("backbone") || o.has("head") {
+		d.evaluated(o.text("activation"))
+	}
+	script := o.text("download")
+	if script == "" || !o.root || !o.has("names") || strings.HasPrefix(script, "http") {
+		return
+	}
+	if command, ok := strings.CutPrefix(script, "bash "); !ok {
+		d.evaluated(script)
+	} else if strings.ContainsAny(command, " ;&|<>$`()\n\\") || strings.HasPrefix(command, "/") || strings.Contains(command, "..") {
+		d.place.Report(ruleExpression, d.at(), "it is run by a shell: "+script)
+	}
+}
+
+func (d *document) evaluated(text string) {
+	if why := pythonDoes([]byte(text)); why != "" {
+		d.place.Report(ruleExpression, d.at(), why)
+	}
+}
+
+// evaluatedCells looks at the layers of a model, each of which is evaluated:
+// [from, number, module, arguments].
 func (d *document) evaluatedCells(rows field) {
 	if rows.kind != isList {
 		return
@@ -95,9 +118,7 @@ func (d *document) evaluatedCells(rows field) {
 			continue
 		}
 		for _, text := range row.texts() {
-			if why := pythonDoes([]byte(text)); why != "" {
-				d.place.Report(ruleExpression, d.at(), why)
-			}
+			d.evaluated(text)
 		}
 	}
 }

@@ -176,6 +176,9 @@ func (w *jsonWalk) raw() ([]byte, error) {
 // text looks at a string, which is decoded only where it has to be.
 func (w *jsonWalk) text(key string, raw []byte, inTemplate, keep bool) (field, error) {
 	f := field{key: key, kind: isText}
+	if err := w.pickled(key, raw); err != nil {
+		return f, err
+	}
 	escaped := bytes.IndexByte(raw, '\\') >= 0
 	braces := bytes.IndexByte(raw, '{') >= 0 || escaped && bytes.Contains(raw, []byte(`\u00`)) || inTemplate
 	dollar := bytes.IndexByte(raw, '$') >= 0 || escaped && bytes.Contains(raw, []byte(`\u0024`))

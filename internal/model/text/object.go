@@ -145,8 +145,8 @@ func isKey(key string) bool {
 		"_class_name", "_diffusers_version", "_target_", "_args_", "_partial_", "_recursive_", "path", "type", "idx", "class_path", "init_args",
 		"target", "params", "tokenizer_class", "processor_class", "added_tokens", "model", "__class__", "__module__", "__loader__", "func",
 		"obj", "flavors", "loader_module", "code", "library_name", "tags", "datasets", "version", "impl", "custom_generate", "_skops_version",
-		"image_processor_type", "feature_extractor_type", "transformers_version", "backbone", "head", "pipeline_tag",
-		"activation_fn", "activation_function", "sbert_ce_default_activation_function", "types", "structure":
+		"image_processor_type", "feature_extractor_type", "transformers_version", "backbone", "head", "activation", "download", "names", "pipeline_tag",
+		":serialized:", "activation_fn", "activation_function", "sbert_ce_default_activation_function", "types", "structure":
 		return true
 	}
 	return false

@@ -22,7 +22,7 @@ import (
 // Formats returns the formats of this package, in the order in which reports
 // name them.
 func Formats() []scan.Format {
-	return []scan.Format{Template(), JSON(), YAML(), XML(), Python(), Plain()}
+	return []scan.Format{Template(), JSON(), YAML(), XML(), Python(), TorchScript(), Plain()}
 }
 
 // looksBinary says whether the beginning of a file cannot be text.
