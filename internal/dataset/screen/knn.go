@@ -37,7 +37,6 @@ type index struct {
 	cells [][]int32 // references
 	mid   *dense    // of the cells; nil: one cell
 	midN  []float32
-	quick *shadow // nil: there is none
 }
 
 func newIndex(m *dense, refs []int32) *index {
@@ -85,9 +84,6 @@ func (ix *index) find(i, k int, skip []bool, out []near) []near {
 	look := func(cell []int32) {
 		for _, r := range cell {
 			if int(r) == i || skip != nil && skip[r] {
-				continue
-			}
-			if ix.quick != nil && len(out) == k && ix.quick.least(i, int(r)) > out[k-1].dist*(1+shadowSlack)+shadowSlack*shadowSlack {
 				continue
 			}
 			d := qn + ix.norm[r] - 2*dot(q, ix.m.row(int(r)))
@@ -268,7 +264,6 @@ func neighbours(m *dense, label []int32, classes int, w *watch) (*votes, error) 
 		return nil, err
 	}
 	ix := newIndex(m, refs)
-	ix.quick = newShadow(m)
 	prior := priors(label, classes)
 	v := newVotes(m.n, classes)
 	all, count := make([]int32, m.n*maxNeighbours), make([]int, m.n)

@@ -94,8 +94,8 @@ func adagrad(w, g, x []float32, diff float32) {
 		}
 		s := diff*v + decay*w[j]
 		g[j] += s * s
-		w[j] -= learning * s / float32(math.Sqrt(float64(g[j])+1e-8))
+		w[j] -= learning * s / float32(math.Sqrt(float64(g[j]+1e-8)))
 	}
 	g[last] += diff * diff
-	w[last] -= learning * diff / float32(math.Sqrt(float64(g[last])+1e-8))
+	w[last] -= learning * diff / float32(math.Sqrt(float64(g[last]+1e-8)))
 }

@@ -22,18 +22,16 @@ func (m *material) patches() ([]*pattern, error) {
 	var out []*pattern
 	done, lines := 0, 0
 	for _, side := range blockSides {
-		lines += 2 * max(s.Height-side+1, 0)
+		lines += max(s.Height-side+1, 0)
 	}
 	for _, side := range blockSides {
 		for y := 0; y+side <= s.Height; y++ {
-			for phase := range 2 {
-				if out = append(out, m.blocksAlong(side, y, phase)...); len(out) > 4096 {
-					out = foremost(out, 2048)
-				}
-				done++
-				if err := m.watch.step("blocks in one place", done, lines); err != nil {
-					return nil, err
-				}
+			if out = append(out, m.blocksAlong(side, y)...); len(out) > 4096 {
+				out = foremost(out, 2048)
+			}
+			done++
+			if err := m.watch.step("blocks in one place", done, lines); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -47,29 +45,37 @@ func (m *material) patches() ([]*pattern, error) {
 }
 
 // blocksAlong groups the pictures by the blocks at each place of a line.
-func (m *material) blocksAlong(side, y, phase int) []*pattern {
+func (m *material) blocksAlong(side, y int) []*pattern {
 	s := m.set
 	n, across := s.Len(), s.Width-side+1
 	if across <= 0 {
 		return nil
 	}
-	b := newBlocks(s, side, phase)
-	line := make([]uint64, across)
-	each := max(min(hashedBlocks/n, across), 1)
-	if need := each * n; cap(m.hashes) < need {
+	b := newBlocks(s, side)
+	var line [phases][]uint64
+	for phase := range line {
+		line[phase] = make([]uint64, across)
+	}
+	each := max(min(hashedBlocks/(phases*n), across), 1)
+	if need := phases * each * n; cap(m.hashes) < need {
 		m.hashes = make([]uint64, need)
 	}
+	of := func(x, phase int) []uint64 { return m.hashes[(x*phases+phase)*n:][:n] }
 	var out []*pattern
 	for from := 0; from < across; from += each { // all of the line, unless there are very many pictures
 		to := min(from+each, across)
 		for i := range n {
-			b.placed(i, y, line)
+			b.placed(i, y, &line)
 			for x := from; x < to; x++ {
-				m.hashes[(x-from)*n+i] = line[x]
+				for phase := range line {
+					of(x-from, phase)[i] = line[phase][x]
+				}
 			}
 		}
 		for x := from; x < to; x++ {
-			out = append(out, m.blocksAt(place{x: x, y: y, side: side}, m.hashes[(x-from)*n:][:n])...)
+			for phase := range line {
+				out = append(out, m.blocksAt(place{x: x, y: y, side: side}, of(x-from, phase))...)
+			}
 		}
 	}
 	return out
@@ -123,7 +129,7 @@ func (m *material) blocksAnywhere() ([]*pattern, error) {
 	n, least := s.Len(), max(patternMinimum, s.Len()/500)
 	const side = 3
 	sketch, last := make([]uint32, 1<<sketchBits), make([]int32, 1<<sketchBits)
-	b := newBlocks(s, side, 0)
+	b := newBlocks(s, side)
 	for i := range n {
 		b.textured(i, func(h uint64) {
 			if at := h >> (64 - sketchBits); last[at] != int32(i+1) {
