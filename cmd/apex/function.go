@@ -23,9 +23,10 @@ func newFunctionCommand() *cobra.Command {
 		Long: `Function reads infrastructure code (Terraform, CloudFormation and SAM, serverless.yml,
 Knative, OpenFaaS, Kubernetes) and judges the rights and the exposure of the functions
 in it. Units are found by their content, never by the name of a file or folder.`,
-		Example: `  apex function scan infra/`,
+		Example: `  apex function scan infra/
+  apex function permissions infra/`,
 	}
-	c.AddCommand(newFunctionScanCommand())
+	c.AddCommand(newFunctionScanCommand(), newFunctionPermissionsCommand())
 	return c
 }
 
