@@ -76,9 +76,7 @@ func TestHostileDocumentsAreRefused(t *testing.T) {
 	}{
 		{"more bytes than are read", `{"a":"` + strings.Repeat("a", format.MaxBytes) + `"}`, bounded.ErrTooLarge},
 		{"components within components without end", cyclone(strings.Repeat(`"components":[{`, 200) + strings.Repeat(`}]`, 200)), bounded.ErrTooDeep},
-		{"more packages than are kept", cyclone(`"components":[` + list(document.MaxPackages+1, `{"type":"library","name":"a"}`) + `]`), document.ErrTooMany},
 		{"more properties than one has", cyclone(`"components":[{"properties":[` + list(document.MaxInner+1, `{}`) + `]}]`), document.ErrTooMany},
-		{"more elements than are walked", cyclone(`"components":[` + list(4_000_001, `{}`) + `]`), document.ErrTooMany},
 		{"a key twice", cyclone(`"components":[{"name":"a","NAME":"b"}]`), bounded.ErrDuplicateKey},
 		{"a name without end", cyclone(`"components":[{"type":"library","name":"` + strings.Repeat("a", document.MaxText+1) + `"}]`), document.ErrTooLong},
 		{"more layers than an image has", `{"SchemaVersion":2,"ArtifactName":"a","Metadata":{"DiffIDs":[` + list(document.MaxInner+1, `"`+string(digest("a"))+`"`) + `]}}`, document.ErrTooMany},

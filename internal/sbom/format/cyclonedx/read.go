@@ -85,10 +85,10 @@ type reader struct {
 type item struct {
 	Type, Ref, Group, Name, Version, PURL, Description string
 
-	hashes     document.List[struct{ Alg, Content string }]
+	hashes     []property // algorithm and sum
 	licenses   licenses
-	properties document.List[property]
-	locations  document.List[struct{ Location string }]
+	properties []property
+	locations  []property // paths
 }
 
 func (r *reader) metadata() error {
@@ -128,12 +128,9 @@ func (r *reader) metadata() error {
 			}
 			return r.subject(&c)
 		case "properties":
-			var properties document.List[property]
-			if err := r.w.Decode(&properties); err != nil {
-				return err
-			}
+			properties, err := r.pairs("name", "value")
 			r.inventoryProperties(properties)
-			return nil
+			return err
 		}
 		return r.w.Skip()
 	})
@@ -181,7 +178,7 @@ func (r *reader) inventoryProperties(properties []property) {
 
 // item reads one component; nested reads those that it holds.
 func (r *reader) item(c *item, nested func() error) error {
-	return r.w.Object(func(key string) error {
+	return r.w.Object(func(key string) (err error) {
 		switch key {
 		case "type":
 			return r.w.Text(&c.Type)
@@ -198,23 +195,49 @@ func (r *reader) item(c *item, nested func() error) error {
 		case "description":
 			return r.w.Text(&c.Description)
 		case "hashes":
-			return r.w.Decode(&c.hashes)
+			c.hashes, err = r.pairs("alg", "content")
+			return err
 		case "licenses":
 			return r.w.Decode(&c.licenses)
 		case "properties":
-			return r.w.Decode(&c.properties)
+			c.properties, err = r.pairs("name", "value")
+			return err
 		case "evidence":
-			return r.w.Object(func(key string) error {
-				if key == "occurrences" {
-					return r.w.Decode(&c.locations)
+			return r.w.Object(func(key string) (err error) {
+				if key != "occurrences" {
+					return r.w.Skip()
 				}
-				return r.w.Skip()
+				c.locations, err = r.pairs("location", "")
+				return err
 			})
 		case "components":
 			return nested()
 		}
 		return r.w.Skip()
 	})
+}
+
+// pairs reads a list of objects of which two members matter. Most of a document
+// is such lists, and unmarshalling them would take most of the time.
+func (r *reader) pairs(name, value string) (out []property, err error) {
+	_, err = r.w.Array(func() error {
+		if len(out) == document.MaxInner {
+			return fmt.Errorf("%w (%d)", document.ErrTooMany, document.MaxInner)
+		}
+		var p property
+		err := r.w.Object(func(key string) error {
+			switch key {
+			case name:
+				return r.w.Text(&p.Name)
+			case value:
+				return r.w.Text(&p.Value)
+			}
+			return r.w.Skip()
+		})
+		out = append(out, p)
+		return err
+	})
+	return out, err
 }
 
 // subject reads what the document is about.
@@ -309,7 +332,7 @@ func (r *reader) add(c *item) error {
 	p := r.b.Identify(c.PURL, fullName(c), c.Version)
 	p.Licenses = document.Licenses(c.licenses)
 	for _, h := range c.hashes {
-		if ours := hashOf(h.Alg, h.Content); ours != "" {
+		if ours := hashOf(h.Name, h.Value); ours != "" {
 			p.Hashes = append(p.Hashes, ours)
 		}
 	}
@@ -318,7 +341,7 @@ func (r *reader) add(c *item) error {
 		return err // the ecosystem is emptied for what is no package
 	}
 	if p.Path == "" && len(c.locations) > 0 {
-		p.Path = c.locations[0].Location
+		p.Path = c.locations[0].Name
 	}
 	if !stated {
 		p.State = document.StateOf(p.Path)

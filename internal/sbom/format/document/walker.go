@@ -3,44 +3,79 @@ package document
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
 // Walker reads a JSON document front to back. Unlike unmarshalling into slices
 // it counts while it reads, so that a document of a million empty objects costs
 // a counter and not a gigabyte, and it takes the keys that it is asked about in
-// their exact case.
+// their exact case. What nobody asks about is stepped over without being read.
 //
-// The document has passed [Check].
+// The document has passed [Check], so that it is JSON; on other bytes a walker
+// returns errors and no meaning.
 type Walker struct {
-	dec      *json.Decoder
+	b        []byte
+	i        int
 	elements int // list elements that may still be read
 }
 
+// errSyntax cannot be seen on a document that was checked.
+var errSyntax = errors.New("invalid JSON")
+
 // NewWalker returns a walker at the start of the document.
-func NewWalker(data []byte) *Walker {
-	return &Walker{dec: json.NewDecoder(bytes.NewReader(data)), elements: maxElements}
+func NewWalker(data []byte) *Walker { return &Walker{b: data, elements: maxElements} }
+
+// space steps over white space and returns what comes next, 0 at the end.
+func (w *Walker) space() byte {
+	for ; w.i < len(w.b); w.i++ {
+		switch c := w.b[w.i]; c {
+		case ' ', '\t', '\n', '\r':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// take steps over c, if it comes next.
+func (w *Walker) take(c byte) bool {
+	if w.space() != c {
+		return false
+	}
+	w.i++
+	return true
 }
 
 // Object calls each for every key of the object that comes next; each has to
 // consume the value. null is an object without keys.
 func (w *Walker) Object(each func(key string) error) error {
 	open, err := w.open('{', "an object")
-	if err != nil || !open {
+	if err != nil || !open || w.take('}') {
 		return err
 	}
-	for w.dec.More() {
-		tok, err := w.dec.Token()
-		if err != nil {
+	for {
+		var key string
+		if w.space() != '"' {
+			return errSyntax
+		}
+		if err := w.Text(&key); err != nil {
 			return err
 		}
-		key, _ := tok.(string)
+		if !w.take(':') {
+			return errSyntax
+		}
 		if err := each(key); err != nil {
 			return fmt.Errorf("%s: %w", Clip(Clean(key), 64), err)
 		}
+		switch {
+		case w.take(','):
+		case w.take('}'):
+			return nil
+		default:
+			return errSyntax
+		}
 	}
-	_, err = w.dec.Token()
-	return err
 }
 
 // Array calls each for every element of the list that comes next; null is an
@@ -50,67 +85,135 @@ func (w *Walker) Array(each func() error) (present bool, err error) {
 	if err != nil || !open {
 		return false, err
 	}
-	for i := 0; w.dec.More(); i++ {
+	if w.take(']') {
+		return true, nil
+	}
+	for i := 0; ; i++ {
 		if w.elements--; w.elements < 0 {
-			return true, fmt.Errorf("%w (%d)", ErrTooMany, maxElements)
+			return true, fmt.Errorf("[%d]: %w (%d elements)", i, ErrTooMany, maxElements)
 		}
 		if err := each(); err != nil {
 			return true, fmt.Errorf("[%d]: %w", i, err)
 		}
+		switch {
+		case w.take(','):
+		case w.take(']'):
+			return true, nil
+		default:
+			return true, errSyntax
+		}
 	}
-	_, err = w.dec.Token()
-	return true, err
 }
 
 // open consumes a delimiter, or null.
-func (w *Walker) open(want json.Delim, name string) (bool, error) {
-	tok, err := w.dec.Token()
-	if err != nil {
-		return false, err
-	}
-	switch tok {
-	case nil:
-		return false, nil
+func (w *Walker) open(want byte, name string) (bool, error) {
+	switch w.space() {
 	case want:
+		w.i++
 		return true, nil
+	case 'n':
+		return false, w.Skip()
 	}
 	return false, fmt.Errorf("expected %s", name)
 }
 
 // Decode unmarshals the value that comes next.
-func (w *Walker) Decode(v any) error { return w.dec.Decode(v) }
+func (w *Walker) Decode(v any) error {
+	raw, err := w.value()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, v)
+}
 
 // Text reads a string into v. A value of another type leaves v as it is, so that
 // a field that nobody relies on cannot break the reading.
 func (w *Walker) Text(v *string) error {
-	var t text
-	err := w.dec.Decode(&t)
-	if err == nil && t != "" {
-		*v = string(t)
+	raw, err := w.value()
+	if err != nil || raw[0] != '"' {
+		return err
 	}
-	return err
+	if bytes.IndexByte(raw, '\\') < 0 {
+		*v = string(raw[1 : len(raw)-1])
+		return nil
+	}
+	return json.Unmarshal(raw, v)
 }
 
 // Skip consumes the value that comes next.
 func (w *Walker) Skip() error {
-	var raw nothing
-	return w.dec.Decode(&raw)
+	_, err := w.value()
+	return err
 }
 
-// nothing takes any value and keeps none of it.
-type nothing struct{}
-
-func (*nothing) UnmarshalJSON([]byte) error { return nil }
-
-// text takes a string, and any other value as "".
-type text string
-
-func (t *text) UnmarshalJSON(data []byte) error {
-	var s string
-	if json.Unmarshal(data, &s) == nil {
-		*t = text(s)
+// value steps over the value that comes next and returns its bytes, at least one.
+func (w *Walker) value() ([]byte, error) {
+	w.space()
+	start, depth := w.i, 0
+	for w.i < len(w.b) {
+		switch c := w.b[w.i]; c {
+		case '"':
+			if !w.quoted() {
+				return nil, errSyntax
+			}
+		case '{', '[':
+			depth++
+			w.i++
+			continue
+		case '}', ']':
+			if depth--; depth < 0 {
+				return nil, errSyntax
+			}
+			w.i++
+		case ',', ':':
+			if depth == 0 {
+				return nil, errSyntax
+			}
+			w.i++
+			continue
+		case ' ', '\t', '\n', '\r':
+			w.i++
+			continue
+		default:
+			w.word()
+		}
+		if depth == 0 {
+			return w.b[start:w.i], nil
+		}
 	}
-	return nil
+	return nil, errSyntax
+}
+
+// quoted steps over a string; false when it does not end.
+func (w *Walker) quoted() bool {
+	w.i++
+	for w.i < len(w.b) {
+		end := bytes.IndexByte(w.b[w.i:], '"')
+		if end < 0 {
+			break
+		}
+		// The quote counts unless an odd number of backslashes is before it.
+		at, escapes := w.i+end, 0
+		for at-1-escapes >= w.i && w.b[at-1-escapes] == '\\' {
+			escapes++
+		}
+		w.i = at + 1
+		if escapes%2 == 0 {
+			return true
+		}
+	}
+	w.i = len(w.b)
+	return false
+}
+
+// word steps over a number, true, false or null.
+func (w *Walker) word() {
+	for w.i++; w.i < len(w.b); w.i++ {
+		switch w.b[w.i] {
+		case ',', ':', '}', ']', '{', '[', '"', ' ', '\t', '\n', '\r':
+			return
+		}
+	}
 }
 
 // List is a short list inside one package or statement. Longer ones are an error.
