@@ -1,8 +1,12 @@
 package tools
 
 import (
+	"fmt"
 	"net/url"
+	"path/filepath"
+	"time"
 
+	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/scanhub/sarif"
 )
@@ -18,6 +22,9 @@ func govulncheck() Tool {
 			args := []string{"-format", "sarif"}
 			switch {
 			case r.Data.GoAdvisories != "":
+				if err := goDatabase(r.Data.GoAdvisories); err != nil {
+					return nil, err
+				}
 				args = append(args, "-db", (&url.URL{Scheme: "file", Path: r.Data.GoAdvisories}).String())
 			case !r.Data.AllowFetching:
 				return nil, errNeeds("the Go advisories", "name a folder of them, in the layout of vuln.go.dev")
@@ -42,4 +49,31 @@ func govulncheck() Tool {
 		// the module: it is left to the alias and the file to say that it is one.
 		Fill: func(r *sarif.Result) { r.IDs = append([]string{r.Rule}, r.IDs...) },
 	}
+}
+
+// maxIndex is ten times the list of modules of the whole database.
+const maxIndex = 32 << 20
+
+// goDatabase says whether dir holds Go advisories. govulncheck takes an empty
+// folder for a database without advisories, and everything for clean.
+func goDatabase(dir string) error {
+	var head struct {
+		Modified time.Time `json:"modified"`
+	}
+	var modules []struct {
+		Path string `json:"path"`
+	}
+	for name, v := range map[string]any{"db.json": &head, "modules.json": &modules} {
+		data, err := bounded.ReadFile(filepath.Join(dir, "index", name), maxIndex)
+		if err == nil {
+			err = bounded.JSON(data, 6, v)
+		}
+		if err != nil {
+			return fmt.Errorf("the folder of Go advisories is not one: %w", err)
+		}
+	}
+	if head.Modified.IsZero() || len(modules) == 0 {
+		return fmt.Errorf("the folder %s holds no Go advisories", dir)
+	}
+	return nil
 }
