@@ -6,7 +6,6 @@ import (
 
 	"github.com/apexlogic/apex/internal/advisory/order"
 	"github.com/apexlogic/apex/internal/advisory/osv"
-	"github.com/apexlogic/apex/internal/advisory/snapshot"
 	"github.com/apexlogic/apex/internal/fact"
 )
 
@@ -31,108 +30,11 @@ func (x *Index) Match(packages []fact.Package) []Match {
 	return out
 }
 
-// Evaluate returns the findings of one target, by group. They are shared with
-// nobody, except for the lists in them, which are not to be changed.
-func (x *Index) Evaluate(t Target) []Finding { return x.EvaluateAbout(t, nil) }
-
-// EvaluateAbout is Evaluate for those vulnerabilities only of which a name, or
-// that of a record about them, is among names; nil: all.
-func (x *Index) EvaluateAbout(t Target, names map[string]bool) []Finding {
-	ecosystems, doubts := x.where(t)
-	out := x.evaluate(ecosystems, t, names)
-	if doubts != "" {
-		for i := range out {
-			out[i].Status = Undecided
-			out[i].Notes = append([]string{doubts}, out[i].Notes...)
-		}
-	}
-	return out
-}
-
-// where returns the ecosystems in which a target is looked up, and why what is
-// found there is not certain; "" when it is.
-func (x *Index) where(t Target) (ecosystems []string, doubts string) {
-	switch base, _, released := strings.Cut(t.Ecosystem, ":"); {
-	case t.OwnedBy != "" && t.OwnedBy != unknownOwner && x.Covers(t.OwnedBy):
-		return nil, "" // its owner has the findings
-	case t.OwnedBy != "":
-		return []string{t.Ecosystem}, "a package of the distribution owns it, and the snapshot has no advisories of that distribution"
-	case released:
-		return []string{base, t.Ecosystem}, ""
-	case slices.Equal(x.releases[base], []string{base}):
-		return x.releases[base], ""
-	default:
-		return x.releases[base], "the inventory does not say of which release the package is"
-	}
-}
-
-// Names are all names of the record with the id; nil when there is none.
-func (x *Index) Names(id string) []string {
-	i, ok := x.snap.FindRecord(id)
-	if !ok {
-		return nil
-	}
-	return same(x.snap.Record(i))
-}
-
-// Concerns reports whether any of the records, by id, affects the target or may
-// affect it. Where none does, neither before a change of these records nor after
-// it, the target's findings are the same.
-func (x *Index) Concerns(t Target, ids []string) bool {
-	ecosystems, _ := x.where(t)
-	for _, e := range ecosystems {
-		i, ok := x.snap.Find(snapshot.Name{Ecosystem: e, Name: t.Name})
-		if !ok {
-			continue
-		}
-		c := x.compile(i)
-		var v asked
-		prepared := false
-		for _, id := range ids {
-			for _, j := range c.byID[id] {
-				if !prepared {
-					v, prepared = c.ask(t.Version), true
-				}
-				if a, _ := c.entries[j].judge(v); a != no {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-// hit is an entry that affects a version, or may.
-type hit struct {
-	*entry
-	answer answer
-	why    string
-}
-
-// evaluate asks about the package in each of the ecosystems.
-func (x *Index) evaluate(ecosystems []string, t Target, names map[string]bool) []Finding {
-	var out []Finding
-	for _, e := range ecosystems {
-		i, ok := x.snap.Find(snapshot.Name{Ecosystem: e, Name: t.Name})
-		if !ok {
-			continue
-		}
-		c := x.compile(i)
-		v := c.ask(t.Version)
-		var hits []hit
-		for j := range c.entries {
-			if a, why := c.entries[j].judge(v); a != no {
-				hits = append(hits, hit{&c.entries[j], a, why})
-			}
-		}
-		if len(hits) > 0 {
-			out = append(out, x.fold(c, v, t, hits, names)...)
-		}
-	}
-	if len(ecosystems) > 1 && len(out) > 1 {
-		out = foldTwice(out)
-	}
-	return out
+// Evaluate returns the findings of one target, by group. The lists in them are
+// shared, and not to be changed.
+func (x *Index) Evaluate(t Target) []Finding {
+	p := x.Probe(t)
+	return p.Evaluate(nil)
 }
 
 // foldTwice keeps one finding of each group: a distribution's advisories may be
@@ -214,7 +116,7 @@ func (x *Index) finding(c *compiled, v asked, t Target, hits []hit) Finding {
 	} else {
 		// Those that are sure speak, where there are any.
 		if slices.ContainsFunc(hits, func(h hit) bool { return h.answer == yes }) {
-			hits = slices.DeleteFunc(hits, func(h hit) bool { return h.answer != yes })
+			hits = slices.DeleteFunc(slices.Clone(hits), func(h hit) bool { return h.answer != yes })
 		}
 		f = x.describe(hits)
 	}

@@ -109,29 +109,39 @@ type change struct{ was, is []advisory.Finding }
 
 // judge evaluates a target by both indices. With seeds, names of vulnerabilities,
 // it looks at those only, and at whatever they are folded with on either side.
-func judge(t advisory.Target, last, next *advisory.Index, seeds map[string]bool) change {
+func judge(last, next *advisory.Probe, seeds map[string]bool) change {
 	for {
-		c := change{last.EvaluateAbout(t, seeds), next.EvaluateAbout(t, seeds)}
+		c := change{last.Evaluate(seeds), next.Evaluate(seeds)}
 		if seeds == nil {
 			return c
 		}
 		more := false
-		for _, side := range [][]advisory.Finding{c.was, c.is} {
-			for i := range side {
-				for _, n := range slices.Concat(side[i].IDs, side[i].Aliases) {
-					if !seeds[n] {
-						if !more {
-							seeds, more = maps.Clone(seeds), true
-						}
-						seeds[n] = true
+		see := func(names []string) {
+			for _, n := range names {
+				if !seeds[n] {
+					if !more {
+						seeds, more = maps.Clone(seeds), true
 					}
+					seeds[n] = true
 				}
+			}
+		}
+		for _, side := range [...][]advisory.Finding{c.was, c.is} {
+			for i := range side {
+				see(side[i].IDs)
+				see(side[i].Aliases)
 			}
 		}
 		if !more {
 			return c
 		}
 	}
+}
+
+// alike are workloads that have the same entries of a name.
+type alike struct {
+	entries   []uint32
+	workloads []string
 }
 
 // reapply returns the events about one name.
@@ -147,26 +157,24 @@ func (f *Fleet) reapply(what touched, last, next *advisory.Index, why map[string
 			}
 		}
 	}
+	// What changed, by entry, and who has one of these entries.
 	changes := map[uint32]change{}
-	evaluate := func(e uint32) change {
-		c, ok := changes[e]
-		if !ok {
-			c = judge(f.target(e), last, next, seeds)
-			changes[e] = c
-		}
-		return c
-	}
 	workloads := map[string]bool{}
+	byEntries := map[string]*alike{}
+	var id []byte
 	for _, e := range f.names[n].entries {
-		if t := f.target(e); !what.all && !last.Concerns(t, what.ids) && !next.Concerns(t, what.ids) {
+		t := f.target(e)
+		was, is := last.Probe(t), next.Probe(t)
+		if !what.all && !was.Concerns(what.ids) && !is.Concerns(what.ids) {
 			continue
 		}
-		c := evaluate(e)
-		version := []string{""}
-		if slices.EqualFunc(verdicts(key, version, [][]advisory.Finding{c.was}), verdicts(key, version, [][]advisory.Finding{c.is}),
-			func(a, b Verdict) bool { return a.equal(&b) }) {
+		c := judge(&was, &is, seeds)
+		version := []string{t.Version}
+		before, after := verdicts(key, version, [][]advisory.Finding{c.was}), verdicts(key, version, [][]advisory.Finding{c.is})
+		if slices.EqualFunc(before, after, func(a, b Verdict) bool { return a.equal(&b) }) {
 			continue
 		}
+		changes[e] = c
 		for l := f.entries[e].head; l != 0; l = f.links[l-1].next {
 			for _, w := range f.inventories[f.links[l-1].inventory].workloads {
 				workloads[w] = true
@@ -175,33 +183,36 @@ func (f *Fleet) reapply(what touched, last, next *advisory.Index, why map[string
 	}
 	// Most workloads have one version of a name, and share it with others:
 	// those with the same entries have the same events.
-	byEntries := map[string][]string{}
-	entriesOf := map[string][]uint32{}
 	for w := range workloads {
 		entries := f.entriesIn(w, n)
-		var id strings.Builder
+		id = id[:0]
 		for _, e := range entries {
-			id.Write([]byte{byte(e), byte(e >> 8), byte(e >> 16), byte(e >> 24)})
+			id = append(id, byte(e), byte(e>>8), byte(e>>16), byte(e>>24))
 		}
-		byEntries[id.String()] = append(byEntries[id.String()], w)
-		entriesOf[id.String()] = entries
+		a := byEntries[string(id)]
+		if a == nil {
+			a = &alike{entries: entries}
+			byEntries[string(id)] = a
+		}
+		a.workloads = append(a.workloads, w)
 	}
 	var out []Event
-	for id, all := range byEntries {
-		slices.Sort(all)
+	for _, a := range byEntries {
+		slices.Sort(a.workloads)
 		var versions []string
 		var was, is [][]advisory.Finding
-		for _, e := range entriesOf[id] {
-			c := evaluate(e)
-			if len(entriesOf[id]) > 1 {
+		for _, e := range a.entries {
+			c := changes[e]
+			if len(a.entries) > 1 {
 				// What one version's findings connect may be apart in another's.
-				c = judge(f.target(e), last, next, nil)
+				t := f.target(e)
+				c = change{last.Evaluate(t), next.Evaluate(t)}
 			}
 			versions = append(versions, f.version(e))
 			was, is = append(was, c.was), append(is, c.is)
 		}
 		for _, e := range compare(verdicts(key, versions, was), verdicts(key, versions, is), why) {
-			e.Workloads = all
+			e.Workloads = a.workloads
 			out = append(out, e)
 		}
 	}

@@ -121,7 +121,7 @@ func generate(rng *rand.Rand, known []*snapshot.Package, n, size, share int) [][
 				}
 			} else {
 				p.Name = fmt.Sprintf("lib-%d", rng.IntN(20000))
-				p.Version = fmt.Sprintf("%d.%d.%d", rng.IntN(4), rng.IntN(30), rng.IntN(20))
+				p.Version = fmt.Sprintf("%d.%d.%d", rng.IntN(3), rng.IntN(5), rng.IntN(4))
 			}
 			out[i] = append(out[i], p)
 		}
