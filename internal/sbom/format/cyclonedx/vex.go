@@ -6,6 +6,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format/document"
+	"github.com/apexlogic/apex/internal/sbom/purl"
 )
 
 // analysis is what a document says of one vulnerability.
@@ -13,7 +14,14 @@ type analysis struct {
 	id      string
 	aliases []string
 	vex     fact.VEX // status, justification, impact, action, times
-	affects []string
+	affects []affected
+}
+
+// affected is what a vulnerability is about. ranged says that the document names
+// versions of it as affected.
+type affected struct {
+	ref    string
+	ranged bool
 }
 
 // vulnerability keeps the analysis of a vulnerability, where there is one. A
@@ -72,15 +80,13 @@ func (r *reader) vulnerability() error {
 			a.vex.Until = document.Time(q.Value)
 		}
 	}
-	for _, affected := range v.Affects {
-		contradicts := false
-		for _, version := range affected.Versions {
-			contradicts = contradicts || version.Status == "affected" && (status == fact.NotAffected || status == fact.Fixed)
+	for _, about := range v.Affects {
+		one := affected{ref: about.Ref}
+		for _, version := range about.Versions {
+			one.ranged = one.ranged || version.Status != "unaffected"
 		}
-		// A document that calls a version affected and the component not says
-		// nothing that one could rely on.
-		if affected.Ref != "" && !contradicts {
-			a.affects = append(a.affects, affected.Ref)
+		if one.ref != "" {
+			a.affects = append(a.affects, one)
 		}
 	}
 	r.analyses = append(r.analyses, a)
@@ -132,8 +138,16 @@ func (r *reader) statements() ([]fact.VEX, error) {
 		}
 		// One statement for the subject itself, one for all packages in it.
 		self, inside := v, v
-		for _, ref := range a.affects {
-			switch url := r.purlOf(ref); {
+		for _, about := range a.affects {
+			ref := about.ref
+			url := r.purlOf(ref)
+			// "Not affected" beside a list of affected versions is about the one
+			// version that the reference names; without one it is a
+			// contradiction, on which nobody can rely.
+			if about.ranged && (v.Status == fact.NotAffected || v.Status == fact.Fixed) && ref != r.root && !definite(url) {
+				continue
+			}
+			switch {
 			case ref == r.root && len(r.products) > 0:
 				self.Products = append(self.Products, r.products...)
 			case url == "":
@@ -154,6 +168,12 @@ func (r *reader) statements() ([]fact.VEX, error) {
 		return nil, fmt.Errorf("%w (%d statements)", document.ErrTooMany, document.MaxStatements)
 	}
 	return out, nil
+}
+
+// definite reports whether a URL names one version.
+func definite(url string) bool {
+	p, err := purl.From(url)
+	return err == nil && p.Version != ""
 }
 
 func clean(s string) string { return document.Clip(document.Clean(s), document.MaxText) }

@@ -59,7 +59,12 @@ func TestAnalysesAreStatements(t *testing.T) {
 		{"a state of the future", image, of("harmless"), nil},
 		{"affecting nothing", image, `{"id":"CVE-1","analysis":{"state":"not_affected"}}`, nil},
 		{"no vulnerability", image, `{"analysis":{"state":"not_affected"},"affects":[{"ref":"t"}]}`, nil},
-		{"a version that is affected all the same", image, `{"id":"CVE-1","analysis":{"state":"not_affected"},"affects":[{"ref":"t","versions":[{"version":"2.6.0","status":"affected"}]}]}`, nil},
+		{"one of the versions that are affected elsewhere", image, `{"id":"CVE-1","analysis":{"state":"not_affected"},"affects":[{"ref":"t","versions":[{"range":"vers:pypi/<2.7.0","status":"affected"}]}]}`,
+			[]string{`not_affected CVE-1 [] of [pkg:pypi/torch@2.6.0]` + in + `"" "" by Acme 2026-08-01`}},
+		{"any of the versions that are affected", image, `{"id":"CVE-1","analysis":{"state":"not_affected"},"affects":[{"ref":"pkg:pypi/torch","versions":[{"version":"2.6.0","status":"affected"}]}]}`, nil},
+		{"versions of nobody knows what", image, `{"id":"CVE-1","analysis":{"state":"not_affected"},"affects":[{"ref":"gone","versions":[{"version":"2.6.0","status":"affected"}]}]}`, nil},
+		{"affected versions", image, `{"id":"CVE-1","analysis":{"state":"exploitable"},"affects":[{"ref":"pkg:pypi/torch","versions":[{"version":"2.6.0","status":"affected"}]}]}`,
+			[]string{`affected CVE-1 [] of [] in [pkg:pypi/torch] because "" "" by Acme 2026-08-01`}},
 		{"a version that is not", image, `{"id":"CVE-1","analysis":{"state":"resolved"},"affects":[{"ref":"t","versions":[{"version":"2.6.0","status":"unaffected"}]}]}`,
 			[]string{`fixed CVE-1 [] of [pkg:pypi/torch@2.6.0]` + in + `"" "" by Acme 2026-08-01`}},
 	} {

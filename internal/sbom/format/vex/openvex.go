@@ -90,8 +90,8 @@ func readOpenVEX(data []byte) ([]fact.VEX, error) {
 	w := document.NewWalker(data)
 	err := w.Object(func(key string) (err error) {
 		switch key {
-		case "@context":
-			return w.Text(&context)
+		case "@context": // said first, so that an old document is not called broken
+			return checkContext(w, &context)
 		case "author":
 			return w.Text(&author)
 		case "timestamp":
@@ -122,8 +122,8 @@ func readOpenVEX(data []byte) ([]fact.VEX, error) {
 	if err != nil {
 		return nil, err
 	}
-	if context != Context {
-		return nil, fmt.Errorf("%w: @context is %q, expected %q", ErrVersion, document.Clip(context, 100), Context)
+	if context == "" {
+		return nil, fmt.Errorf("%w: @context is missing, expected %q", ErrVersion, Context)
 	}
 	for i := range l.statements {
 		l.statements[i].Author = clean(author)
@@ -133,6 +133,13 @@ func readOpenVEX(data []byte) ([]fact.VEX, error) {
 		l.statements[i].Made = first(timestamp, updated)
 	}
 	return l.statements, nil
+}
+
+func checkContext(w *document.Walker, context *string) error {
+	if err := w.Text(context); err != nil || *context == Context {
+		return err
+	}
+	return fmt.Errorf("%w: it is %q, expected %q", ErrVersion, document.Clip(*context, 100), Context)
 }
 
 // read adds the statement, once for each list of subcomponents.

@@ -84,9 +84,14 @@ func TestOpenVEXThatSaysNothingIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	other := bytes.Replace(openVEX(good), []byte("v0.2.0"), []byte("v0.9.0"), 1)
-	if _, err := OpenVEX(other); !errors.Is(err, ErrVersion) {
-		t.Errorf("another version: %v", err)
+	old := strings.Replace(good, `[{"@id":"pkg:oci/a"}]`, `["pkg:oci/a"]`, 1)
+	for name, doc := range map[string][]byte{
+		"another version": bytes.Replace(openVEX(good), []byte("v0.2.0"), []byte("v0.9.0"), 1), "an old one": bytes.Replace(openVEX(old), []byte("/v0.2.0"), nil, 1),
+		"none": bytes.Replace(openVEX(good), []byte(`"@context":"https://openvex.dev/ns/v0.2.0",`), nil, 1),
+	} {
+		if got, err := OpenVEX(doc); !errors.Is(err, ErrVersion) || got != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
