@@ -21,6 +21,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/format/document"
+	"github.com/apexlogic/apex/internal/sbom/purl"
 )
 
 // ErrSchema is wrapped by errors about a version of a format that is not read.
@@ -73,6 +74,9 @@ func (l *license) UnmarshalJSON(data []byte) error {
 // pkg returns the artifact as a package, and the digest of its layer.
 func (a *artifact) pkg(b *document.Builder) (p fact.Package, diffID string) {
 	p = b.Identify(a.PURL, a.Name, a.Version)
+	if a.PURL == "" {
+		named(b, &p, a.Type)
+	}
 	p.By = a.FoundBy
 	var licenses []string
 	for _, l := range a.Licenses {
@@ -116,6 +120,37 @@ func (a *artifact) pkg(b *document.Builder) (p fact.Package, diffID string) {
 		p.State = fact.Linked
 	}
 	return p, diffID
+}
+
+// named gives a package without URL the ecosystem of its type, as Syft, Grype and
+// Trivy call them: older versions write none. Of a distribution's package the
+// release would be missing, so it is a gap: nothing can be known about it.
+func named(b *document.Builder, p *fact.Package, kind string) {
+	if p.PURL != "" || p.Ecosystem != "generic" {
+		return
+	}
+	switch kind {
+	case "python", "python-pkg", "pip", "pipenv", "poetry", "uv":
+		p.Ecosystem = "PyPI"
+	case "npm", "yarn", "pnpm", "node-pkg":
+		p.Ecosystem = "npm"
+	case "go-module", "gomod", "gobinary":
+		p.Ecosystem = "Go"
+	case "gem", "bundler", "gemspec":
+		p.Ecosystem = "RubyGems"
+	case "rust-crate", "cargo", "rustbinary":
+		p.Ecosystem = "crates.io"
+	case "php-composer", "composer":
+		p.Ecosystem = "Packagist"
+	case "dotnet", "nuget":
+		p.Ecosystem = "NuGet"
+	case "deb", "apk", "rpm", "os-pkgs":
+		b.Gap(p.Name, "it has no package URL, so its distribution and what is known about it cannot be told")
+		return
+	default:
+		return
+	}
+	p.PURL = purl.To(*p)
 }
 
 // source is what Syft and Grype looked at. The target is an object for images

@@ -174,6 +174,23 @@ func TestOSVScannersPackagesKeepTheirEcosystem(t *testing.T) {
 	}
 }
 
+// Older versions write no package URLs.
+func TestPackagesWithoutURLAreNamedByTheirType(t *testing.T) {
+	inv, err := Trivy([]byte(`{"SchemaVersion":2,"Results":[{"Type":"poetry","Class":"lang-pkgs","Target":"poetry.lock","Packages":[{"Name":"torch","Version":"2.6.0+cu124"}]},
+	 {"Packages":[{"Name":"tar","Version":"1.34"}],"Type":"debian","Class":"os-pkgs","Target":"a (debian 12)"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, inv.Packages, "PyPI|torch|2.6.0+cu124| ||locked|poetry.lock|-1", "generic|tar|1.34| ||installed||-1")
+	if inv.Packages[0].PURL != "pkg:pypi/torch@2.6.0%2Bcu124" || len(inv.Gaps) != 1 || inv.Gaps[0].Path != "tar" {
+		t.Errorf("%+v", inv)
+	}
+	inv, err = Grype([]byte(`{"matches":[{"artifact":{"id":"1","name":"@babel/core","version":"7","type":"npm"}},{"artifact":{"id":"2","name":"libc6","version":"2","type":"deb"}}]}`))
+	if err != nil || inv.Packages[0].Ecosystem != "npm" || inv.Packages[0].PURL != "pkg:npm/%40babel/core@7" || len(inv.Gaps) != 2 {
+		t.Errorf("%v, %+v", err, inv)
+	}
+}
+
 // A URL that cannot be read is a package about which nothing can be known.
 func TestABrokenURLIsAGap(t *testing.T) {
 	doc := strings.Replace(syft, `"pkg:npm/lodash@4.17.21"`, `"pkg:npm"`, 1)

@@ -162,6 +162,11 @@ func trivyPackages(w *document.Walker, b *document.Builder) error {
 	for i := first; i < len(packages); i++ {
 		p := &packages[i]
 		p.By = r.Type
+		kind := r.Type
+		if r.Class == "os-pkgs" {
+			kind = r.Class
+		}
+		named(b, p, kind)
 		// Lock files and programs are results of their own, named by their path.
 		if p.Path == "" && r.Class == "lang-pkgs" {
 			p.Path = document.Path(r.Target)
