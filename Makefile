@@ -10,7 +10,7 @@ BIN  := $(CURDIR)/bin
 TOOL := $(BIN)/tools
 FUZZTIME ?= 30s
 
-.PHONY: up build test race lint generate check-generated bench bench-peers fuzz real-models kills interop startup clean
+.PHONY: up build test race lint generate check-generated bench bench-peers fuzz fuzz-count real-models kills interop startup clean
 
 up:
 	$(GO) run ./cmd/apex up
@@ -21,6 +21,8 @@ build:
 # Tests need git; those that need PostgreSQL say so and skip without it.
 test: deps
 	$(GO) test ./...
+
+include tools/scanners/scanners.mk
 
 .PHONY: deps
 deps:
@@ -63,6 +65,11 @@ interop:
 
 fuzz:
 	sh tools/fuzz.sh $(FUZZTIME)
+
+# Runs the parsers of models in turns until each was executed 10 million times; it
+# can be stopped and goes on where it was.
+fuzz-count:
+	sh tools/fuzzcount.sh
 
 # Scans what the real libraries write; needs Debian's python3 packages, see
 # tools/realmodels/README.md.

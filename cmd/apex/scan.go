@@ -1,0 +1,257 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/apexlogic/apex/internal/bounded"
+	"github.com/apexlogic/apex/internal/fact"
+	"github.com/apexlogic/apex/internal/report"
+	"github.com/apexlogic/apex/internal/scanhub"
+	"github.com/apexlogic/apex/internal/scanhub/tools"
+	"github.com/apexlogic/apex/verdict"
+)
+
+func newScanCommand() *cobra.Command {
+	var only, require []string
+	var failOn, baselineFile, write, until, reason string
+	var timeout time.Duration
+	var data tools.Data
+	c := &cobra.Command{
+		Use:   "scan DIR | IMAGE | https://SERVICE",
+		Short: "Run the scanners that are there, and decide once",
+		Long: `Scan runs every scanner of its table that is on PATH (gosec, Semgrep, gitleaks,
+govulncheck, Trivy, Grype, osv-scanner, hadolint, checkov; ZAP and nuclei against a
+service), each in a cage with limits on time, memory and output, with no network where
+its work needs none. What several tools say about one place is one finding.
+
+A tool that failed or was cut off has not scanned; it is named, and the answer is no.
+What the scanned tree says about the tools (ignore files, comments) does not count: what
+is accepted stands in the baseline, a file in Git with a reason and an expiry for each
+finding, so that only new findings block.
+
+The exit code is 1 when something blocks or a tool failed, 4 when no scanner is there.`,
+		Example: `  apex scan .
+  apex scan . --baseline apex-baseline.json --fail-on High -o sarif > scan.sarif
+  apex scan . --write-baseline apex-baseline.json --reason "before Apex" --until 2027-01-31`,
+		Args: cobra.ExactArgs(1),
+	}
+	output := outputFlag(c, "table", "json", "sarif")
+	c.Flags().StringSliceVar(&only, "tool", nil, "run only these")
+	c.Flags().StringSliceVar(&require, "require", nil, "these must have scanned, or have nothing to look at")
+	c.Flags().StringVar(&failOn, "fail-on", "High", "least severity that blocks: Low, Medium, High, Critical; what is unknown blocks")
+	c.Flags().StringVar(&baselineFile, "baseline", "", "file with accepted findings")
+	c.Flags().StringVar(&write, "write-baseline", "", "accept all that is found now, and write it to this file")
+	c.Flags().StringVar(&reason, "reason", "", "why, for --write-baseline")
+	c.Flags().StringVar(&until, "until", "", "last day on which that holds, as 2027-01-31")
+	c.Flags().DurationVar(&timeout, "timeout", 0, "limit for each tool (default: its own, or 10 minutes)")
+	c.Flags().BoolVar(&data.AllowFetching, "fetch", false, "tools may fetch databases and rules")
+	c.Flags().StringVar(&data.GoAdvisories, "go-advisories", "", "folder in the layout of vuln.go.dev, for govulncheck")
+	c.Flags().StringVar(&data.SemgrepRules, "semgrep-rules", "", "file or folder of rules")
+	c.Flags().StringVar(&data.NucleiRules, "nuclei-templates", "", "folder of templates")
+	c.Flags().StringVar(&data.TrivyCache, "trivy-cache", "", "folder with Trivy's database")
+	c.Flags().StringVar(&data.GrypeDB, "grype-db", "", "folder with Grype's database")
+	c.Flags().StringVar(&data.OSVDatabase, "osv-database", "", "folder with osv-scanner's database")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		threshold := scanhub.Threshold{Required: require}
+		if err := threshold.Severity.UnmarshalText([]byte(failOn)); err != nil || threshold.Severity < fact.SeverityLow {
+			return usage("--fail-on %q is not Low, Medium, High or Critical", failOn)
+		}
+		table, err := pick(append(only, require...), len(only) > 0)
+		if err != nil {
+			return err
+		}
+		target, err := targetOf(args[0])
+		if err != nil {
+			return err
+		}
+		var baseline *scanhub.Baseline
+		if baselineFile != "" {
+			text, err := bounded.ReadFile(baselineFile, 16<<20)
+			if err != nil {
+				return err
+			}
+			if baseline, err = scanhub.ReadBaseline(text); err != nil {
+				return fmt.Errorf("%s: %w", baselineFile, err)
+			}
+		}
+		runner := scanhub.Runner{Tools: table, Data: data, Time: timeout}
+		scans, err := runner.Run(cmd.Context(), target)
+		if err != nil {
+			return err
+		}
+		merged, err := scanhub.Merge(scans, target.Dir, nil)
+		if err != nil {
+			return err
+		}
+		if write != "" {
+			return writeBaseline(write, merged, reason, until)
+		}
+		v := scanhub.Decide(merged, baseline, threshold, time.Now())
+		if err := writeScan(cmd.OutOrStdout(), *output, merged, &v); err != nil {
+			return err
+		}
+		switch {
+		case v.Decision == verdict.Deny:
+			return &exit{code: exitDeny}
+		case !anyScanned(scans):
+			return &exit{exitPartial, errors.New("none of the scanners is on PATH, so nothing was scanned")}
+		}
+		return nil
+	}
+	return c
+}
+
+// pick returns the tools of the table that are named; all when none is.
+func pick(names []string, limited bool) ([]tools.Tool, error) {
+	all := tools.All()
+	var known []string
+	wanted := map[string]bool{}
+	for _, n := range names {
+		wanted[n] = true
+	}
+	var out []tools.Tool
+	for _, t := range all {
+		known = append(known, t.Name)
+		if wanted[t.Name] {
+			out = append(out, t)
+		}
+		delete(wanted, t.Name)
+	}
+	for n := range wanted {
+		return nil, usage("no scanner is called %q; known are %s", n, strings.Join(known, ", "))
+	}
+	if !limited {
+		return all, nil
+	}
+	return out, nil
+}
+
+func targetOf(arg string) (tools.Target, error) {
+	if strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://") {
+		return tools.Target{URL: arg}, nil
+	}
+	info, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		return tools.Target{Image: arg}, nil
+	}
+	if err != nil {
+		return tools.Target{}, err
+	}
+	path, err := filepath.Abs(arg)
+	if err != nil {
+		return tools.Target{}, err
+	}
+	if info.IsDir() {
+		return tools.Target{Dir: path}, nil
+	}
+	return tools.Target{Image: path}, nil
+}
+
+func anyScanned(scans []scanhub.Scan) bool {
+	for i := range scans {
+		if scans[i].Status == scanhub.Scanned {
+			return true
+		}
+	}
+	return false
+}
+
+func writeBaseline(file string, m *scanhub.Merged, reason, until string) error {
+	day, err := time.Parse(time.DateOnly, until)
+	if err != nil || reason == "" {
+		return usage("--write-baseline needs --reason and --until, as 2027-01-31")
+	}
+	b, err := scanhub.NewBaseline(m, reason, day)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.Write(f), f.Close())
+}
+
+// scanDocument is what "scan -o json" writes.
+type scanDocument struct {
+	Schema   string        `json:"schema"`
+	Decision string        `json:"decision"`
+	Reasons  []string      `json:"reasons"`
+	Tools    []scanTool    `json:"tools"`
+	Findings []scanFinding `json:"findings"`
+}
+
+type scanTool struct {
+	Name     string   `json:"name"`
+	Version  string   `json:"version,omitempty"`
+	Status   string   `json:"status"`
+	Reason   string   `json:"reason,omitempty"`
+	Confined []string `json:"confined,omitempty"`
+	Open     []string `json:"open,omitempty"`
+	Seconds  float64  `json:"seconds"`
+}
+
+type scanFinding struct {
+	Fingerprint string           `json:"fingerprint"`
+	Rule        string           `json:"rule"`
+	Severity    fact.Severity    `json:"severity"`
+	Message     string           `json:"message"`
+	File        string           `json:"file,omitempty"`
+	Line        int              `json:"line,omitempty"`
+	By          []scanhub.Source `json:"by"`
+	State       scanhub.State    `json:"state"`
+	Note        string           `json:"note,omitempty"`
+}
+
+func writeScan(out io.Writer, format string, m *scanhub.Merged, v *scanhub.Verdict) error {
+	if format == "sarif" {
+		return scanhub.WriteSARIF(out, m, v)
+	}
+	d := scanDocument{Schema: "apex.scan/v1", Decision: v.Decision.String(), Reasons: v.Reasons, Tools: []scanTool{}, Findings: []scanFinding{}}
+	for i := range m.Scans {
+		s := &m.Scans[i]
+		d.Tools = append(d.Tools, scanTool{s.Tool, s.Version, string(s.Status), s.Reason, s.Confined, s.Open, s.Took.Seconds()})
+	}
+	for i := range m.Findings {
+		f := &m.Findings[i]
+		d.Findings = append(d.Findings, scanFinding{f.Fingerprint, f.Rule(), f.Severity, f.Message, f.Place.File, f.Place.Line, f.By, v.States[i], v.Notes[i]})
+	}
+	if format == "json" {
+		return printJSON(out, d)
+	}
+	w := bufio.NewWriter(out)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range d.Tools {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Name, s.Status, report.Plain(s.Version), report.Plain(s.Reason))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(d.Findings) > 0 {
+		fmt.Fprintln(t, "\nSEVERITY\tSTATE\tRULE\tWHERE\tBY\tMESSAGE")
+	}
+	for i := range d.Findings {
+		f := &d.Findings[i]
+		var by []string
+		for _, s := range f.By {
+			by = append(by, s.Tool)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s:%d\t%s\t%s\n", f.Severity, f.State, report.Plain(f.Rule), report.Plain(f.File), f.Line, strings.Join(by, ", "), report.Plain(f.Message))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\n%s: %s\n", d.Decision, report.Plain(strings.Join(d.Reasons, "; ")))
+	return w.Flush()
+}
