@@ -67,7 +67,16 @@ type compiled struct {
 	keys    []order.Key // of all listed versions, ascending
 	entries []entry
 	byID    map[string][]int32 // the entries of each record
-	names   map[string]int32   // all names of its records, numbered
+	// clusters are entries that have names in common, directly or by others.
+	// What is folded into one finding is always of one cluster.
+	clusters []cluster
+	inNames  map[string]int32 // the cluster of each name
+}
+
+// cluster is some entries of a package.
+type cluster struct {
+	entries []int32
+	names   int32 // how many different names they have
 }
 
 // entry is what one record that stands says about a package.
@@ -79,7 +88,7 @@ type entry struct {
 	severity osv.Severity
 	cves     []string // of which KEV and EPSS speak
 	called   []string // the names of the vulnerability
-	names    []int32  // the same, numbered within the package
+	names    []int32  // the same, numbered within the cluster
 	alone    Finding  // what the entry says when it is the only one of its group
 }
 
@@ -111,7 +120,7 @@ func (x *Index) compile(i int) *compiled {
 	if !slices.IsSorted(c.keys) {
 		c.keys = nil
 	}
-	c.byID, c.names = map[string][]int32{}, map[string]int32{}
+	c.byID = map[string][]int32{}
 	for j := range p.Entries {
 		in := &p.Entries[j]
 		at, _ := x.snap.FindRecord(in.ID)
@@ -132,14 +141,6 @@ func (x *Index) compile(i int) *compiled {
 			}
 		}
 		e.called = same(rec)
-		for _, name := range e.called {
-			n, ok := c.names[name]
-			if !ok {
-				n = int32(len(c.names))
-				c.names[name] = n
-			}
-			e.names = append(e.names, n)
-		}
 		for _, name := range slices.Concat([]string{rec.ID}, rec.Aliases, rec.Upstream) {
 			if strings.HasPrefix(name, "CVE-") {
 				e.cves = append(e.cves, name)
@@ -148,6 +149,7 @@ func (x *Index) compile(i int) *compiled {
 		c.byID[rec.ID] = append(c.byID[rec.ID], int32(len(c.entries)))
 		c.entries = append(c.entries, e)
 	}
+	c.cluster()
 	for j := range c.entries {
 		e := &c.entries[j]
 		e.alone = x.describe([]hit{{entry: e, answer: yes}})
@@ -155,6 +157,55 @@ func (x *Index) compile(i int) *compiled {
 	// Two may do this at once; either result is right.
 	x.packages[i].Store(c)
 	return c
+}
+
+// cluster finds the clusters, and numbers the names in each.
+func (c *compiled) cluster() {
+	all := map[string]int32{}
+	parent := []int32{}
+	root := func(i int32) int32 {
+		for parent[i] != i {
+			parent[i] = parent[parent[i]]
+			i = parent[i]
+		}
+		return i
+	}
+	for i := range c.entries {
+		parent = append(parent, int32(i))
+		for _, name := range c.entries[i].called {
+			other, ok := all[name]
+			if !ok {
+				all[name] = int32(i)
+				continue
+			}
+			a, b := root(other), root(int32(i))
+			parent[max(a, b)] = min(a, b)
+		}
+	}
+	c.inNames = make(map[string]int32, len(all))
+	number := make(map[string]int32, len(all))
+	of := map[int32]int32{} // the cluster of each root
+	for i := range c.entries {
+		r := root(int32(i))
+		k, ok := of[r]
+		if !ok {
+			k = int32(len(c.clusters))
+			of[r] = k
+			c.clusters = append(c.clusters, cluster{})
+		}
+		cl := &c.clusters[k]
+		cl.entries = append(cl.entries, int32(i))
+		e := &c.entries[i]
+		for _, name := range e.called {
+			n, ok := number[name]
+			if !ok {
+				n = cl.names
+				number[name], c.inNames[name] = n, k
+				cl.names++
+			}
+			e.names = append(e.names, n)
+		}
+	}
 }
 
 // same are the names of the one vulnerability that the record is about. An

@@ -49,12 +49,12 @@ func foldTwice(findings []Finding) []Finding {
 	return slices.CompactFunc(findings, func(a, b Finding) bool { return a.Group == b.Group })
 }
 
-// fold makes one finding of all hits that are the same vulnerability; with
-// names, of those only that have one of them.
-func (x *Index) fold(c *compiled, v asked, t Target, hits []hit, names map[string]bool) []Finding {
-	// Union of hits that share a name: first is, by name, the first hit that
-	// has it, counted from 1; a root is the first hit of its group.
-	first := make([]int32, len(c.names))
+// fold appends one finding for all hits of a cluster that are the same
+// vulnerability: that share a name, directly or by other hits.
+func (x *Index) fold(c *compiled, v asked, t Target, hits []hit, names int32, to []Finding) []Finding {
+	// first is, by name, the first hit that has it, counted from 1; a root is
+	// the first hit of its group.
+	first := make([]int32, names)
 	parent := make([]int32, len(hits))
 	root := func(i int32) int32 {
 		for parent[i] != i {
@@ -74,38 +74,19 @@ func (x *Index) fold(c *compiled, v asked, t Target, hits []hit, names map[strin
 			parent[max(a, b)] = min(a, b)
 		}
 	}
-	size := make([]int32, len(hits))
 	for i := range hits {
-		size[root(int32(i))]++
-	}
-	// wanted are the roots of groups with one of the names.
-	var wanted map[int32]bool
-	if names != nil {
-		wanted = map[int32]bool{}
-		for name := range names {
-			if n, ok := c.names[name]; ok && first[n] != 0 {
-				wanted[root(first[n]-1)] = true
-			}
-		}
-	}
-	var out []Finding
-	for i := range hits {
-		if size[i] == 0 || names != nil && !wanted[int32(i)] {
+		if root(int32(i)) != int32(i) {
 			continue
 		}
-		group := hits[i : i+1]
-		if size[i] > 1 {
-			group = make([]hit, 0, size[i])
-			for j := range hits {
-				if root(int32(j)) == int32(i) {
-					group = append(group, hits[j])
-				}
+		var group []hit
+		for j := range hits {
+			if root(int32(j)) == int32(i) {
+				group = append(group, hits[j])
 			}
 		}
-		out = append(out, x.finding(c, v, t, group))
+		to = append(to, x.finding(c, v, t, group))
 	}
-	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.Group, b.Group) })
-	return out
+	return to
 }
 
 // finding describes one vulnerability by all its hits.
@@ -116,7 +97,7 @@ func (x *Index) finding(c *compiled, v asked, t Target, hits []hit) Finding {
 	} else {
 		// Those that are sure speak, where there are any.
 		if slices.ContainsFunc(hits, func(h hit) bool { return h.answer == yes }) {
-			hits = slices.DeleteFunc(slices.Clone(hits), func(h hit) bool { return h.answer != yes })
+			hits = slices.DeleteFunc(hits, func(h hit) bool { return h.answer != yes })
 		}
 		f = x.describe(hits)
 	}

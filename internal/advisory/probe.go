@@ -22,8 +22,6 @@ type Probe struct {
 type place struct {
 	*compiled
 	version asked
-	hits    []hit
-	judged  bool
 }
 
 // hit is an entry that affects a version, or may.
@@ -91,24 +89,28 @@ func (p *Probe) Concerns(ids []string) bool {
 	return false
 }
 
-// Evaluate returns the target's findings, by group; with names, those only of
-// which a name, or that of a record about them, is among names.
+// Evaluate returns the target's findings, by group. With names it looks only at
+// vulnerabilities that have one of these names, and at those that are connected
+// with them by names of other records.
 func (p *Probe) Evaluate(names map[string]bool) []Finding {
 	var out []Finding
 	for i := range p.places {
 		c := &p.places[i]
-		if !c.judged {
-			for j := range c.entries {
-				if a, why := c.entries[j].judge(c.version); a != no {
-					c.hits = append(c.hits, hit{&c.entries[j], a, why})
+		if names == nil {
+			for k := range c.clusters {
+				out = p.cluster(c, &c.clusters[k], out)
+			}
+		} else {
+			var done []int32
+			for name := range names {
+				if k, ok := c.inNames[name]; ok && !slices.Contains(done, k) {
+					done = append(done, k)
+					out = p.cluster(c, &c.clusters[k], out)
 				}
 			}
-			c.judged = true
-		}
-		if len(c.hits) > 0 {
-			out = append(out, p.index.fold(c.compiled, c.version, p.target, c.hits, names)...)
 		}
 	}
+	slices.SortFunc(out, func(a, b Finding) int { return strings.Compare(a.Group, b.Group) })
 	if len(p.places) > 1 && len(out) > 1 {
 		out = foldTwice(out)
 	}
@@ -119,4 +121,22 @@ func (p *Probe) Evaluate(names map[string]bool) []Finding {
 		}
 	}
 	return out
+}
+
+// cluster appends the findings of one cluster.
+func (p *Probe) cluster(c *place, cl *cluster, to []Finding) []Finding {
+	var one [4]hit // most clusters are small
+	hits := one[:0]
+	for _, j := range cl.entries {
+		if a, why := c.entries[j].judge(c.version); a != no {
+			hits = append(hits, hit{&c.entries[j], a, why})
+		}
+	}
+	switch len(hits) {
+	case 0:
+		return to
+	case 1:
+		return append(to, p.index.finding(c.compiled, c.version, p.target, hits))
+	}
+	return p.index.fold(c.compiled, c.version, p.target, hits, cl.names, to)
 }

@@ -143,14 +143,14 @@ func affectsDiffer(from, to *Snapshot) map[string]bool {
 		if now != nil {
 			b = unpack(to, now)
 		}
-		was, is := contents(a), contents(b)
-		for id, text := range was {
-			if is[id] != text {
+		was, is := byID(a), byID(b)
+		for id, entries := range was {
+			if !slices.EqualFunc(entries, is[id], func(x, y *Entry) bool { return sameEntry(a, x, b, y) }) {
 				out[id] = true
 			}
 		}
-		for id, text := range is {
-			if was[id] != text {
+		for id := range is {
+			if was[id] == nil {
 				out[id] = true
 			}
 		}
@@ -158,22 +158,47 @@ func affectsDiffer(from, to *Snapshot) map[string]bool {
 	return out
 }
 
-// contents returns, by id, what the entries say, in a form that depends on
-// nothing else.
-func contents(p *Package) map[string]string {
-	out := map[string]string{}
+// byID returns the entries of each record.
+func byID(p *Package) map[string][]*Entry {
+	out := map[string][]*Entry{}
 	if p == nil {
 		return out
 	}
-	for _, e := range p.Entries {
-		alone := Package{Entries: []Entry{e}}
-		alone.Entries[0].Listed = nil
-		for _, run := range e.Listed {
-			alone.Versions = append(alone.Versions, p.Versions[run.From:run.To]...)
-		}
-		out[e.ID] += string(encodePackage(nil, &alone))
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		out[e.ID] = append(out[e.ID], e)
 	}
 	return out
+}
+
+// sameEntry reports whether two entries say the same.
+func sameEntry(p *Package, a *Entry, q *Package, b *Entry) bool {
+	sameRange := func(x, y osv.Range) bool { return x.Type == y.Type && slices.Equal(x.Events, y.Events) }
+	sameImport := func(x, y osv.Import) bool { return x.Path == y.Path && slices.Equal(x.Symbols, y.Symbols) }
+	return a.Severity == b.Severity && slices.EqualFunc(a.Ranges, b.Ranges, sameRange) && slices.EqualFunc(a.Imports, b.Imports, sameImport) &&
+		sameVersions(p.Versions, a.Listed, q.Versions, b.Listed)
+}
+
+// sameVersions reports whether two lists of runs name the same versions. Both
+// are in the same order.
+func sameVersions(p []string, a []Run, q []string, b []Run) bool {
+	for len(a) > 0 && len(b) > 0 {
+		n := min(a[0].To-a[0].From, b[0].To-b[0].From)
+		if !slices.Equal(p[a[0].From:a[0].From+n], q[b[0].From:b[0].From+n]) {
+			return false
+		}
+		a, b = advance(a, n), advance(b, n)
+	}
+	return len(a) == len(b)
+}
+
+// advance leaves out the first n versions, which are of the first run.
+func advance(runs []Run, n int) []Run {
+	first := Run{runs[0].From + n, runs[0].To}
+	if first.From == first.To {
+		return runs[1:]
+	}
+	return append([]Run{first}, runs[1:]...)
 }
 
 // catalogue compares KEV, and touches what the CVEs are about that are in one only.
