@@ -122,6 +122,7 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		}
 		return vulnsExit(found, least)
 	}
+	c.AddCommand(newVulnsFixCommand())
 	return c
 }
 

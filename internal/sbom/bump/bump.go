@@ -70,6 +70,7 @@ type Pin struct {
 
 	begin      int // where the pin begins, for showing it
 	start, end int // where its version is
+	tail       int // bytes behind it that are shown as well: a quote
 }
 
 // Edit asks for another version of a package wherever a file pins From.
@@ -192,7 +193,7 @@ func (f *File) Text(p *Pin, version string) string {
 	if version == "" {
 		version = string(f.data[p.start:p.end])
 	}
-	return strings.Join(strings.Fields(text+version), " ")
+	return strings.Join(strings.Fields(text+version+string(f.data[p.end:p.end+p.tail])), " ")
 }
 
 // Spell writes a version of an advisory as this pin would have it: Go's with
@@ -264,7 +265,7 @@ func (f *File) check(out []byte, wanted map[int]string) error {
 		if version, ok := wanted[i]; ok {
 			want.Version = version
 			if want.Ecosystem == golang && want.Name == stdlib {
-				want.Version = fullGo(version)
+				want.Version = FullGo(version)
 			}
 		}
 		same = got.Ecosystem == want.Ecosystem && got.Name == want.Name && got.Version == want.Version && got.Range == want.Range && got.Line == want.Line

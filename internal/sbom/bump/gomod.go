@@ -71,12 +71,13 @@ func findGoMod(f *File) error {
 		return nil
 	}
 	start := line.Start.Byte + at
-	p := Pin{Ecosystem: golang, Name: stdlib, Version: fullGo(word), Held: held, begin: line.Start.Byte, start: start, end: start + len(word)}
+	p := Pin{Ecosystem: golang, Name: stdlib, Version: FullGo(word), Held: held, begin: line.Start.Byte, start: start, end: start + len(word)}
 	return f.add(p.at(skipped))
 }
 
-// fullGo is a version of Go with its patch level, as releases are called.
-func fullGo(version string) string {
+// FullGo returns a version of Go with its patch level, as releases are called
+// and advisories know them: "1.22" is "1.22.0".
+func FullGo(version string) string {
 	if strings.Count(version, ".") == 1 && !strings.ContainsAny(version, "rb") {
 		version += ".0"
 	}

@@ -79,7 +79,7 @@ func findPackageJSON(f *File) error {
 			continue
 		}
 		p = p.at(quote + 1 + skipped)
-		p.begin = top.name + skipped
+		p.begin, p.tail = top.name+skipped, 1
 		if err := f.add(p); err != nil {
 			return err
 		}

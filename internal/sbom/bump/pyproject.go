@@ -71,6 +71,7 @@ func (p Pin) version(t tomlText, text string, at int) Pin {
 	p.Version = strings.TrimRight(text[at:], " \t")
 	p.begin, p.start = t.begin, t.start+at
 	p.end = p.start + len(p.Version)
+	p.tail = t.end + 1 - p.end
 	if strings.ContainsAny(p.Version, ":~") {
 		p.Version = ""
 	} else if i := strings.IndexByte(p.Version, '+'); i >= 0 {
