@@ -29,7 +29,7 @@ const (
 	blockDear   = 512 << 10        // a request has a price, a byte hardly any
 	keepDear    = 18               // blocks in all: beside the requests for the head, below 20 requests and 16 MiB
 	mostPiece   = 16 << 20         // of one piece of metadata; a model_config has some MiB
-	costMessage = scan.Cost(150)   // keeping a message of an object header
+	costMessage = scan.Cost(250)   // keeping a message of an object header
 	costPiece   = scan.Cost(150)   // finding a piece in a block
 	costBlock   = scan.Cost(3_000) // asking the system for a block
 )
