@@ -189,11 +189,11 @@ func jpegPictures(b *testing.B, dir string, rows, side int) string {
 		first := filepath.Join(folder, fmt.Sprintf("%05d.jpg", n))
 		for i := range rows / different {
 			name := filepath.Join(folder, fmt.Sprintf("%05d.jpg", n+i))
-			err := os.WriteFile(name, out.Bytes(), 0o600)
-			if i > 0 {
-				err = os.Link(first, name)
+			put := func() error { return os.Link(first, name) }
+			if i == 0 {
+				put = func() error { return os.WriteFile(name, out.Bytes(), 0o600) }
 			}
-			if err != nil {
+			if err := put(); err != nil {
 				b.Fatal(err)
 			}
 		}
