@@ -107,18 +107,19 @@ func (f *Fleet) touched(delta *snapshot.Delta, last, next *advisory.Index) []tou
 // change is what an entry's findings were and are.
 type change struct{ was, is []advisory.Finding }
 
-// judge evaluates a target by both indices. With seeds, names of vulnerabilities,
-// it looks at those only, and at whatever they are folded with on either side.
-func judge(last, next *advisory.Probe, seeds map[string]bool) change {
-	for {
-		c := change{last.Evaluate(seeds), next.Evaluate(seeds)}
-		if seeds == nil {
-			return c
-		}
-		more := false
+// pair is a target as both indices see it.
+type pair struct{ was, is advisory.Probe }
+
+// judge evaluates targets by both indices. With seeds, names of vulnerabilities,
+// it looks at those only, and at whatever they are folded with on either side of
+// any of the targets.
+func judge(pairs []pair, seeds map[string]bool) []change {
+	out := make([]change, len(pairs))
+	for more := true; more; {
+		more = false
 		see := func(names []string) {
 			for _, n := range names {
-				if !seeds[n] {
+				if seeds != nil && !seeds[n] {
 					if !more {
 						seeds, more = maps.Clone(seeds), true
 					}
@@ -126,16 +127,19 @@ func judge(last, next *advisory.Probe, seeds map[string]bool) change {
 				}
 			}
 		}
-		for _, side := range [...][]advisory.Finding{c.was, c.is} {
-			for i := range side {
-				see(side[i].IDs)
-				see(side[i].Aliases)
+		for i := range pairs {
+			out[i] = change{pairs[i].was.Evaluate(seeds), pairs[i].is.Evaluate(seeds)}
+		}
+		for i := range out {
+			for _, side := range [...][]advisory.Finding{out[i].was, out[i].is} {
+				for j := range side {
+					see(side[j].IDs)
+					see(side[j].Aliases)
+				}
 			}
 		}
-		if !more {
-			return c
-		}
 	}
+	return out
 }
 
 // alike are workloads that have the same entries of a name.
@@ -164,11 +168,11 @@ func (f *Fleet) reapply(what touched, last, next *advisory.Index, why map[string
 	var id []byte
 	for _, e := range f.names[n].entries {
 		t := f.target(e)
-		was, is := last.Probe(t), next.Probe(t)
-		if !what.all && !was.Concerns(what.ids) && !is.Concerns(what.ids) {
+		p := pair{last.Probe(t), next.Probe(t)}
+		if !what.all && !p.was.Concerns(what.ids) && !p.is.Concerns(what.ids) {
 			continue
 		}
-		c := judge(&was, &is, seeds)
+		c := judge([]pair{p}, seeds)[0]
 		version := []string{t.Version}
 		before, after := verdicts(key, version, [][]advisory.Finding{c.was}), verdicts(key, version, [][]advisory.Finding{c.is})
 		if slices.EqualFunc(before, after, func(a, b Verdict) bool { return a.equal(&b) }) {
@@ -199,17 +203,20 @@ func (f *Fleet) reapply(what touched, last, next *advisory.Index, why map[string
 	var out []Event
 	for _, a := range byEntries {
 		slices.Sort(a.workloads)
-		var versions []string
-		var was, is [][]advisory.Finding
-		for _, e := range a.entries {
-			c := changes[e]
-			if len(a.entries) > 1 {
-				// What one version's findings connect may be apart in another's.
+		changed := []change{changes[a.entries[0]]}
+		if len(a.entries) > 1 {
+			// What one version's findings connect may be apart in another's.
+			pairs := make([]pair, len(a.entries))
+			for i, e := range a.entries {
 				t := f.target(e)
-				c = change{last.Evaluate(t), next.Evaluate(t)}
+				pairs[i] = pair{last.Probe(t), next.Probe(t)}
 			}
-			versions = append(versions, f.version(e))
-			was, is = append(was, c.was), append(is, c.is)
+			changed = judge(pairs, seeds)
+		}
+		versions := make([]string, len(changed))
+		was, is := make([][]advisory.Finding, len(changed)), make([][]advisory.Finding, len(changed))
+		for i, c := range changed {
+			versions[i], was[i], is[i] = f.version(a.entries[i]), c.was, c.is
 		}
 		for _, e := range compare(verdicts(key, versions, was), verdicts(key, versions, is), why) {
 			e.Workloads = a.workloads
