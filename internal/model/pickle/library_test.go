@@ -15,6 +15,11 @@ func TestClassesOfWellKnownLibrariesAreNotedWhenTheyAreOnlyMade(t *testing.T) {
 		{"a function that is stored", proto(2).raw("}").text("f").global("nltk.tokenize", "word_tokenize").raw("s").stop(), clean},
 		{"a type of tensor", proto(2).raw("}").text("f").global("torchvision.tv_tensors._image", "Image").raw("s").stop(), clean},
 
+		{"arguments of trl", made("trl.trainer.sft_config", "SFTConfig", ")"), clean},
+		{"a normaliser", made("stable_baselines3.common.vec_env.vec_normalize", "VecNormalize", ")"), clean},
+
+		{"a recorder that acts when it is gone", made("stable_baselines3.common.vec_env.vec_video_recorder", "VecVideoRecorder", ")"), suspicious},
+		{"a file that a class owns", made("sklearn_crfsuite._fileresource", "FileResource", ")"), suspicious},
 		{"with a path", made(t5, "T5LayerNorm", "X\x04\x00\x00\x00/etc\x85"), suspicious},
 		{"with a name among the arguments", made(t5, "T5LayerNorm", "cnltk.tokenize\nword_tokenize\n\x85"), suspicious},
 		{"a class of nobody", made("acme.net", "Net", ")"), suspicious},
@@ -37,6 +42,7 @@ func TestClassesOfWellKnownLibrariesAreNotedWhenTheyAreOnlyMade(t *testing.T) {
 		{"a call of what was made", proto(2).global(t5, "T5LayerNorm").raw(")\x81)R").stop(), malicious},
 		{"a function in functools.partial", proto(2).global("functools", "partial").global("nltk.tokenize", "word_tokenize").raw("\x85R").stop(), malicious},
 		{"a class that is changed", proto(2).global(t5, "T5LayerNorm").raw("}").text("a").raw("K\x01sb").stop(), malicious},
+		{"a wrapper that unpickles its state", made("stable_baselines3.common.vec_env.base_vec_env", "CloudpickleWrapper", ")"), malicious},
 		{"a denied module", made("numpy.f2py", "Thing", ")"), malicious},
 		{"a denied class", made("torch.package", "PackageImporter", ")"), malicious},
 	})

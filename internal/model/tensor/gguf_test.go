@@ -230,3 +230,35 @@ func TestGGUFSaysWhatItIs(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
+
+func TestVocabulariesHaveANumberForEachToken(t *testing.T) {
+	const bad, clean = "suspicious gguf: gguf.vocabulary", "clean gguf"
+	numbers := func(kind uint32, n int) array {
+		a := array{kind: kind}
+		for i := range n {
+			if kind == kindU8 {
+				a.values = append(a.values, uint8(i))
+			} else {
+				a.values = append(a.values, uint32(i))
+			}
+		}
+		return a
+	}
+	scores := func(a array) []byte {
+		return with(func(g *ggufFile) { g.keys[9].value = a })
+	}
+	const types = "tokenizer.ggml.token_type"
+	check(t, []file{
+		{"two scores for six tokens", scores(numbers(kindF32, 2)), bad},
+		{"no score", scores(numbers(kindF32, 0)), bad},
+		{"six scores of one byte", scores(numbers(kindU8, 6)), bad},
+		{"five types", key(types, kindArray, numbers(kindU32, 5)), bad},
+		{"scores before tokens", with(func(g *ggufFile) {
+			g.keys[9].value = numbers(kindF32, 1)
+			g.keys[8], g.keys[9] = g.keys[9], g.keys[8]
+		}), bad},
+		{"six types", key(types, kindArray, numbers(kindU32, 6)), clean},
+		{"more scores than tokens", scores(numbers(kindF32, 9)), clean},
+		{"no scores at all", with(func(g *ggufFile) { g.keys = slices.Delete(g.keys, 9, 10) }), clean},
+	})
+}

@@ -26,6 +26,10 @@ func withMetadata(key, value string) []byte {
 	return safetensors(`{"__metadata__":`+string(m)+`,`+one[1:], 8)
 }
 
+func withMetadataText(text string) []byte {
+	return safetensors(`{"__metadata__":{"note":`+text+`},`+one[1:], 8)
+}
+
 // latin1 returns bytes as letters.
 func latin1(b string) string {
 	var s strings.Builder
@@ -73,6 +77,7 @@ func TestSafetensorsThatTheLibraryWritesAreClean(t *testing.T) {
 		{"every type", safetensors(types.String(), at), clean},
 		{"names that differ in case", safetensors(`{"Layer":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"layer":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}`, 8), clean},
 		{"names that are not ASCII", safetensors(`{"слой":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"\u5c42":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}`, 8), clean},
+		{"a letter that is a pair of surrogates", safetensors(strings.Replace(one, `"a"`, `"\ud83d\ude00\\u"`, 1), 8), clean},
 		{"a tensor called header", safetensors(strings.Replace(one, `"a"`, `"header"`, 1), 8), clean},
 		{"five thousand tensors", safetensors(manyTensors(5000), 5000*16), clean},
 		{"tags of a trainer", withMetadata("ss_tag_frequency", string(kohya)), clean},
@@ -108,6 +113,10 @@ func TestSafetensorsWithAHeaderThatNobodyWritesAreFound(t *testing.T) {
 		bad    = "suspicious safetensors: safetensors.header"
 	)
 	check(t, []file{
+		{"the first half of a surrogate pair", safetensors(strings.Replace(one, `"a"`, `"a\ud800"`, 1), 8), bad},
+		{"the second half alone", safetensors(strings.Replace(one, `"a"`, `"\udc00"`, 1), 8), bad},
+		{"two first halves", safetensors(strings.Replace(one, `"a"`, `"\uD83D\uD83D\uDE00"`, 1), 8), bad},
+		{"a half in the metadata", withMetadataText(`"\ud800x"`), bad},
 		{"longer than allowed", lied(one, 100_000_001, 8), length},
 		{"as long as the address space", lied(one, 1<<64-1, 8), length},
 		{"negative", lied(one, 1<<63, 8), length},

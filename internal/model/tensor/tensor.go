@@ -1,5 +1,5 @@
 // Package tensor scans formats that are a header over numbers: safetensors and
-// its index, GGUF and the ggml files before it, NumPy's .npy, R's .rds.
+// its index, GGUF and the ggml files before it, NumPy's .npy, R's .rds, UBJSON.
 //
 // Such a file runs nothing by itself. What is looked for is a header that two
 // loaders read differently, lengths that overflow in loaders written in C,
@@ -22,7 +22,7 @@ import (
 
 // Formats are all formats of this package.
 func Formats() []scan.Format {
-	return []scan.Format{Safetensors(), SafetensorsIndex(), GGUF(), GGML(), NumPy(), R()}
+	return []scan.Format{Safetensors(), SafetensorsIndex(), GGUF(), GGML(), NumPy(), R(), UBJSON()}
 }
 
 // mostReports is how often one scan reports by one rule: a file of a million
