@@ -22,13 +22,16 @@ func TorchScript() scan.Format {
 }
 
 func scanTorchScript(p *scan.Place, f *scan.File) error {
-	b, _, err := load(p, f, maxPython, costPython)
+	b, _, err := load(p, f, maxPython, costSearch)
 	if err != nil {
 		return err
 	}
 	b = toUTF8(b)
 	if !bytes.Contains(b, []byte("Tensor")) && !bytes.Contains(b, []byte("__parameters__")) {
 		return scan.ErrOther
+	}
+	if err := p.Spend(scan.Cost(len(b)) * costPython); err != nil {
+		return err
 	}
 	if _, err := p.Hold(int64(len(b)) * 40); err != nil { // tokens
 		return err
@@ -111,12 +114,23 @@ func isTorchScript(tokens []pyToken) bool {
 		case "Tensor":
 			annotated = annotated || before.kind == ':' || before.kind == '>'
 		case "import":
-			if i >= 2 && tokens[i-2].text == "from" || i >= 2 && before.kind == 'n' {
-				return false // from x import y: TorchScript has no such statement
+			if importsFrom(tokens[:i], t.line) {
+				return false
 			}
 		}
 	}
 	return annotated
+}
+
+// importsFrom says whether "from x.y" ends the tokens and stands on the line.
+// TorchScript has only the plain import, and that in old files.
+func importsFrom(tokens []pyToken, line int) bool {
+	for i := len(tokens) - 1; i >= 0 && tokens[i].line == line && (tokens[i].kind == 'n' || tokens[i].kind == '.'); i-- {
+		if tokens[i].text == "from" {
+			return true
+		}
+	}
+	return false
 }
 
 const maxFileOperators = 20

@@ -21,12 +21,14 @@ func TestTorchScriptThatUsesFilesIsFound(t *testing.T) {
 		{"spaces and a comment between", body("torch . # save\n    save (x, \"/tmp/x\")"), bad},
 		{"beside what Python cannot read", "# \"\n" + body(`torch.save(x, "/tmp/x") if b? else x`), bad},
 		{"in a function", "def f(x: Tensor) -> NoneType:\n  return torch.save(x, \"/tmp/x\")\n", bad},
+		{"in a function behind two imports", "import torch\nimport __torch__.a\ndef f(x: Tensor) -> NoneType:\n  return torch.save(x, \"/tmp/x\")\n", bad},
 		{"in a function behind an import", "import torch\ndef f(x: Tensor) -> NoneType:\n  return torch.save(x, \"/tmp/x\")\n", bad},
 
 		{"operators on tensors", body("torch.add(torch.relu(x), ops.prim.NumToTensor(1))"), "unknown"},
 		{"a method of its own", body(`(self.cache).save(x)`) + "  def save(self: __torch__.Net,\n    x: Tensor) -> Tensor:\n    return x\n", "unknown"},
 		{"words in a string", body(`ops.prim.RaiseException("torch.save(x)")`), "unknown"},
 		{"a script that trains", "import torch\nfrom torch import Tensor\ndef f(x: Tensor) -> None:\n    torch.save(x, 'x.pt')\n", "unknown"},
+		{"a script that imports relatively", "import torch\nfrom .types import Tensor\ndef f(x: Tensor) -> None:\n    torch.save(x, 'x.pt')\n", "unknown"},
 		{"a script without types", "import torch\ndef f(x):\n    torch.save(x, 'x.pt')\n", "unknown"},
 		{"prose", "A Tensor: call torch.save(x) to keep it.\n", "clean text"},
 	})
