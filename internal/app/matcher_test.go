@@ -28,7 +28,6 @@ type matching struct {
 	dir   *snapshot.Dir
 	store *Inventories
 	image verdict.Ref
-	layer int
 }
 
 func newMatching(t *testing.T, keep bool) *matching {

@@ -25,7 +25,6 @@ type unit struct {
 	used    map[string]*module // by folder
 	objects map[string]*object
 	order   []*object
-	modules map[string]*instance // by the ref of their node
 	gaps    []stack.Gap
 	steps   int
 	depth   int
