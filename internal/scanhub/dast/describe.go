@@ -16,17 +16,20 @@ const (
 	// maxOperations and maxSlots bound what one description can ask for.
 	maxOperations = 2000
 	maxSlots      = 40
-	// maxNesting bounds example bodies: schemas may hold themselves.
+	// maxNesting and maxValues bound example bodies: schemas may hold
+	// themselves, and several times over.
 	maxNesting = 6
+	maxValues  = 2000
 )
 
 // operation is one method of one path, with values that it takes.
 type operation struct {
 	method, path string
 	slots        []slot
-	body         *openapi3.Schema // of JSON; nil: it takes none
-	form         bool             // the body is a form
-	secured      bool             // the description asks for credentials
+	body         bool // it takes one, of JSON or a form
+	example      any  // a valid body; it is never changed
+	form         bool // the body is a form
+	secured      bool // the description asks for credentials
 }
 
 // slot is a place in a request for one value.
@@ -93,7 +96,7 @@ func describe(doc *openapi3.T, item *openapi3.PathItem, method, path string, o *
 		known[p.In+"\x00"+p.Name] = true
 		s := slot{in: p.In, name: p.Name, kind: "string", value: "example"}
 		if p.Schema != nil && p.Schema.Value != nil {
-			s.kind, s.value = kindOf(p.Schema.Value), sample(p.Schema.Value, 0)
+			s.kind, s.value = kindOf(p.Schema.Value), example(p.Schema.Value)
 		}
 		if p.Example != nil {
 			s.value = p.Example
@@ -111,15 +114,15 @@ func describe(doc *openapi3.T, item *openapi3.PathItem, method, path string, o *
 		}
 		base, _, _ := strings.Cut(strings.ToLower(media), ";")
 		json := base == "application/json" || strings.HasSuffix(base, "+json")
-		if form := base == "application/x-www-form-urlencoded"; json || form && op.body == nil {
-			op.body, op.form = m.Schema.Value, form
+		if form := base == "application/x-www-form-urlencoded"; json || form && !op.body {
+			op.body, op.form, op.example = true, form, example(m.Schema.Value)
 		}
 		if json {
 			break
 		}
 	}
-	if op.body != nil {
-		op.leaves(sample(op.body, 0), nil, "")
+	if op.body {
+		op.leaves(op.example, nil, "")
 	}
 	return op
 }
@@ -160,9 +163,18 @@ func kindOf(s *openapi3.Schema) string {
 	return "string"
 }
 
-// sample makes a value that the schema allows, as far as it is simple to tell.
-func sample(s *openapi3.Schema, depth int) any {
+// example makes a value that the schema allows, as far as it is simple to tell.
+func example(s *openapi3.Schema) any {
+	left := maxValues
+	return sample(s, 0, &left)
+}
+
+// sample makes a value of at most left values.
+func sample(s *openapi3.Schema, depth int, left *int) any {
+	*left--
 	switch {
+	case *left < 0:
+		return nil
 	case s.Example != nil:
 		return s.Example
 	case s.Default != nil:
@@ -174,7 +186,7 @@ func sample(s *openapi3.Schema, depth int) any {
 	}
 	for _, refs := range []openapi3.SchemaRefs{s.OneOf, s.AnyOf} {
 		if len(refs) > 0 && refs[0].Value != nil {
-			return sample(refs[0].Value, depth+1)
+			return sample(refs[0].Value, depth+1, left)
 		}
 	}
 	if len(s.Properties) > 0 || len(s.AllOf) > 0 || s.Type.Is("object") {
@@ -183,13 +195,13 @@ func sample(s *openapi3.Schema, depth int) any {
 			if ref.Value == nil {
 				continue
 			}
-			if part, ok := sample(ref.Value, depth+1).(map[string]any); ok {
+			if part, ok := sample(ref.Value, depth+1, left).(map[string]any); ok {
 				maps.Copy(all, part)
 			}
 		}
-		for name, ref := range s.Properties {
-			if ref.Value != nil && !ref.Value.ReadOnly {
-				all[name] = sample(ref.Value, depth+1)
+		for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+			if ref := s.Properties[name]; *left > 0 && ref != nil && ref.Value != nil && !ref.Value.ReadOnly {
+				all[name] = sample(ref.Value, depth+1, left)
 			}
 		}
 		return all
@@ -199,7 +211,7 @@ func sample(s *openapi3.Schema, depth int) any {
 		if s.Items == nil || s.Items.Value == nil {
 			return []any{}
 		}
-		return []any{sample(s.Items.Value, depth+1)}
+		return []any{sample(s.Items.Value, depth+1, left)}
 	case s.Type.Is("integer"), s.Type.Is("number"):
 		if s.Min != nil {
 			return *s.Min

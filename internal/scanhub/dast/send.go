@@ -102,10 +102,7 @@ type change struct {
 func (s *scanner) build(ctx context.Context, op *operation, c change) (*http.Request, string, error) {
 	path, query, header := op.path, url.Values{}, http.Header{}
 	var cookies []string
-	var body any
-	if op.body != nil {
-		body = sample(op.body, 0)
-	}
+	body := op.example
 	for i := range op.slots {
 		sl := &op.slots[i]
 		v := sl.value
@@ -147,7 +144,7 @@ func (s *scanner) build(ctx context.Context, op *operation, c change) (*http.Req
 			}
 		}
 		sent, kind = form.Encode(), "application/x-www-form-urlencoded"
-	case op.body != nil:
+	case op.body:
 		data, err := json.Marshal(body)
 		if err != nil {
 			return nil, "", err
@@ -268,7 +265,7 @@ func text(v any) string {
 	return fmt.Sprint(v)
 }
 
-// replace puts value where keys lead to in a body that sample has just made.
+// replace returns body with value where keys lead to; body stays as it is.
 func replace(body any, keys []any, value any) any {
 	if len(keys) == 0 {
 		return value

@@ -106,7 +106,7 @@ func (s *scanner) verbs(ctx context.Context, op *operation, valid *answer) error
 
 // bodies sends what is no body of the operation.
 func (s *scanner) bodies(ctx context.Context, op *operation, valid *answer) error {
-	if op.body == nil {
+	if !op.body {
 		return nil
 	}
 	token := s.token()

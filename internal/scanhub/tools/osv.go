@@ -9,12 +9,13 @@ import (
 // osvScanner finds vulnerabilities of what lock files list
 // (github.com/google/osv-scanner, v2). Its code 127 is a failure that comes with
 // an empty list of results, and 128 says that it found nothing to look at: only
-// 0 is clean.
+// 0 is clean. The report goes to standard output: the flag that names a file for
+// it changed between versions.
 func osvScanner() Tool {
 	return Tool{
 		Name: "osv-scanner", Programs: []string{"osv-scanner"}, Version: []string{"--version"}, Targets: Dir | Image,
 		Args: func(r Request) ([]string, error) {
-			flags := []string{"--format", "sarif", "--output-file", r.Report, "--config", r.Work + "/osv-scanner.toml"}
+			flags := []string{"--format", "sarif", "--config", r.Work + "/osv-scanner.toml"}
 			switch {
 			case r.Data.OSVDatabase != "":
 				flags = append(flags, "--offline")
@@ -32,7 +33,6 @@ func osvScanner() Tool {
 		},
 		// An empty configuration, in place of the one in the tree.
 		Files:   map[string]string{"osv-scanner.toml": ""},
-		File:    true,
 		Exit:    map[int]Exit{0: Clean, 1: Found, 128: Nothing},
 		Network: func(r Request) bool { return r.Data.OSVDatabase == "" || remote(r.Target) },
 		Env: func(r Request) []string {
