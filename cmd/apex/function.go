@@ -22,11 +22,13 @@ func newFunctionCommand() *cobra.Command {
 		Short: "What serverless functions may do, and who may call them",
 		Long: `Function reads infrastructure code (Terraform, CloudFormation and SAM, serverless.yml,
 Knative, OpenFaaS, Kubernetes) and judges the rights and the exposure of the functions
-in it. Units are found by their content, never by the name of a file or folder.`,
+in it, lists what they may do, and makes rights as small as what was used. Units are
+found by their content, never by the name of a file or folder.`,
 		Example: `  apex function scan infra/
-  apex function permissions infra/`,
+  apex function permissions infra/
+  apex function rightsize infra/ --observed trail/`,
 	}
-	c.AddCommand(newFunctionScanCommand(), newFunctionPermissionsCommand())
+	c.AddCommand(newFunctionScanCommand(), newFunctionPermissionsCommand(), newFunctionRightsizeCommand())
 	return c
 }
 
