@@ -121,7 +121,7 @@ func PlanFix(ctx context.Context, dir string, o FixOptions) (*Fix, error) {
 	}
 	listed := len(inventory.Packages)
 	inventory.Packages = pins.join(inventory.Packages)
-	p := planner{index: index, o: &o, pins: pins, edits: map[pinAt]*planned{}}
+	p := mender{index: index, o: &o, pins: pins, edits: map[pinAt]*raised{}}
 	for _, a := range p.affected(inventory.Packages) {
 		p.plan(&a)
 	}
@@ -166,8 +166,9 @@ type affected struct {
 	ignored map[string]bool
 }
 
-// affected matches the packages, those that a distribution owns as their owners.
-func (p *planner) affected(packages []fact.Package) []affected {
+// affected matches the packages, those that a distribution owns as their
+// owners, by file and name. Some have nothing but what statements suppress.
+func (p *mender) affected(packages []fact.Package) []affected {
 	matches := p.index.Match(packages)
 	advisory.ApplyVEX(matches, packages, p.o.Statements, advisory.Product{}, p.o.Clock.Now())
 	type key struct {
@@ -198,7 +199,6 @@ func (p *planner) affected(packages []fact.Package) []affected {
 			a.findings = append(a.findings, m.Finding)
 		}
 	}
-	out = slices.DeleteFunc(out, func(a affected) bool { return len(a.findings) == 0 })
 	slices.SortStableFunc(out, func(a, b affected) int {
 		if c := strings.Compare(a.pkg.Path, b.pkg.Path); c != 0 {
 			return c

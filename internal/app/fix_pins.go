@@ -14,6 +14,7 @@ import (
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/bump"
+	"github.com/apexlogic/apex/internal/sbom/purl"
 )
 
 const (
@@ -103,7 +104,7 @@ func (p *pinFiles) read(name string, parse func(string, []byte) (*bump.File, err
 		f, err = parse(name, data)
 	}
 	if err != nil {
-		p.gaps = append(p.gaps, strings.TrimPrefix(fmt.Sprintf("%s: %v", name, err), name+": "+name+": "))
+		p.gaps = append(p.gaps, name+": "+strings.TrimPrefix(err.Error(), name+": "))
 		return nil
 	}
 	if p.bytes += len(data); p.bytes > maxPinBytes {
@@ -206,9 +207,9 @@ func (p *pinFiles) join(packages []fact.Package) []fact.Package {
 				continue
 			}
 			have[k] = true
-			out = append(out, fact.Package{
-				Ecosystem: pin.Ecosystem, Name: pin.Name, Version: pin.Version, State: fact.Declared, Path: at, Layer: -1, By: "pins",
-			})
+			added := fact.Package{Ecosystem: pin.Ecosystem, Name: pin.Name, Version: pin.Version, State: fact.Declared, Path: at, Layer: -1, By: "pins"}
+			added.PURL = purl.To(added)
+			out = append(out, added)
 		}
 	}
 	return out

@@ -11,13 +11,13 @@ import (
 	"github.com/apexlogic/apex/internal/sbom/bump"
 )
 
-// planner decides, package by package, what changes and what stays.
-type planner struct {
+// mender decides, package by package, what changes and what stays.
+type mender struct {
 	index *advisory.Index
 	o     *FixOptions
 	pins  *pinFiles
 
-	edits   map[pinAt]*planned
+	edits   map[pinAt]*raised
 	done    []FixEdit
 	left    []FixLeft
 	unfixed []FixLeft
@@ -28,15 +28,18 @@ type planner struct {
 
 type promise struct{ path, ecosystem, name, group string }
 
-// planned is another version for one pin.
-type planned struct {
+// raised is another version for one pin.
+type raised struct {
 	to    string
 	mends []string
 	from  []*affected
 }
 
 // plan decides about one package in one place.
-func (p *planner) plan(a *affected) {
+func (p *mender) plan(a *affected) {
+	if len(a.findings) == 0 {
+		return
+	}
 	g := p.goal(a)
 	for _, s := range g.stays {
 		l := leftOf(a, s.findings, s.version, s.why)
@@ -72,11 +75,11 @@ func (p *planner) plan(a *affected) {
 		f := p.pins.files[at.path]
 		pin := &f.Pins[at.pin]
 		if pin.Held != "" {
-			leave(where(pin, at.path, a.pkg.Path)+pin.Held, pin.Fill(g.version))
+			leave(elsewhere(pin, at.path, a.pkg.Path)+pin.Held, pin.Fill(g.version))
 			return
 		}
 		if _, err := f.Spell(pin, g.version); err != nil {
-			leave(where(pin, at.path, a.pkg.Path)+err.Error(), "")
+			leave(elsewhere(pin, at.path, a.pkg.Path)+err.Error(), "")
 			return
 		}
 	}
@@ -95,8 +98,8 @@ func (p *planner) plan(a *affected) {
 	}
 }
 
-// where names the place of a pin that is in another file.
-func where(pin *bump.Pin, at, from string) string {
+// elsewhere names the place of a pin that is in another file.
+func elsewhere(pin *bump.Pin, at, from string) string {
 	if at == from {
 		return ""
 	}
@@ -105,10 +108,10 @@ func where(pin *bump.Pin, at, from string) string {
 
 // ask asks for a version of a pin. Of two the greater counts: a lock file may
 // hold a greater one than the least that the pin allows.
-func (p *planner) ask(at pinAt, a *affected, g *goal) {
+func (p *mender) ask(at pinAt, a *affected, g *goal) {
 	e := p.edits[at]
 	if e == nil {
-		e = &planned{to: g.version}
+		e = &raised{to: g.version}
 		p.edits[at] = e
 	}
 	rules, _ := order.For(a.pkg.Ecosystem)
@@ -120,7 +123,7 @@ func (p *planner) ask(at pinAt, a *affected, g *goal) {
 }
 
 // apply makes the changes in memory.
-func (p *planner) apply() error {
+func (p *mender) apply() error {
 	p.promised = map[promise]bool{}
 	for _, at := range p.pins.paths() {
 		f := p.pins.files[at]

@@ -14,7 +14,7 @@ import (
 
 // prove lists and matches the files as they would be, in a folder of their own.
 // packages are those of the inventory before.
-func (p *planner) prove(ctx context.Context, f *Fix, packages []fact.Package) (err error) {
+func (p *mender) prove(ctx context.Context, f *Fix, packages []fact.Package) (err error) {
 	dir, err := os.MkdirTemp("", "apex-fix-")
 	if err != nil {
 		return err
@@ -61,6 +61,10 @@ func (p *planner) prove(ctx context.Context, f *Fix, packages []fact.Package) (e
 		for i := range a.findings {
 			before[promise{a.pkg.Path, a.target.Ecosystem, a.target.Name, a.findings[i].Group}] = true
 		}
+		// A statement may be about the version alone.
+		for group := range a.ignored {
+			before[promise{a.pkg.Path, a.target.Ecosystem, a.target.Name, group}] = true
+		}
 	}
 	for _, a := range p.affected(pins.join(after.Packages)) {
 		for i := range a.findings {
@@ -76,16 +80,16 @@ func (p *planner) prove(ctx context.Context, f *Fix, packages []fact.Package) (e
 	return nil
 }
 
-// entry is what an inventory says of a package, without what comes from files
+// listedAs is what an inventory says of a package, without what comes from files
 // beside it.
-type entry struct {
+type listedAs struct {
 	path, ecosystem, name, version string
 	state                          fact.PackageState
 }
 
 // samePackages makes sure that the inventory after is the one before with the
 // new versions, in all files that were looked at.
-func (p *planner) samePackages(f *Fix, before, after []fact.Package) error {
+func (p *mender) samePackages(f *Fix, before, after []fact.Package) error {
 	type edit struct{ family, ecosystem, name, from string }
 	to := map[edit]string{}
 	for i := range f.Edits {
@@ -96,13 +100,13 @@ func (p *planner) samePackages(f *Fix, before, after []fact.Package) error {
 		}
 		to[edit{p.pins.familyOf(e.File), e.Ecosystem, normalName(e.Ecosystem, e.Name), e.From}] = version
 	}
-	want, got := map[entry]bool{}, map[entry]bool{}
+	want, got := map[listedAs]bool{}, map[listedAs]bool{}
 	for i := range before {
 		k := &before[i]
 		if p.pins.files[k.Path] == nil || p.pins.links[k.Path] {
 			continue
 		}
-		e := entry{k.Path, k.Ecosystem, k.Name, k.Version, k.State}
+		e := listedAs{k.Path, k.Ecosystem, k.Name, k.Version, k.State}
 		if v, ok := to[edit{p.pins.familyOf(k.Path), k.Ecosystem, normalName(k.Ecosystem, k.Name), k.Version}]; ok {
 			e.version = v
 		}
@@ -111,7 +115,7 @@ func (p *planner) samePackages(f *Fix, before, after []fact.Package) error {
 	for i := range after {
 		k := &after[i]
 		if !p.pins.links[filepath.ToSlash(k.Path)] {
-			got[entry{k.Path, k.Ecosystem, k.Name, k.Version, k.State}] = true
+			got[listedAs{k.Path, k.Ecosystem, k.Name, k.Version, k.State}] = true
 		}
 	}
 	for e := range want {

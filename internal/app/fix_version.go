@@ -24,7 +24,7 @@ type stay struct {
 // goal finds the smallest version with none of the findings. Where only another
 // major version mends some of them, and that is not asked for, it is one that
 // mends the others.
-func (p *planner) goal(a *affected) goal {
+func (p *mender) goal(a *affected) goal {
 	var g goal
 	var mendable []advisory.Finding
 	hopeless := map[string]bool{}
@@ -43,10 +43,17 @@ func (p *planner) goal(a *affected) goal {
 	if len(mendable) == 0 {
 		return g
 	}
-	upgrade := func() (string, bool) {
-		return p.index.Upgrade(a.target, func(f *advisory.Finding) bool {
-			return p.o.counts(f) && !hopeless[f.Group] && !a.ignored[f.Group]
-		})
+	upgrade := func() (version string, ok bool) {
+		// What statements suppress here they may not suppress in another version.
+		for _, ignore := range []bool{false, true} {
+			version, ok = p.index.Upgrade(a.target, func(f *advisory.Finding) bool {
+				return p.o.counts(f) && !hopeless[f.Group] && !(ignore && a.ignored[f.Group])
+			})
+			if ok && (p.o.Major || sameMajor(a.target.Ecosystem, a.target.Version, version)) {
+				break
+			}
+		}
+		return version, ok
 	}
 	version, ok := upgrade()
 	if ok && (p.o.Major || sameMajor(a.target.Ecosystem, a.target.Version, version)) {

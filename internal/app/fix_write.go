@@ -41,7 +41,7 @@ func (f *Fix) Write(ctx context.Context) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := replace(root, &f.files[i]); err != nil {
+		if err := putFixed(root, &f.files[i]); err != nil {
 			return fmt.Errorf("write %s: %w", f.files[i].path, err)
 		}
 	}
@@ -64,8 +64,8 @@ func (f *Fix) unchanged(root *os.Root) error {
 	return nil
 }
 
-// replace puts a new file in the place of an old one, with its permissions.
-func replace(root *os.Root, file *fixFile) error {
+// putFixed puts a new file in the place of an old one, with its permissions.
+func putFixed(root *os.Root, file *fixFile) error {
 	info, err := root.Lstat(file.path)
 	if err != nil {
 		return err

@@ -92,6 +92,8 @@ pytest = "7.0.0"
 
 		{"go.mod", "go.mod", "module example.com/m\n\ngo 1.22\n\ntoolchain go1.22.1\n\nrequire (\n\tgolang.org/x/net v0.1.0 // indirect\n\texample.com/old v2.0.0+incompatible\n)\n\nrequire golang.org/x/text v0.3.0\n\nreplace example.com/r => example.com/fork v1.0.0\n\nreplace example.com/l => ../l\n",
 			[]string{"5 Go stdlib 1.22.1", "8 Go golang.org/x/net v0.1.0", "9 Go example.com/old v2.0.0+incompatible", "12 Go golang.org/x/text v0.3.0", "14 Go example.com/fork v1.0.0"}},
+		{"modules that are replaced are not used", "go.mod", "module m\n\nrequire (\n\ta.b/c v1.0.0\n\ta.b/d v1.0.0\n\ta.b/e v1.0.0\n)\n\nreplace (\n\ta.b/c => a.b/x v1.1.0\n\ta.b/d v1.0.0 => ../d\n\ta.b/e v1.9.0 => a.b/y v1.2.0\n)\n",
+			[]string{"6 Go a.b/e v1.0.0", "10 Go a.b/x v1.1.0", "12 Go a.b/y v1.2.0"}},
 		{"a go line without a toolchain is held", "go.mod", "module m\n\ngo 1.22\n", []string{"3 Go stdlib 1.22.0 held"}},
 
 		{"a Dockerfile", "Dockerfile", `# syntax=docker/dockerfile:1

@@ -39,7 +39,14 @@ func findGoMod(f *File) error {
 		p := Pin{Ecosystem: golang, Name: name, Version: version, begin: begin, start: start, end: start + len(version)}
 		return f.add(p.at(skipped))
 	}
+	replaced := map[module.Version]bool{}
+	for _, r := range mod.Replace {
+		replaced[r.Old] = true
+	}
 	for _, r := range mod.Require {
+		if replaced[r.Mod] || replaced[module.Version{Path: r.Mod.Path}] {
+			continue
+		}
 		if err := pin(r.Syntax, r.Mod.Path, r.Mod.Version); err != nil {
 			return err
 		}

@@ -42,8 +42,11 @@ func findPackageJSON(f *File) error {
 	for {
 		before := int(dec.InputOffset())
 		token, err := dec.Token()
-		if errors.Is(err, io.EOF) && len(open) == 0 {
-			return nil
+		if errors.Is(err, io.EOF) {
+			if len(open) == 0 {
+				return nil
+			}
+			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
 			return fmt.Errorf("invalid JSON: %w", err)
