@@ -106,7 +106,9 @@ func fakeScanner(args []string) int {
 			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
 		}
 		fmt.Println(err)
-		syscall.Pause() // until it is killed
+		r, w, _ := os.Pipe()
+		r.Read(make([]byte, 1)) // until it is killed
+		runtime.KeepAlive(w)
 	}
 	return 0
 }
