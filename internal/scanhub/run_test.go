@@ -17,6 +17,7 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/scanhub/sarif"
 	"github.com/apexlogic/apex/internal/scanhub/tools"
+	"github.com/apexlogic/apex/verdict"
 )
 
 // fakeName is what a scanner is called whose program is this test binary.
@@ -49,7 +50,6 @@ func fakeScanner(args []string) int {
 		fmt.Print(noResult)
 	case "say":
 		fmt.Print(args[2])
-		fmt.Sscan(args[1], new(int))
 		code := 0
 		fmt.Sscan(args[1], &code)
 		return code
@@ -337,7 +337,7 @@ func TestFromToolToVerdict(t *testing.T) {
 	if f.Class != sarif.SQLInjection || f.Severity != fact.SeverityHigh || f.Place.File != "a.go" || f.Place.Line != 3 {
 		t.Errorf("%+v", f)
 	}
-	if v := Decide(m, nil, Threshold{}, time.Now()); v.Decision.String() != "deny" && v.Count[Blocking] != 1 {
+	if v := Decide(m, nil, Threshold{}, time.Now()); v.Decision != verdict.Deny || v.Count[Blocking] != 1 {
 		t.Error(v)
 	}
 }
