@@ -36,6 +36,8 @@ type pinFiles struct {
 	// family names, by path, the requirements that belong together because one
 	// takes in the other.
 	family map[string]string
+	// named are the pins of each package, by ecosystem and name in normal form.
+	named map[string][]pinAt
 	// settled is what each lock file settles, by name in normal form.
 	settled map[string]map[string]bool
 }
@@ -146,21 +148,24 @@ func (p *pinFiles) include() error {
 				}
 				pending = append(pending, other)
 			}
-			a, b := p.familyOf(name), p.familyOf(other)
-			p.family[max(a, b)] = min(a, b)
+			if a, b := p.familyOf(name), p.familyOf(other); a != b {
+				p.family[max(a, b)] = min(a, b)
+			}
 		}
 	}
 	return nil
 }
 
+// familyOf names the family by the first of its files.
 func (p *pinFiles) familyOf(name string) string {
-	for {
-		parent, ok := p.family[name]
-		if !ok || parent == name {
-			return name
-		}
-		name = parent
+	root := name
+	for p.family[root] != "" {
+		root = p.family[root]
 	}
+	for name != root { // the next search is short
+		name, p.family[name] = p.family[name], root
+	}
+	return root
 }
 
 func (p *pinFiles) paths() []string {
@@ -197,11 +202,13 @@ func (p *pinFiles) join(packages []fact.Package) []fact.Package {
 		}
 	}
 	out := slices.Clone(packages)
+	p.named = map[string][]pinAt{}
 	for _, at := range p.paths() {
 		f := p.files[at]
 		for i := range f.Pins {
 			pin := &f.Pins[i]
 			name := normalName(pin.Ecosystem, pin.Name)
+			p.named[pin.Ecosystem+" "+name] = append(p.named[pin.Ecosystem+" "+name], pinAt{at, i})
 			k := key{at, pin.Ecosystem, name, pin.Version}
 			if have[k] || pin.Range != bump.Exact && p.lockOf(at, pin) != "" {
 				continue
@@ -243,16 +250,10 @@ func (p *pinFiles) places(pkg *fact.Package) []pinAt {
 	_, lock := bump.LockOf(pkg.Path)
 	family := p.familyOf(pkg.Path)
 	var out []pinAt
-	for _, at := range p.paths() {
-		f := p.files[at]
-		for i := range f.Pins {
-			pin := &f.Pins[i]
-			if pin.Ecosystem != pkg.Ecosystem || !bump.SameName(pin.Ecosystem, pin.Name, pkg.Name) {
-				continue
-			}
-			if !lock && pin.Version == pkg.Version && p.familyOf(at) == family || lock && p.lockOf(at, pin) == pkg.Path && allows(pin, pkg.Version) {
-				out = append(out, pinAt{at, i})
-			}
+	for _, at := range p.named[pkg.Ecosystem+" "+normalName(pkg.Ecosystem, pkg.Name)] {
+		pin := &p.files[at.path].Pins[at.pin]
+		if !lock && pin.Version == pkg.Version && p.familyOf(at.path) == family || lock && p.lockOf(at.path, pin) == pkg.Path && allows(pin, pkg.Version) {
+			out = append(out, at)
 		}
 	}
 	return out

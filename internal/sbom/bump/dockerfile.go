@@ -207,8 +207,8 @@ func (d *docker) run(at, end int) error {
 
 // command adds what "pip install" and "apt-get install" pin.
 func (d *docker) command(words []shellWord) error {
-	for i, w := range words {
-		program := path.Base(w.text)
+	for i := 0; i < len(words); i++ {
+		program := path.Base(words[i].text)
 		pip := program == "pip" || program == "pip3" || strings.HasPrefix(program, "pip3.")
 		apt := program == "apt-get" || program == "apt"
 		if !pip && !apt {
@@ -222,6 +222,7 @@ func (d *docker) command(words []shellWord) error {
 			j++
 		}
 		if j >= len(words) || words[j].text != "install" {
+			i = j - 1
 			continue
 		}
 		for _, w := range words[j+1:] {
