@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/report"
 	"github.com/apexlogic/apex/internal/scanhub"
+	"github.com/apexlogic/apex/internal/scanhub/dast"
 	"github.com/apexlogic/apex/internal/scanhub/tools"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -26,13 +28,15 @@ func newScanCommand() *cobra.Command {
 	var only, require []string
 	var failOn, baselineFile, write, until, reason string
 	var timeout time.Duration
+	var openapi string
+	var remote bool
 	var data tools.Data
 	c := &cobra.Command{
 		Use:   "scan DIR | IMAGE | https://SERVICE",
 		Short: "Run the scanners that are there, and decide once",
 		Long: `Scan runs every scanner of its table that is on PATH (gosec, Semgrep, gitleaks,
 govulncheck, Trivy, Grype, osv-scanner, hadolint, checkov; ZAP and nuclei against a
-service), each in a cage with limits on time, memory and output, with no network where
+service; with --openapi a small replay of its own), each in a cage with limits on time, memory and output, with no network where
 its work needs none. What several tools say about one place is one finding.
 
 A tool that failed or was cut off has not scanned; it is named, and the answer is no.
@@ -55,6 +59,8 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 	c.Flags().StringVar(&reason, "reason", "", "why, for --write-baseline")
 	c.Flags().StringVar(&until, "until", "", "last day on which that holds, as 2027-01-31")
 	c.Flags().DurationVar(&timeout, "timeout", 0, "limit for each tool (default: its own, or 10 minutes)")
+	c.Flags().StringVar(&openapi, "openapi", "", "OpenAPI description of the service: its operations are replayed with hostile values")
+	c.Flags().BoolVar(&remote, "allow-remote", false, "replay against a service that is not on this machine")
 	c.Flags().BoolVar(&data.AllowFetching, "fetch", false, "tools may fetch databases and rules")
 	c.Flags().StringVar(&data.GoAdvisories, "go-advisories", "", "folder in the layout of vuln.go.dev, for govulncheck")
 	c.Flags().StringVar(&data.SemgrepRules, "semgrep-rules", "", "file or folder of rules")
@@ -67,6 +73,13 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 		if err := threshold.Severity.UnmarshalText([]byte(failOn)); err != nil || threshold.Severity < fact.SeverityLow {
 			return usage("--fail-on %q is not Low, Medium, High or Critical", failOn)
 		}
+		var day time.Time
+		if write != "" {
+			var err error
+			if day, err = time.Parse(time.DateOnly, until); err != nil || reason == "" {
+				return usage("--write-baseline needs --reason and --until, as 2027-01-31")
+			}
+		}
 		table, err := pick(append(only, require...), len(only) > 0)
 		if err != nil {
 			return err
@@ -74,6 +87,9 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 		target, err := targetOf(args[0])
 		if err != nil {
 			return err
+		}
+		if openapi != "" && target.URL == "" {
+			return usage("--openapi needs the URL of a service, not %s", args[0])
 		}
 		var baseline *scanhub.Baseline
 		if baselineFile != "" {
@@ -90,26 +106,61 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 		if err != nil {
 			return err
 		}
+		if openapi != "" {
+			more, err := replay(cmd.Context(), openapi, target.URL, remote)
+			if err != nil {
+				return err
+			}
+			scans = append(scans, more)
+		}
+		if !anyScanned(scans) {
+			if err := writeScanTools(cmd.ErrOrStderr(), scans); err != nil {
+				return err
+			}
+			return &exit{exitPartial, errors.New("no scanner has scanned: install one, or say what it needs")}
+		}
 		merged, err := scanhub.Merge(scans, target.Dir, nil)
 		if err != nil {
 			return err
 		}
 		if write != "" {
-			return writeBaseline(write, merged, reason, until)
+			return writeBaseline(write, merged, reason, day)
 		}
 		v := scanhub.Decide(merged, baseline, threshold, time.Now())
 		if err := writeScan(cmd.OutOrStdout(), *output, merged, &v); err != nil {
 			return err
 		}
-		switch {
-		case v.Decision == verdict.Deny:
+		if v.Decision == verdict.Deny {
 			return &exit{code: exitDeny}
-		case !anyScanned(scans):
-			return &exit{exitPartial, errors.New("none of the scanners is on PATH, so nothing was scanned")}
 		}
 		return nil
 	}
 	return c
+}
+
+// replay runs the built-in scan of a service by its description.
+func replay(ctx context.Context, file, url string, remote bool) (scanhub.Scan, error) {
+	description, err := bounded.ReadFile(file, 16<<20)
+	if err != nil {
+		return scanhub.Scan{}, err
+	}
+	run, err := dast.Scan(ctx, description, dast.Options{Base: url, AllowRemote: remote})
+	if errors.Is(err, dast.ErrNotLoopback) {
+		return scanhub.Scan{}, fmt.Errorf("%w; say --allow-remote if it is yours to test", err)
+	}
+	if err != nil {
+		return scanhub.Scan{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return scanhub.Report(run), nil
+}
+
+func writeScanTools(out io.Writer, scans []scanhub.Scan) error {
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i := range scans {
+		s := &scans[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Tool, s.Status, report.Plain(s.Version), report.Plain(s.Reason))
+	}
+	return t.Flush()
 }
 
 // pick returns the tools of the table that are named; all when none is.
@@ -167,12 +218,13 @@ func anyScanned(scans []scanhub.Scan) bool {
 	return false
 }
 
-func writeBaseline(file string, m *scanhub.Merged, reason, until string) error {
-	day, err := time.Parse(time.DateOnly, until)
-	if err != nil || reason == "" {
-		return usage("--write-baseline needs --reason and --until, as 2027-01-31")
+func writeBaseline(file string, m *scanhub.Merged, reason string, until time.Time) error {
+	for i := range m.Scans {
+		if s := &m.Scans[i]; s.Status == scanhub.NotScanned {
+			return fmt.Errorf("%s has not scanned (%s): what it would have found cannot be accepted", s.Tool, s.Reason)
+		}
 	}
-	b, err := scanhub.NewBaseline(m, reason, day)
+	b, err := scanhub.NewBaseline(m, reason, until)
 	if err != nil {
 		return err
 	}
@@ -231,13 +283,10 @@ func writeScan(out io.Writer, format string, m *scanhub.Merged, v *scanhub.Verdi
 		return printJSON(out, d)
 	}
 	w := bufio.NewWriter(out)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, s := range d.Tools {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", s.Name, s.Status, report.Plain(s.Version), report.Plain(s.Reason))
-	}
-	if err := t.Flush(); err != nil {
+	if err := writeScanTools(w, m.Scans); err != nil {
 		return err
 	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(d.Findings) > 0 {
 		fmt.Fprintln(t, "\nSEVERITY\tSTATE\tRULE\tWHERE\tBY\tMESSAGE")
 	}
