@@ -162,7 +162,7 @@ type affected struct {
 	pkg      *fact.Package
 	target   advisory.Target
 	findings []advisory.Finding
-	// ignored are the groups that statements suppress.
+	// ignored are the names of what statements suppress.
 	ignored map[string]bool
 }
 
@@ -194,7 +194,7 @@ func (p *mender) affected(packages []fact.Package) []affected {
 		switch {
 		case slices.ContainsFunc(a.findings, func(f advisory.Finding) bool { return f.Group == m.Group }):
 		case m.Suppressed():
-			a.ignored[m.Group] = true
+			note(a.ignored, &m.Finding)
 		case p.o.counts(&m.Finding):
 			a.findings = append(a.findings, m.Finding)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -56,24 +57,26 @@ func (p *mender) prove(ctx context.Context, f *Fix, packages []fact.Package) (er
 	for lock, names := range p.pins.settled {
 		pins.settled[lock] = names
 	}
-	before := map[promise]bool{}
+	type place struct{ path, ecosystem, name string }
+	had := map[place]map[string]bool{} // names of vulnerabilities
 	for _, a := range p.affected(p.pins.join(packages)) {
+		k := place{a.pkg.Path, a.target.Ecosystem, a.target.Name}
+		if had[k] == nil {
+			had[k] = map[string]bool{}
+		}
 		for i := range a.findings {
-			before[promise{a.pkg.Path, a.target.Ecosystem, a.target.Name, a.findings[i].Group}] = true
+			note(had[k], &a.findings[i])
 		}
-		// A statement may be about the version alone.
-		for group := range a.ignored {
-			before[promise{a.pkg.Path, a.target.Ecosystem, a.target.Name, group}] = true
-		}
+		maps.Copy(had[k], a.ignored) // a statement may be about the version alone
 	}
 	for _, a := range p.affected(pins.join(after.Packages)) {
 		for i := range a.findings {
-			k := promise{a.pkg.Path, a.target.Ecosystem, a.target.Name, a.findings[i].Group}
-			if p.promised[k] {
-				return fmt.Errorf("%w: %s: %s %s would still have %s", errUnproved, k.path, k.name, a.target.Version, k.group)
+			f := &a.findings[i]
+			if p.promised[promise{a.pkg.Path, a.target.Ecosystem, a.target.Name, f.Group}] {
+				return fmt.Errorf("%w: %s: %s %s would still have %s", errUnproved, a.pkg.Path, a.pkg.Name, a.pkg.Version, f.Group)
 			}
-			if !before[k] {
-				return fmt.Errorf("%w: %s: %s %s would have %s, which it has not now", errUnproved, k.path, k.name, a.target.Version, k.group)
+			if !noted(had[place{a.pkg.Path, a.target.Ecosystem, a.target.Name}], f) {
+				return fmt.Errorf("%w: %s: %s %s would have %s, which it has not now", errUnproved, a.pkg.Path, a.pkg.Name, a.pkg.Version, f.Group)
 			}
 		}
 	}

@@ -19,7 +19,10 @@ import (
 )
 
 // flaw is one advisory: the versions from introduced to fixed are affected.
-type flaw struct{ id, ecosystem, name, severity, introduced, fixed string }
+type flaw struct {
+	id, ecosystem, name, severity, introduced, fixed string
+	aliases                                          []string
+}
 
 // folder is a folder: contents by path; a content that begins with "-> " is a
 // symbolic link.
@@ -53,7 +56,7 @@ func writeFeed(t *testing.T, flaws []flaw) string {
 			events = append(events, map[string]string{"fixed": f.fixed})
 		}
 		record := map[string]any{
-			"id": f.id, "modified": "2026-01-01T00:00:00Z",
+			"id": f.id, "aliases": f.aliases, "modified": "2026-01-01T00:00:00Z",
 			"affected": []any{map[string]any{
 				"package": map[string]string{"ecosystem": f.ecosystem, "name": f.name},
 				"ranges":  []any{map[string]any{"type": "ECOSYSTEM", "events": events}},
@@ -97,12 +100,12 @@ func fixes(f *Fix) []string {
 }
 
 func pyFlaw(id, severity, introduced, fixed string) flaw {
-	return flaw{id, "PyPI", "a", severity, introduced, fixed}
+	return flaw{id, "PyPI", "a", severity, introduced, fixed, nil}
 }
 
 func TestPlansRaiseTheSmallestVersionThatMends(t *testing.T) {
 	high := []flaw{pyFlaw("X-1", "HIGH", "0", "1.5")}
-	inNPM := []flaw{{"N-1", "npm", "a", "HIGH", "0", "1.5.0"}}
+	inNPM := []flaw{{"N-1", "npm", "a", "HIGH", "0", "1.5.0", nil}}
 	lock := func(version string) string {
 		return `{"lockfileVersion":3,"packages":{"":{"dependencies":{"a":"*"}},"node_modules/a":{"version":"` + version + `"}}}`
 	}
@@ -124,6 +127,9 @@ func TestPlansRaiseTheSmallestVersionThatMends(t *testing.T) {
 		{"what no version mends is named and does not hinder the rest", folder{"requirements.txt": "a==1.0\n"},
 			[]flaw{pyFlaw("X-1", "HIGH", "0", "1.5"), pyFlaw("X-2", "HIGH", "0", "")}, false,
 			[]string{"requirements.txt:1 a 1.0 -> 1.5 X-1", "unfixed requirements.txt a X-2"}},
+		{"what no version mends stays the same by another name", folder{"requirements.txt": "a==1.0\n"},
+			[]flaw{pyFlaw("X-1", "HIGH", "0", "1.5"), pyFlaw("X-2", "HIGH", "0", ""), {"X-3", "PyPI", "a", "HIGH", "0", "1.2", []string{"X-2", "CVE-2026-0001"}}}, false,
+			[]string{"requirements.txt:1 a 1.0 -> 1.5 X-1", "unfixed requirements.txt a CVE-2026-0001"}},
 		{"an attack is to be removed", folder{"requirements.txt": "a==1.0\n"}, []flaw{pyFlaw("MAL-1", "", "0", "")}, false,
 			[]string{"left requirements.txt a 1.0 MAL-1: the package is an attack: remove it |"}},
 
@@ -167,19 +173,19 @@ func TestPlansRaiseTheSmallestVersionThatMends(t *testing.T) {
 			[]string{"package.json:1 a 1.0.0 -> 1.5.0 N-1", "left package-lock.json a 1.4.0 N-1: it is in a lock file, which its own tool writes after package.json is changed | npm install --package-lock-only"}},
 		{"a lock file of a folder above", folder{"packages/x/package.json": `{"dependencies":{"a":"~1.4.0"}}`, "package-lock.json": lock("1.4.1")}, inNPM, false,
 			[]string{"packages/x/package.json:1 a 1.4.0 -> 1.5.0 N-1", "left package-lock.json a 1.4.1 N-1: it is in a lock file, which its own tool writes after packages/x/package.json is changed | npm install --package-lock-only"}},
-		{"below 1.0.0 the second number is the major one", folder{"package.json": `{"dependencies":{"a":"0.4.0"}}`}, []flaw{{"N-1", "npm", "a", "HIGH", "0", "0.5.0"}}, false,
+		{"below 1.0.0 the second number is the major one", folder{"package.json": `{"dependencies":{"a":"0.4.0"}}`}, []flaw{{"N-1", "npm", "a", "HIGH", "0", "0.5.0", nil}}, false,
 			[]string{"left package.json a 0.4.0 N-1: only another major version mends it: --major takes it |"}},
 
-		{"a module", folder{"go.mod": "module m\n\ngo 1.21.0\n\nrequire example.com/a v1.0.0 // indirect\n"}, []flaw{{"G-1", "Go", "example.com/a", "HIGH", "0", "1.0.2"}}, false,
+		{"a module", folder{"go.mod": "module m\n\ngo 1.21.0\n\nrequire example.com/a v1.0.0 // indirect\n"}, []flaw{{"G-1", "Go", "example.com/a", "HIGH", "0", "1.0.2", nil}}, false,
 			[]string{"go.mod:5 example.com/a v1.0.0 -> v1.0.2 G-1", "then .: go mod tidy"}},
 		{"a module that is replaced", folder{"go.mod": "module m\n\ngo 1.21.0\n\nrequire example.com/a v1.0.0\n\nreplace example.com/a => example.com/b v1.0.0\n"},
-			[]flaw{{"G-1", "Go", "example.com/a", "HIGH", "0", "1.0.2"}, {"G-2", "Go", "example.com/b", "HIGH", "0", "1.0.3"}}, false,
+			[]flaw{{"G-1", "Go", "example.com/a", "HIGH", "0", "1.0.2", nil}, {"G-2", "Go", "example.com/b", "HIGH", "0", "1.0.3", nil}}, false,
 			[]string{"go.mod:7 example.com/b v1.0.0 -> v1.0.3 G-2", "then .: go mod tidy"}},
-		{"the standard library", folder{"go.mod": "module m\n\ngo 1.21\n\ntoolchain go1.22.1\n"}, []flaw{{"G-1", "Go", "stdlib", "HIGH", "0", "1.22.5"}}, false,
+		{"the standard library", folder{"go.mod": "module m\n\ngo 1.21\n\ntoolchain go1.22.1\n"}, []flaw{{"G-1", "Go", "stdlib", "HIGH", "0", "1.22.5", nil}}, false,
 			[]string{"go.mod:5 stdlib 1.22.1 -> 1.22.5 G-1", "then .: go mod tidy"}},
 
 		{"a Dockerfile", folder{"Dockerfile": "FROM debian:12\nRUN pip install a==1.0 && apt-get install -y b=1.0-1\n"},
-			[]flaw{pyFlaw("X-1", "HIGH", "0", "1.5"), {"D-1", "Debian:12", "b", "HIGH", "0", "1.0-1+deb12u2"}}, false,
+			[]flaw{pyFlaw("X-1", "HIGH", "0", "1.5"), {"D-1", "Debian:12", "b", "HIGH", "0", "1.0-1+deb12u2", nil}}, false,
 			[]string{"Dockerfile:2 a 1.0 -> 1.5 X-1", "Dockerfile:2 b 1.0-1 -> 1.0-1+deb12u2 D-1"}},
 		{"a Dockerfile whose release is not told", folder{"Dockerfile": "FROM x\nRUN apt-get install -y b=1.0-1\n"}, high, false,
 			[]string{`gap Dockerfile: the tag of "x" does not say which release of a distribution it is, so what apt installs there was not looked at`}},

@@ -26,6 +26,7 @@ type stay struct {
 // mends the others.
 func (p *mender) goal(a *affected) goal {
 	var g goal
+	var unfixed stay
 	var mendable []advisory.Finding
 	hopeless := map[string]bool{}
 	for _, f := range a.findings {
@@ -36,9 +37,12 @@ func (p *mender) goal(a *affected) goal {
 		case f.Malicious:
 			g.stays = append(g.stays, stay{[]advisory.Finding{f}, "", "the package is an attack: remove it"})
 		default:
-			g.stays = append(g.stays, stay{findings: []advisory.Finding{f}})
+			unfixed.findings = append(unfixed.findings, f)
 		}
-		hopeless[f.Group] = true
+		note(hopeless, &f)
+	}
+	if len(unfixed.findings) > 0 {
+		g.stays = append(g.stays, unfixed)
 	}
 	if len(mendable) == 0 {
 		return g
@@ -47,7 +51,7 @@ func (p *mender) goal(a *affected) goal {
 		// What statements suppress here they may not suppress in another version.
 		for _, ignore := range []bool{false, true} {
 			version, ok = p.index.Upgrade(a.target, func(f *advisory.Finding) bool {
-				return p.o.counts(f) && !hopeless[f.Group] && !(ignore && a.ignored[f.Group])
+				return p.o.counts(f) && !noted(hopeless, f) && !(ignore && noted(a.ignored, f))
 			})
 			if ok && (p.o.Major || sameMajor(a.target.Ecosystem, a.target.Version, version)) {
 				break
@@ -72,7 +76,7 @@ func (p *mender) goal(a *affected) goal {
 			within = append(within, f)
 		} else {
 			beyond = append(beyond, f)
-			hopeless[f.Group] = true
+			note(hopeless, &f)
 		}
 	}
 	if len(within) > 0 && len(beyond) > 0 {
@@ -84,6 +88,23 @@ func (p *mender) goal(a *affected) goal {
 	}
 	g.stays = append(g.stays, stay{mendable, version, why})
 	return g
+}
+
+// note remembers all names of a vulnerability, and noted reports whether one of
+// them is known: of another version fewer records may be true, and the group
+// be called by another of its names.
+func note(names map[string]bool, f *advisory.Finding) {
+	names[f.Group] = true
+	for _, all := range [][]string{f.IDs, f.Aliases} {
+		for _, n := range all {
+			names[n] = true
+		}
+	}
+}
+
+func noted(names map[string]bool, f *advisory.Finding) bool {
+	known := func(n string) bool { return names[n] }
+	return names[f.Group] || slices.ContainsFunc(f.IDs, known) || slices.ContainsFunc(f.Aliases, known)
 }
 
 // sameMajor reports whether two versions of the ecosystem are of one major
