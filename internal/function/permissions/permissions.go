@@ -5,8 +5,7 @@
 // All policies of a principal are taken together: what a Deny takes away and what
 // a boundary does not allow is not listed. What depends on values outside of the
 // files is counted as allowed, and what could not be read stands in
-// [Permission.Unresolved]: the list is never shorter than the truth because
-// something was not known.
+// [Permission.Unresolved]: a list that is shorter than the truth says so.
 //
 // Sources: AWS IAM User Guide, "Policy evaluation logic" and "Access level
 // summaries"; Kubernetes, "Using RBAC authorization".

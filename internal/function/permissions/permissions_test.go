@@ -268,13 +268,3 @@ func TestTheListIsTheSameEveryTime(t *testing.T) {
 		}
 	}
 }
-
-// BenchmarkListAdministrator is the dearest role there is: every action.
-func BenchmarkListAdministrator(b *testing.B) {
-	s := read(b, map[string]string{"t.json": template("", `{"Effect":"Allow","Action":"*","Resource":"*"}`)})
-	for b.Loop() {
-		if len(List(s)[0].Services) < 100 {
-			b.Fatal("too few services")
-		}
-	}
-}

@@ -4,6 +4,7 @@ package rightsize
 
 import (
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,21 @@ func BenchmarkShrink10000Roles(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(cpu()-began)/float64(b.N)/1e9, "cpu-s/op")
+}
+
+// BenchmarkCloudTrail reads 10,000 records, one a line.
+func BenchmarkCloudTrail(b *testing.B) {
+	const n = 10_000
+	log := strings.Repeat(trail("s3", "GetObject", `"eventCategory":"Data","requestParameters":{"bucketName":"b","key":"in/a.jpg"}`)+"\n", n)
+	b.SetBytes(int64(len(log)))
+	began := cpu()
+	for b.Loop() {
+		events := 0
+		if _, err := Read(strings.NewReader(log), func(Event) { events++ }, nil); err != nil || events != n {
+			b.Fatal(events, err)
+		}
+	}
+	b.ReportMetric(float64(cpu()-began)/float64(b.N)/n/1e3, "cpu-µs/record")
 }
 
 func cpu() time.Duration {
