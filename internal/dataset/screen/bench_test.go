@@ -98,18 +98,6 @@ func outline(label int, dx, dy float64) bool {
 	return (ax < 1 && ay < 1) && (ax > 0.6 || ay > 0.6)
 }
 
-func photographSet(n, side int, seed uint64) *Set {
-	s := &Set{Kind: Image, Width: side, Height: side, Channels: 3, Pixels: make([]byte, 0, n*side*side*3)}
-	for l := range 10 {
-		s.Labels = append(s.Labels, fmt.Sprintf("c%d", l))
-	}
-	photographs(n, side, seed, func(pixels []byte, label int) {
-		s.Pixels = append(s.Pixels, pixels...)
-		s.Label = append(s.Label, int32(label))
-	})
-	return s
-}
-
 // BenchmarkScreen50k screens 50,000 pictures as the command does: they are read
 // from a file, and memory is that of the whole process.
 func BenchmarkScreen50k(b *testing.B) {
