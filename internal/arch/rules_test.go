@@ -42,7 +42,6 @@ var heavy = []struct {
 	{"github.com/CycloneDX/", []string{"internal/model", "internal/sbom"}},
 	{"github.com/hashicorp/hcl/", []string{"internal/function"}},
 	{"github.com/zclconf/", []string{"internal/function"}},
-	{"github.com/getkin/", []string{"internal/scanhub"}},
 	{"github.com/parquet-go/", []string{"internal/dataset", "internal/model"}},
 	{"github.com/vbauerster/", []string{"cmd/apex"}},
 	{"github.com/prometheus/", []string{"internal/app"}},

@@ -349,6 +349,7 @@ func TestASchemaThatHoldsItselfManyTimesIsBounded(t *testing.T) {
 func FuzzDescription(f *testing.F) {
 	f.Add([]byte(description))
 	f.Add([]byte("openapi: 3.1.0\ninfo: {title: t, version: '1'}\npaths: {/a: {post: {requestBody: {content: {application/json: {schema: {type: array, items: {type: string}}}}}}}}\n"))
+	f.Add([]byte("openapi: 3.1.0\npaths: {/a: {get: {parameters: [{in: query, name: x, example: {1: .nan, ? [a] : 2026-01-01}}]}, post: {requestBody: {content: {application/json: {schema: {example: {1: .inf, true: x}}}}}}}}\n"))
 	f.Add([]byte(`{"openapi":"3.0.0","components":{"schemas":{"a":{"type":"object","properties":{"a":{"$ref":"#/components/schemas/a"}}}}},"paths":{"/a":{"post":{"requestBody":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/a"}}}}}}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ops, err := operations(data)

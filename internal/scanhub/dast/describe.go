@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/apexlogic/apex/internal/scanhub/sarif"
 )
 
 const (
-	// maxDescription is ten times the largest published descriptions.
-	maxDescription = 32 << 20
+	// maxDescription is twice the largest published descriptions.
+	maxDescription = 8 << 20
 	// maxOperations and maxSlots bound what one description can ask for.
 	maxOperations = 2000
 	maxSlots      = 40
@@ -50,72 +50,75 @@ func operations(data []byte) ([]operation, error) {
 	if len(data) > maxDescription {
 		return nil, fmt.Errorf("the description is larger than %d bytes", maxDescription)
 	}
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = false
-	doc, err := loader.LoadFromData(data)
+	doc, err := parseDescription(data)
 	if err != nil {
 		return nil, fmt.Errorf("read OpenAPI description: %w", err)
 	}
-	if !strings.HasPrefix(doc.OpenAPI, "3.") || doc.Paths == nil {
-		return nil, fmt.Errorf("read OpenAPI description: version 3 with paths is read, this is %q", doc.OpenAPI)
+	paths := doc.root.object("paths")
+	if version := doc.root.text("openapi"); !strings.HasPrefix(version, "3.") || paths == nil {
+		return nil, fmt.Errorf("read OpenAPI description: version 3 with paths is read, this is %q", version)
 	}
 	var ops []operation
-	for _, path := range slices.Sorted(slices.Values(doc.Paths.Keys())) {
-		item := doc.Paths.Value(path)
-		if item == nil || !strings.HasPrefix(path, "/") {
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		item := doc.at(paths[path])
+		if !strings.HasPrefix(path, "/") {
 			continue
 		}
-		methods := item.Operations()
-		for _, method := range slices.Sorted(maps.Keys(methods)) {
-			if method == http.MethodTrace || method == http.MethodConnect {
+		for _, method := range methods {
+			o, there := item[strings.ToLower(method)].(map[string]any)
+			if !there {
 				continue
 			}
 			if len(ops) == maxOperations {
 				return nil, fmt.Errorf("the description lists more than %d operations", maxOperations)
 			}
-			ops = append(ops, describe(doc, item, method, path, methods[method]))
+			ops = append(ops, doc.describe(item, method, path, o))
 		}
+	}
+	if doc.external != "" {
+		return nil, fmt.Errorf("read OpenAPI description: external references such as %q are not followed; bundle it into one file", sarif.Clip(doc.external, 100))
 	}
 	return ops, nil
 }
 
-func describe(doc *openapi3.T, item *openapi3.PathItem, method, path string, o *openapi3.Operation) operation {
+// methods are those that a path may have; TRACE is not sent.
+var methods = []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPatch, http.MethodPost, http.MethodPut}
+
+func (d *document) describe(item object, method, path string, o object) operation {
 	op := operation{method: method, path: path}
-	security := doc.Security
-	if o.Security != nil {
-		security = *o.Security
+	security := d.root.list("security")
+	if own, there := o["security"].([]any); there {
+		security = own
 	}
 	// An empty requirement among them means that none is needed.
-	op.secured = len(security) > 0 && !slices.ContainsFunc(security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 })
+	op.secured = len(security) > 0 && !slices.ContainsFunc(security, func(r any) bool { return len(d.at(r)) == 0 })
 	known := map[string]bool{}
-	for _, ref := range append(slices.Clone(o.Parameters), item.Parameters...) { // the operation's own win
-		p := ref.Value
-		if p == nil || known[p.In+"\x00"+p.Name] || len(op.slots) == maxSlots {
+	for _, ref := range slices.Concat(o.list("parameters"), item.list("parameters")) { // the operation's own win
+		p := d.at(ref)
+		in, name := p.text("in"), p.text("name")
+		if in == "" || known[in+"\x00"+name] || len(op.slots) == maxSlots {
 			continue
 		}
-		known[p.In+"\x00"+p.Name] = true
-		s := slot{in: p.In, name: p.Name, kind: "string", value: "example"}
-		if p.Schema != nil && p.Schema.Value != nil {
-			s.kind, s.value = kindOf(p.Schema.Value), example(p.Schema.Value)
+		known[in+"\x00"+name] = true
+		s := slot{in: in, name: name, kind: "string", value: "example"}
+		if schema := d.at(p["schema"]); schema != nil {
+			s.kind, s.value = kindOf(schema), d.example(schema)
 		}
-		if p.Example != nil {
-			s.value = p.Example
+		if p["example"] != nil {
+			s.value = p["example"]
 		}
 		op.slots = append(op.slots, s)
 	}
-	if o.RequestBody == nil || o.RequestBody.Value == nil {
-		return op
-	}
-	content := o.RequestBody.Value.Content
+	content := d.at(o["requestBody"]).object("content")
 	for _, media := range slices.Sorted(maps.Keys(content)) {
-		m := content[media]
-		if m == nil || m.Schema == nil || m.Schema.Value == nil {
+		schema := d.at(d.at(content[media])["schema"])
+		if schema == nil {
 			continue
 		}
 		base, _, _ := strings.Cut(strings.ToLower(media), ";")
 		json := base == "application/json" || strings.HasSuffix(base, "+json")
 		if form := base == "application/x-www-form-urlencoded"; json || form && !op.body {
-			op.body, op.form, op.example = true, form, example(m.Schema.Value)
+			op.body, op.form, op.example = true, form, d.example(schema)
 		}
 		if json {
 			break
@@ -153,74 +156,76 @@ func (op *operation) leaves(v any, keys []any, name string) {
 	}
 }
 
-func kindOf(s *openapi3.Schema) string {
+func kindOf(s object) string {
 	switch {
-	case s.Type.Is("integer"), s.Type.Is("number"):
+	case s.is("integer"), s.is("number"):
 		return "number"
-	case s.Type.Is("boolean"):
+	case s.is("boolean"):
 		return "boolean"
 	}
 	return "string"
 }
 
 // example makes a value that the schema allows, as far as it is simple to tell.
-func example(s *openapi3.Schema) any {
+func (d *document) example(s object) any {
 	left := maxValues
-	return sample(s, 0, &left)
+	return d.sample(s, 0, &left)
 }
 
 // sample makes a value of at most left values.
-func sample(s *openapi3.Schema, depth int, left *int) any {
+func (d *document) sample(s object, depth int, left *int) any {
 	*left--
 	switch {
 	case *left < 0:
 		return nil
-	case s.Example != nil:
-		return s.Example
-	case s.Default != nil:
-		return s.Default
-	case len(s.Enum) > 0:
-		return s.Enum[0]
+	case s["example"] != nil:
+		return s["example"]
+	case len(s.list("examples")) > 0: // OpenAPI 3.1
+		return s.list("examples")[0]
+	case s["default"] != nil:
+		return s["default"]
+	case len(s.list("enum")) > 0:
+		return s.list("enum")[0]
 	case depth > maxNesting:
 		return nil
 	}
-	for _, refs := range []openapi3.SchemaRefs{s.OneOf, s.AnyOf} {
-		if len(refs) > 0 && refs[0].Value != nil {
-			return sample(refs[0].Value, depth+1, left)
+	for _, key := range []string{"oneOf", "anyOf"} {
+		if options := s.list(key); len(options) > 0 && d.at(options[0]) != nil {
+			return d.sample(d.at(options[0]), depth+1, left)
 		}
 	}
-	if len(s.Properties) > 0 || len(s.AllOf) > 0 || s.Type.Is("object") {
+	properties, parts := s.object("properties"), s.list("allOf")
+	if len(properties) > 0 || len(parts) > 0 || s.is("object") {
 		all := map[string]any{}
-		for _, ref := range s.AllOf {
-			if ref.Value == nil {
-				continue
-			}
-			if part, ok := sample(ref.Value, depth+1, left).(map[string]any); ok {
+		for _, ref := range parts {
+			if part, ok := d.sample(d.at(ref), depth+1, left).(map[string]any); ok {
 				maps.Copy(all, part)
 			}
 		}
-		for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
-			if ref := s.Properties[name]; *left > 0 && ref != nil && ref.Value != nil && !ref.Value.ReadOnly {
-				all[name] = sample(ref.Value, depth+1, left)
+		for _, name := range slices.Sorted(maps.Keys(properties)) {
+			property := d.at(properties[name])
+			if readOnly, _ := property["readOnly"].(bool); *left > 0 && property != nil && !readOnly {
+				all[name] = d.sample(property, depth+1, left)
 			}
 		}
 		return all
 	}
 	switch {
-	case s.Type.Is("array"):
-		if s.Items == nil || s.Items.Value == nil {
+	case s.is("array"):
+		items := d.at(s["items"])
+		if items == nil {
 			return []any{}
 		}
-		return []any{sample(s.Items.Value, depth+1, left)}
-	case s.Type.Is("integer"), s.Type.Is("number"):
-		if s.Min != nil {
-			return *s.Min
+		return []any{d.sample(items, depth+1, left)}
+	case s.is("integer"), s.is("number"):
+		if s["minimum"] != nil {
+			return s["minimum"]
 		}
 		return 1
-	case s.Type.Is("boolean"):
+	case s.is("boolean"):
 		return true
 	}
-	switch s.Format {
+	switch s.text("format") {
 	case "uuid":
 		return "3b241101-e2bb-4255-8caf-4136c566a962"
 	case "date":
@@ -232,5 +237,16 @@ func sample(s *openapi3.Schema, depth int, left *int) any {
 	case "uri", "url":
 		return "https://example.com/"
 	}
-	return strings.Repeat("example", int(min(s.MinLength, 700))/7+1)
+	return strings.Repeat("example", minLength(s)/7+1)
+}
+
+// minLength is at most 700.
+func minLength(s object) int {
+	switch n := s["minLength"].(type) {
+	case float64:
+		return int(max(0, min(n, 700)))
+	case int:
+		return max(0, min(n, 700))
+	}
+	return 0
 }
