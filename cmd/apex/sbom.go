@@ -16,6 +16,7 @@ import (
 	"github.com/apexlogic/apex/internal/report"
 	"github.com/apexlogic/apex/internal/sbom/format/cyclonedx"
 	"github.com/apexlogic/apex/internal/sbom/format/spdx"
+	"github.com/apexlogic/apex/internal/sbom/integrity"
 )
 
 func newSBOMCommand() *cobra.Command {
@@ -45,6 +46,7 @@ proves what is there, never what is not.`,
 	c.Flags().StringVar(&platform, "platform", "", "of an index, the platform to look at, os/arch")
 	c.Flags().StringVar(&made, "made", "", "when it was made, as 2026-11-23T00:00:00Z (default: now); \"none\" leaves it out, so that the same source gives the same bytes")
 	c.Flags().StringVar(&file, "file", "", "write to this file")
+	c.AddCommand(newSBOMCompareCommand())
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		o := app.InventoryOptions{Platform: platform, Clock: clock.System{}, Version: version}
 		switch made {
@@ -147,5 +149,83 @@ func writeInventoryTable(w io.Writer, inventory *fact.Inventory) error {
 	for _, g := range inventory.Gaps {
 		fmt.Fprintf(w, "not read: %s: %s\n", report.Plain(g.Path), report.Plain(g.Why))
 	}
+	return nil
+}
+
+func newSBOMCompareCommand() *cobra.Command {
+	var flags clientFlags
+	var platform string
+	c := &cobra.Command{
+		Use:   "compare IMAGE | ARCHIVE | OCI-LAYOUT | DIR",
+		Short: "Is what is installed what its packages recorded?",
+		Long: `Compare takes the inventory and compares every file with what its package recorded
+when it was built: RECORD of wheels, and the checksums of dpkg, apk and rpm. It lists
+files that were changed, are missing, or lie among a package's modules without being
+recorded (such as a *.pth file, which Python runs at every start).
+
+The exit code is 1 when something differs, 4 when not everything could be read.`,
+		Example: `  apex sbom compare registry.example.com/vision/captioner:1.0
+  apex sbom compare / -o json`,
+		Args: cobra.ExactArgs(1),
+	}
+	flags.add(c)
+	output := outputFlag(c, "table", "json", "yaml", "sarif")
+	c.Flags().StringVar(&platform, "platform", "", "of an index, the platform to look at, os/arch")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		client, err := flags.open()
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		inventory, compared, err := app.CompareInstalled(cmd.Context(), args[0], app.InventoryOptions{Registry: client, Platform: platform, Clock: clock.System{}, Version: version})
+		if err != nil {
+			return err
+		}
+		compared.Gaps = append(compared.Gaps, inventory.Gaps...)
+		w := bufio.NewWriter(cmd.OutOrStdout())
+		if err := writeCompared(w, *output, &compared); err != nil {
+			return err
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		switch {
+		case len(compared.Findings) > 0:
+			return &exit{code: exitDeny}
+		case len(compared.Gaps) > 0:
+			return &exit{code: exitPartial}
+		}
+		return nil
+	}
+	return c
+}
+
+func writeCompared(w io.Writer, format string, r *integrity.Report) error {
+	document := struct {
+		Schema string `json:"schema"`
+		*integrity.Report
+	}{"apex.compared/v1", r}
+	switch format {
+	case "json":
+		return printJSON(w, document)
+	case "yaml":
+		return printYAML(w, document)
+	case "sarif":
+		var found []report.Finding
+		for _, f := range r.Findings {
+			found = append(found, report.Finding{
+				Rule: "file_" + string(f.Kind), Title: "What is installed is not what its package recorded.", Severity: fact.SeverityHigh,
+				Message: fmt.Sprintf("%s: %s (%s of %s)", f.Path, f.Kind, f.Source, f.Package), File: f.Path, Name: f.Package, Identity: []string{f.Path},
+			})
+		}
+		return report.FindingsSARIF(w, found)
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Kind, report.Plain(f.Path), f.Source, report.Plain(f.Package))
+	}
+	for _, g := range r.Gaps {
+		fmt.Fprintf(w, "not read: %s: %s\n", report.Plain(g.Path), report.Plain(g.Why))
+	}
+	fmt.Fprintf(w, "%d files compared, %d differ\n", r.Checked, len(r.Findings))
 	return nil
 }

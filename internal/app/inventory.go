@@ -19,6 +19,7 @@ import (
 	"github.com/apexlogic/apex/internal/oci/reference"
 	"github.com/apexlogic/apex/internal/sbom"
 	"github.com/apexlogic/apex/internal/sbom/format"
+	"github.com/apexlogic/apex/internal/sbom/integrity"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -72,6 +73,22 @@ func TakeInventory(ctx context.Context, text string, o InventoryOptions) (fact.I
 		return fact.Inventory{}, fmt.Errorf("%s: %w", reference.Redact(text), err)
 	}
 	return inventory, nil
+}
+
+// CompareInstalled takes the inventory and compares the files that can be seen
+// at the end with what their packages recorded about them (RECORD of wheels,
+// dpkg, apk, rpm). An SBOM has no files to compare.
+func CompareInstalled(ctx context.Context, text string, o InventoryOptions) (fact.Inventory, integrity.Report, error) {
+	source, err := openSource(ctx, text, &o)
+	if err != nil {
+		return fact.Inventory{}, integrity.Report{}, err
+	}
+	defer source.Close()
+	inventory, compared, err := sbom.Examine(ctx, source, sbom.Options{Clock: o.Clock, Version: o.Version})
+	if err != nil {
+		return inventory, compared, fmt.Errorf("%s: %w", reference.Redact(text), err)
+	}
+	return inventory, compared, nil
 }
 
 func openSource(ctx context.Context, text string, o *InventoryOptions) (sbom.Source, error) {
