@@ -16,6 +16,7 @@ import (
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/report"
+	"github.com/apexlogic/apex/internal/sbom/format/vex"
 	"github.com/apexlogic/apex/internal/verify"
 )
 
@@ -23,7 +24,7 @@ func newVulnsCommand() *cobra.Command {
 	var flags clientFlags
 	var advisories, platform, failOn, exposed string
 	var fleet, unfixed bool
-	var vex, policies []string
+	var vexFiles, policies []string
 	c := &cobra.Command{
 		Use:   "vulns IMAGE | SBOM | DIR | ARCHIVE... | --fleet",
 		Short: "Known vulnerabilities of what is inside, the most urgent first",
@@ -45,15 +46,16 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		Example: `  apex vulns registry.example.com/vision/captioner:1.0
   apex vulns . --fail-on High
   apex vulns -o jsonl --advisories pypi.jsonl.gz env1 env2
-  apex vulns --fleet -o json`,
+  apex vulns --fleet -o json
+  apex vulns app:1.0 -o openvex > app.vex.json   # to be edited, signed and committed`,
 	}
 	flags.add(c)
-	output := outputFlag(c, "table", "json", "yaml", "jsonl", "sarif")
+	output := outputFlag(c, "table", "json", "yaml", "jsonl", "sarif", "openvex")
 	c.Flags().StringVar(&advisories, "advisories", "", "snapshot, or feed in OSV's form (default: what apex advisories sync has fetched)")
 	c.Flags().StringVar(&platform, "platform", "", "of an index, the platform to look at, os/arch")
 	c.Flags().StringVar(&failOn, "fail-on", "Low", "least severity for which the exit code is 1: Low, Medium, High, Critical")
 	c.Flags().StringVar(&exposed, "exposed", "", "yes or no: can what runs there be reached from outside")
-	c.Flags().StringSliceVar(&vex, "vex", nil, "document with statements (OpenVEX, CSAF, CycloneDX); they count when the bundle beside it is by a signer for VEX")
+	c.Flags().StringSliceVar(&vexFiles, "vex", nil, "document with statements (OpenVEX, CSAF, CycloneDX); they count when the bundle beside it is by a signer for VEX")
 	c.Flags().StringSliceVar(&policies, "policy", nil, "file or folder with trust roots for --vex (default: the commit at the workspace's head)")
 	c.Flags().BoolVar(&unfixed, "ignore-unfixed", false, "leave out what no version mends")
 	c.Flags().BoolVar(&fleet, "fleet", false, "everything that was admitted, from the inventories that were kept")
@@ -68,7 +70,7 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		if err := least.UnmarshalText([]byte(failOn)); err != nil {
 			return usage("--fail-on: %v", err)
 		}
-		o := app.VulnOptions{Advisories: advisories, Clock: clock.System{}, Platform: platform, Version: version, IgnoreUnfixed: unfixed, VEX: vex}
+		o := app.VulnOptions{Advisories: advisories, Clock: clock.System{}, Platform: platform, Version: version, IgnoreUnfixed: unfixed, VEX: vexFiles}
 		switch exposed {
 		case "":
 		case "yes":
@@ -84,7 +86,7 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		}
 		defer client.Close()
 		o.Registry = client
-		if len(vex) > 0 {
+		if len(vexFiles) > 0 {
 			if o.Trust, err = trustForVEX(cmd, policies); err != nil {
 				return err
 			}
@@ -184,6 +186,8 @@ func writeVulns(w io.Writer, format string, found []app.Vulns) error {
 		return report.FindingsSARIF(w, vulnFindings(found))
 	case "jsonl":
 		return writeVulnLines(w, found)
+	case "openvex":
+		return vex.Write(w, statementsOf(found), vexAuthor, time.Now())
 	}
 	return writeVulnTable(w, found)
 }
@@ -250,6 +254,39 @@ func vulnFindings(found []app.Vulns) []report.Finding {
 				r.Muted = "a VEX statement: " + f.VEX.Justification
 			}
 			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// vexAuthor is who makes the document; who signs it is who stands for it.
+const vexAuthor = "apex"
+
+// statementsOf says of each finding what is known: that it is affected and what
+// mends it, or that it is being investigated. What somebody's statement already
+// suppresses is repeated as it was said.
+func statementsOf(found []app.Vulns) []fact.VEX {
+	var out []fact.VEX
+	for i := range found {
+		seen := map[string]bool{}
+		for _, f := range found[i].Findings {
+			if f.PURL == "" || f.Removed || seen[f.Group+" "+f.PURL] {
+				continue
+			}
+			seen[f.Group+" "+f.PURL] = true
+			s := fact.VEX{Vulnerability: f.Group, Aliases: f.IDs, Products: []string{f.PURL}, Status: fact.Affected, Action: "no version is known that mends it"}
+			if d := found[i].Digest; d != "" {
+				s.Products, s.Subcomponents = []string{d}, []string{f.PURL}
+			}
+			switch {
+			case f.Suppressed():
+				s.Status, s.Justification, s.Impact, s.Until, s.Action = f.VEX.Status, f.VEX.Justification, f.VEX.Impact, f.VEX.Until, ""
+			case f.Status == advisory.Undecided:
+				s.Status, s.Action = fact.UnderInvestigation, ""
+			case f.Fixed != "":
+				s.Action = "update " + f.Name + " to " + f.Fixed
+			}
+			out = append(out, s)
 		}
 	}
 	return out

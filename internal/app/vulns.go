@@ -52,6 +52,7 @@ type Vuln struct {
 	Ecosystem string            `json:"ecosystem"`
 	Name      string            `json:"name"`
 	Version   string            `json:"version"`
+	PURL      string            `json:"purl,omitempty"`
 	Path      string            `json:"path"`
 	Layer     int               `json:"layer"`
 	Priority  advisory.Priority `json:"priority"`
@@ -161,7 +162,7 @@ func matched(index *advisory.Index, inventory *fact.Inventory, statements []fact
 		p := &inventory.Packages[m.Package]
 		where := advisory.Circumstances{Exposed: o.Exposed, Imported: isImported(p, imported)}
 		v.Findings = append(v.Findings, Vuln{
-			Match: m, Ecosystem: p.Ecosystem, Name: m.Target.Name, Version: p.Version, Path: p.Path, Layer: p.Layer, Priority: advisory.Rank(&m, where),
+			Match: m, Ecosystem: p.Ecosystem, Name: m.Target.Name, Version: p.Version, PURL: p.PURL, Path: p.Path, Layer: p.Layer, Priority: advisory.Rank(&m, where),
 		})
 	}
 	slices.SortStableFunc(v.Findings, func(a, b Vuln) int { return a.Priority.Compare(b.Priority) })
