@@ -47,9 +47,12 @@ type Dir struct {
 	clock clock.Clock
 }
 
-// OpenDir returns the directory, and creates it where it is not there.
+// OpenDir returns the directory. One that is not there has no snapshot; the
+// first one that is put makes it.
 func OpenDir(path string, c clock.Clock) (*Dir, error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("open the directory of advisories: %s is a file", path)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open the directory of advisories: %w", err)
 	}
 	return &Dir{path: path, clock: c}, nil
@@ -301,6 +304,9 @@ func (d *Dir) sync() error {
 // lock waits until this process may write. It guards against other processes
 // and, because each call opens the file anew, other goroutines.
 func (d *Dir) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		return nil, fmt.Errorf("make the directory of advisories: %w", err)
+	}
 	f, err := os.OpenFile(filepath.Join(d.path, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the directory of advisories: %w", err)
