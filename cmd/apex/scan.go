@@ -37,7 +37,8 @@ func newScanCommand() *cobra.Command {
 		Long: `Scan runs every scanner of its table that is on PATH (gosec, Semgrep, gitleaks,
 govulncheck, Trivy, Grype, osv-scanner, hadolint, checkov; ZAP and nuclei against a
 service; with --openapi a small replay of its own), each in a cage with limits on time, memory and output, with no network where
-its work needs none. What several tools say about one place is one finding.
+its work needs none. On a folder the built-in ones run beside them: models, functions,
+and vulnerabilities when there are advisories. What several tools say about one place is one finding.
 
 A tool that failed or was cut off has not scanned; it is named, and the answer is no.
 What the scanned tree says about the tools (ignore files, comments) does not count: what
@@ -105,6 +106,13 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 		scans, err := runner.Run(cmd.Context(), target)
 		if err != nil {
 			return err
+		}
+		if target.Dir != "" && len(only) == 0 {
+			own, err := runOwn(cmd.Context(), target.Dir)
+			if err != nil {
+				return err
+			}
+			scans = append(scans, own...)
 		}
 		if openapi != "" {
 			more, err := replay(cmd.Context(), openapi, target.URL, remote)
