@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -154,7 +155,7 @@ func (s *scanner) large(ctx context.Context, op *operation) error {
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer))
-	if body.n > largeBody && resp.StatusCode != http.StatusRequestEntityTooLarge {
+	if body.n.Load() > largeBody && resp.StatusCode != http.StatusRequestEntityTooLarge {
 		s.add(ruleUnbounded, op, "body", fmt.Sprintf("%d MiB were taken and answered with %d", largeBody>>20, resp.StatusCode), req, "")
 	}
 	return nil
@@ -170,14 +171,16 @@ func (filler) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// counter counts what was read. The transport may still read the body while the
+// answer is there already.
 type counter struct {
 	r io.Reader
-	n int64
+	n atomic.Int64
 }
 
 func (c *counter) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 
