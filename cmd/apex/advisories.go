@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -239,7 +238,7 @@ apart from new vulnerabilities.`,
 		if err != nil {
 			return err
 		}
-		from, to, err := pair(cmd.Context(), dir, args)
+		from, to, err := pair(dir, args)
 		if err != nil {
 			return err
 		}
@@ -257,7 +256,7 @@ apart from new vulnerabilities.`,
 }
 
 // pair loads the two snapshots to compare.
-func pair(_ context.Context, dir *snapshot.Dir, args []string) (from, to *snapshot.Snapshot, err error) {
+func pair(dir *snapshot.Dir, args []string) (from, to *snapshot.Snapshot, err error) {
 	history, err := dir.History()
 	if err != nil {
 		return nil, nil, err
