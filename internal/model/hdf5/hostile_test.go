@@ -244,7 +244,7 @@ func BenchmarkHostile(b *testing.B) {
 			}
 			runtime.ReadMemStats(&after)
 			b.ReportMetric((processTime(b)-began).Seconds()/float64(b.N), "cpu-s/op")
-			b.ReportMetric(float64(after.HeapSys-before.HeapSys)/(1<<20), "grown-MiB")
+			b.ReportMetric((float64(after.HeapSys)-float64(before.HeapSys))/(1<<20), "grown-MiB")
 		})
 	}
 }
