@@ -1,0 +1,41 @@
+//go:build deps
+
+// Package deps names the packages that this rooms may import.
+package deps
+
+import (
+	_ "github.com/ProtonMail/go-crypto/openpgp"
+	_ "github.com/aws/aws-sdk-go-v2/credentials"
+	_ "github.com/aws/aws-sdk-go-v2/service/iam"
+	_ "github.com/aws/aws-sdk-go-v2/service/lambda"
+	_ "github.com/digitorus/pkcs7"
+	_ "github.com/fsnotify/fsnotify"
+	_ "github.com/hiddeco/sshsig"
+	_ "k8s.io/api/admission/v1"
+	_ "k8s.io/api/admissionregistration/v1"
+	_ "k8s.io/api/apps/v1"
+	_ "k8s.io/api/authentication/v1"
+	_ "k8s.io/api/authorization/v1"
+	_ "k8s.io/api/batch/v1"
+	_ "k8s.io/api/coordination/v1"
+	_ "k8s.io/api/core/v1"
+	_ "k8s.io/api/events/v1"
+	_ "k8s.io/api/networking/v1"
+	_ "k8s.io/api/rbac/v1"
+	_ "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	_ "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset/typed/apiextensions/v1"
+	_ "k8s.io/apimachinery/pkg/util/managedfields"
+	_ "k8s.io/client-go/discovery"
+	_ "k8s.io/client-go/dynamic"
+	_ "k8s.io/client-go/kubernetes"
+	_ "k8s.io/client-go/metadata"
+	_ "k8s.io/client-go/rest"
+	_ "k8s.io/client-go/restmapper"
+	_ "k8s.io/client-go/tools/clientcmd"
+	_ "k8s.io/client-go/tools/leaderelection"
+	_ "sigs.k8s.io/controller-runtime"
+	_ "sigs.k8s.io/controller-runtime/pkg/envtest"
+	_ "sigs.k8s.io/kustomize/api/krusty"
+	_ "sigs.k8s.io/kustomize/kyaml/filesys"
+	_ "sigs.k8s.io/structured-merge-diff/v6/typed"
+)
