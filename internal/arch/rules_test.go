@@ -38,7 +38,7 @@ var heavy = []struct {
 	{"github.com/jackc/pgx/", []string{"internal/store"}},
 	{"modernc.org/sqlite", []string{"internal/store"}},
 	{"github.com/google/cel-go/", []string{"internal/config", "internal/policy"}},
-	{"github.com/aws/", []string{"internal/model"}},
+	{"github.com/aws/", []string{"internal/model", "internal/gitops"}},
 	{"github.com/CycloneDX/", []string{"internal/model", "internal/sbom"}},
 	{"github.com/hashicorp/hcl/", []string{"internal/function"}},
 	{"github.com/zclconf/", []string{"internal/function"}},
@@ -46,12 +46,18 @@ var heavy = []struct {
 	{"github.com/vbauerster/", []string{"cmd/apex"}},
 	{"github.com/prometheus/", []string{"internal/app"}},
 	{"github.com/spf13/", []string{"cmd/apex"}},
-	{"k8s.io/", nil},                           // client-go and whatever else comes: nobody yet
-	{"sigs.k8s.io/", nil},                      // controller-runtime
+	{"k8s.io/", []string{"internal/kube"}},
+	{"sigs.k8s.io/", []string{"internal/kube"}},
+	{"sigs.k8s.io/kustomize/", []string{"internal/gitops"}},
+	{"sigs.k8s.io/structured-merge-diff/", []string{"internal/gitops"}}, // server-side apply without a server
+	{"github.com/fsnotify/", []string{"internal/gitops"}},
+	{"github.com/hiddeco/sshsig", []string{"internal/trust"}},
+	{"github.com/ProtonMail/", []string{"internal/trust"}},
+	{"github.com/digitorus/", []string{"internal/trust"}},
 	{"k8s.io/klog/", []string{"internal/app"}}, // to hand what Tessera logs to our logger
-	{"k8s.io/apimachinery/", []string{"api/v1alpha1", "internal/config", "internal/policy"}},
+	{"k8s.io/apimachinery/", []string{"api/v1alpha1", "internal/config", "internal/policy", "internal/kube", "internal/gitops", "internal/admission"}},
 	// Metadata and times are part of our kinds: who writes a document names them.
-	{"k8s.io/apimachinery/pkg/apis/meta/v1", []string{"api/v1alpha1", "internal/config", "internal/policy", "internal/app", "cmd/apex"}},
+	{"k8s.io/apimachinery/pkg/apis/meta/v1", []string{"api/v1alpha1", "internal/config", "internal/policy", "internal/kube", "internal/gitops", "internal/admission", "internal/app", "cmd/apex"}},
 	{"sigs.k8s.io/yaml", []string{"internal/config", "internal/report", "internal/app", "cmd/apex"}},
 	{"sigs.k8s.io/json", []string{"internal/config"}},
 }
