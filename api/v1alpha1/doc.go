@@ -25,10 +25,12 @@ func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&ImageSecurityPolicy{}, &ImageSecurityPolicyList{},
 		&ModelSecurityPolicy{}, &ModelSecurityPolicyList{},
+		&FunctionSecurityPolicy{}, &FunctionSecurityPolicyList{},
 		&TrustRoot{}, &TrustRootList{},
 		&PolicyException{}, &PolicyExceptionList{},
 		&Revocation{}, &RevocationList{},
 		&BaseImageLock{}, &BaseImageLockList{},
+		&GitSource{}, &GitSourceList{},
 	)
 	return nil
 }

@@ -39,7 +39,7 @@ type TrustRootSpec struct {
 }
 
 // TrustUse is what an entry's signature is believed for.
-// +kubebuilder:validation:Enum=Images;Models;Exceptions;Revocations;Sources;VEX
+// +kubebuilder:validation:Enum=Images;Models;Exceptions;Revocations;Sources;VEX;Commits;Promotions
 type TrustUse string
 
 // The uses.
@@ -48,14 +48,18 @@ const (
 	UseModels      TrustUse = "Models" // signatures, scans, provenance and dataset manifests of models
 	UseExceptions  TrustUse = "Exceptions"
 	UseRevocations TrustUse = "Revocations"
-	UseSources     TrustUse = "Sources" // files that declare functions and workloads
-	UseVEX         TrustUse = "VEX"     // statements that a product is not affected
+	UseSources     TrustUse = "Sources"    // files that declare functions and workloads
+	UseVEX         TrustUse = "VEX"        // statements that a product is not affected
+	UseCommits     TrustUse = "Commits"    // commits of repositories that a GitSource follows
+	UsePromotions  TrustUse = "Promotions" // that a revision may go on to the next stage, or back
 )
 
 // TrustEntry is one signer or scanner. Exactly one of key, kms, keyless,
-// certificate and scanner is given.
+// certificate, ssh, openPGP and scanner is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.key), has(self.kms), has(self.keyless), has(self.certificate), has(self.scanner)].filter(x, x).size() == 1",message="exactly one of key, kms, keyless, certificate and scanner is needed"
+// +kubebuilder:validation:XValidation:rule="[has(self.key), has(self.kms), has(self.keyless), has(self.certificate), has(self.scanner), has(self.ssh), has(self.openPGP)].filter(x, x).size() == 1",message="exactly one of key, kms, keyless, certificate, ssh, openPGP and scanner is needed"
+// +kubebuilder:validation:XValidation:rule="!(has(self.ssh) || has(self.openPGP)) || (has(self.uses) && self.uses == ['Commits'])",message="ssh and openPGP keys sign commits: uses has to be [Commits]"
+// +kubebuilder:validation:XValidation:rule="!has(self.uses) || !self.uses.exists(u, u == 'Commits') || has(self.ssh) || has(self.openPGP) || has(self.keyless)",message="commits are signed with ssh, openPGP or keyless"
 // +kubebuilder:validation:XValidation:rule="!has(self.uses) || !self.uses.exists(u, u == 'Exceptions') || has(self.owner)",message="an entry that approves exceptions needs an owner, so that nobody approves their own"
 type TrustEntry struct {
 	// Name that policies refer to.
@@ -68,7 +72,7 @@ type TrustEntry struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=6
+	// +kubebuilder:validation:MaxItems=8
 	Uses []TrustUse `json:"uses,omitempty"`
 
 	// Owner is the person or team who holds the key, for example an e-mail address.
@@ -100,6 +104,14 @@ type TrustEntry struct {
 	// +optional
 	Certificate *CertificateEntry `json:"certificate,omitempty"`
 
+	// SSH is a key that signs commits (git config gpg.format ssh).
+	// +optional
+	SSH *SSHEntry `json:"ssh,omitempty"`
+
+	// OpenPGP is a key that signs commits.
+	// +optional
+	OpenPGP *OpenPGPEntry `json:"openPGP,omitempty"`
+
 	// Scanner is a vulnerability scanner and who signs its reports.
 	// +optional
 	Scanner *ScannerEntry `json:"scanner,omitempty"`
@@ -118,6 +130,38 @@ type KeyEntry struct {
 
 	// ValidUntil refuses signatures that were made after. A signature whose
 	// time nobody vouches for counts until then and no longer.
+	// +optional
+	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
+}
+
+// SSHEntry is a public key in the form of an authorized_keys line.
+type SSHEntry struct {
+	// PublicKey, for example "ssh-ed25519 AAAA… comment".
+	// +kubebuilder:validation:MinLength=16
+	// +kubebuilder:validation:MaxLength=16384
+	PublicKey string `json:"publicKey"`
+
+	// ValidFrom refuses commits that were first seen before.
+	// +optional
+	ValidFrom *metav1.Time `json:"validFrom,omitempty"`
+
+	// ValidUntil refuses commits that were first seen after.
+	// +optional
+	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
+}
+
+// OpenPGPEntry is a public key with its subkeys.
+type OpenPGPEntry struct {
+	// PublicKey, armored.
+	// +kubebuilder:validation:MinLength=64
+	// +kubebuilder:validation:MaxLength=262144
+	PublicKey string `json:"publicKey"`
+
+	// ValidFrom refuses commits that were first seen before.
+	// +optional
+	ValidFrom *metav1.Time `json:"validFrom,omitempty"`
+
+	// ValidUntil refuses commits that were first seen after.
 	// +optional
 	ValidUntil *metav1.Time `json:"validUntil,omitempty"`
 }

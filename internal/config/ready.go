@@ -39,6 +39,11 @@ func (s *Set) FunctionReadiness(policy string) Readiness {
 	return s.readinessOf("FunctionSecurityPolicy/" + policy)
 }
 
+// SourceReadiness is [Set.Readiness] of a GitSource.
+func (s *Set) SourceReadiness(source string) Readiness {
+	return s.readinessOf("GitSource/" + source)
+}
+
 func (s *Set) readinessOf(object string) Readiness {
 	if r, ok := s.readiness[object]; ok {
 		return r
@@ -120,6 +125,18 @@ func (s *Set) judgeReadiness() {
 				n.needSigners(p.doc, at, v1alpha1.UseSources, p.Value.Spec.Rules[i].Parameters.RequireSignatureFrom, report)
 			}
 		})
+	}
+	for _, source := range s.GitSources {
+		s.judgeOne(source.doc, func(report reporter) { n.commitSigners(source.doc, &source.Value.Spec.Trust, report) })
+	}
+}
+
+// commitSigners reports the names of a GitSource whose commits nothing vouches for.
+func (n names) commitSigners(d *document, trust *v1alpha1.GitTrust, report reporter) {
+	n.needSigners(d, "spec.trust.signers", v1alpha1.UseCommits, trust.Signers, report)
+	n.needSigners(d, "spec.trust.sealers", v1alpha1.UseCommits, trust.Sealers, report)
+	for i := range trust.Paths {
+		n.needSigners(d, fmt.Sprintf("spec.trust.paths[%d].signers", i), v1alpha1.UseCommits, trust.Paths[i].Signers, report)
 	}
 }
 

@@ -26,6 +26,7 @@ type Set struct {
 	PolicyExceptions         []Object[v1alpha1.PolicyException]
 	Revocations              []Object[v1alpha1.Revocation]
 	BaseImageLocks           []Object[v1alpha1.BaseImageLock]
+	GitSources               []Object[v1alpha1.GitSource]
 
 	// Problems forbid publishing the set; they are sorted by position. [Lint]
 	// returns them together with what is merely questionable.
@@ -121,6 +122,8 @@ func (s *Set) decode(d *document) error {
 		err = decodeTo(&s.Revocations, d, b.Bytes())
 	case "BaseImageLock":
 		err = decodeTo(&s.BaseImageLocks, d, b.Bytes())
+	case "GitSource":
+		err = decodeTo(&s.GitSources, d, b.Bytes())
 	default:
 		err = fmt.Errorf("the kind %s has a schema and no Go type", d.kind)
 	}
@@ -150,6 +153,7 @@ func (s *Set) finish() {
 	sortObjects(s.PolicyExceptions)
 	sortObjects(s.Revocations)
 	sortObjects(s.BaseImageLocks)
+	sortObjects(s.GitSources)
 	slices.SortStableFunc(s.docs, compareDocuments)
 	s.hash = hashDocuments(s.docs)
 	// What forbids publishing does not depend on the time.

@@ -1,0 +1,346 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// GitSource is a repository whose verified commits say what a target holds. It
+// is kept beside the target, not in the repository that it protects: who may
+// push there cannot change whom it trusts.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,categories=apex,shortName=gits
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Compliant",type=string,JSONPath=`.status.conditions[?(@.type=="Compliant")].status`
+// +kubebuilder:printcolumn:name="Commit",type=string,JSONPath=`.status.commit`
+// +kubebuilder:printcolumn:name="Objects",type=integer,JSONPath=`.status.objects`
+// +kubebuilder:printcolumn:name="Drift",type=integer,JSONPath=`.status.drift`
+// +kubebuilder:printcolumn:name="Why",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type GitSource struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec GitSourceSpec `json:"spec"`
+	// +optional
+	Status GitSourceStatus `json:"status,omitempty"`
+}
+
+// GitSourceList is a list of GitSource.
+// +kubebuilder:object:root=true
+type GitSourceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []GitSource `json:"items"`
+}
+
+// GitSourceSpec says where commits come from, which of them count, and where
+// they go.
+type GitSourceSpec struct {
+	// URL of the repository: https://, ssh://, file:// or an absolute path.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^(https://|http://(127\.0\.0\.1|localhost)[:/]|ssh://|file:///|/).*$`
+	URL string `json:"url"`
+
+	// Branch that is followed.
+	// +optional
+	// +kubebuilder:default=main
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._/-]*$`
+	Branch string `json:"branch,omitempty"`
+
+	// Path is the directory of the repository that is rendered. Default: all of it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')",message="path stays within the repository: no leading / and no .."
+	Path string `json:"path,omitempty"`
+
+	// Interval between two looks at the branch. Default: 15s. A notification
+	// (apex gitops notify, or the webhook of the Git server) needs none.
+	// +optional
+	Interval *metav1.Duration `json:"interval,omitempty"`
+
+	// Suspend stops following the branch. What is applied stays healed.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// Trust says which commits count.
+	Trust GitTrust `json:"trust"`
+
+	// Namespace that objects without one get.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Namespace string `json:"namespace,omitempty"`
+
+	// Target is the place that is made to look like the repository.
+	Target GitTarget `json:"target"`
+
+	// Heal says what happens to changes behind Git's back.
+	// +optional
+	Heal GitHeal `json:"heal,omitempty"`
+
+	// Prune bounds what one commit may delete.
+	// +optional
+	Prune GitPrune `json:"prune,omitempty"`
+
+	// Quota bounds what the source may hold.
+	// +optional
+	Quota GitQuota `json:"quota,omitempty"`
+}
+
+// GitTrust is whom a repository's commits are believed from. The names are
+// those of TrustRoot entries with the use Commits.
+type GitTrust struct {
+	// FirstCommit is the first commit that is trusted: it and what comes before
+	// it are taken as they are, everything after it is verified.
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{40}$`
+	FirstCommit string `json:"firstCommit"`
+
+	// Signers may change every path that no entry of paths names.
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Signers []string `json:"signers"`
+
+	// Paths that only some may change, or that several have to agree on.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Paths []GitPathTrust `json:"paths,omitempty"`
+
+	// Sealers may vouch for all that their commit descends from, with a commit
+	// whose message has the trailer "Apex-Seal: reason". That is how keys are rotated.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Sealers []string `json:"sealers,omitempty"`
+
+	// MaxAge of the newest commit; an older one is reported, since somebody may
+	// be holding newer ones back.
+	// +optional
+	MaxAge *metav1.Duration `json:"maxAge,omitempty"`
+}
+
+// GitPathTrust is who may change some paths.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold <= size(self.signers)",message="threshold is larger than the number of signers"
+type GitPathTrust struct {
+	// Pattern of paths, as in .gitattributes: * stays within a directory, ** does not.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Pattern string `json:"pattern"`
+
+	// Signers who may change them.
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	Signers []string `json:"signers"`
+
+	// Threshold is how many different owners have to have signed. Default: 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16
+	Threshold int32 `json:"threshold,omitempty"`
+}
+
+// GitTarget is where a source goes; exactly one of its fields is given.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.cluster), has(self.directory), has(self.embedded), has(self.lambda)].filter(x, x).size() == 1",message="exactly one of cluster, directory, embedded and lambda is needed"
+type GitTarget struct {
+	// Cluster is the cluster that the controller runs in, or that the
+	// kubeconfig of the command names.
+	// +optional
+	Cluster *ClusterTarget `json:"cluster,omitempty"`
+
+	// Directory is a directory of manifests.
+	// +optional
+	Directory *DirectoryTarget `json:"directory,omitempty"`
+
+	// Embedded is an object store inside of Apex, for trying things out.
+	// +optional
+	Embedded *EmbeddedTarget `json:"embedded,omitempty"`
+
+	// Lambda is AWS Lambda with its roles.
+	// +optional
+	Lambda *LambdaTarget `json:"lambda,omitempty"`
+}
+
+// ClusterTarget is what of a cluster a source may write.
+type ClusterTarget struct {
+	// ServiceAccount that is impersonated, "namespace/name". Its RBAC is what
+	// the source may do.
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	ServiceAccount string `json:"serviceAccount"`
+
+	// Namespaces that the source may write. Objects elsewhere stop the revision.
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=63
+	Namespaces []string `json:"namespaces"`
+
+	// ClusterKinds are the cluster-scoped kinds that it may write too, as
+	// "Kind" or "Kind.group". Default: none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=253
+	ClusterKinds []string `json:"clusterKinds,omitempty"`
+}
+
+// DirectoryTarget is a directory that holds one file per object.
+type DirectoryTarget struct {
+	// Path of the directory. It belongs to Apex: files in it that no commit
+	// names are drift.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	Path string `json:"path"`
+}
+
+// EmbeddedTarget is a store in one file.
+type EmbeddedTarget struct {
+	// Path of the file's directory. Default: in the workspace's state.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Path string `json:"path,omitempty"`
+}
+
+// LambdaTarget is a region of an AWS account. Credentials are found where the
+// AWS SDK looks for them.
+type LambdaTarget struct {
+	// Region, for example eu-central-1.
+	// +kubebuilder:validation:Pattern=`^[a-z]{2}(-[a-z]+)+-[0-9]$`
+	Region string `json:"region"`
+
+	// Account that has to be the one of the credentials.
+	// +kubebuilder:validation:Pattern=`^[0-9]{12}$`
+	Account string `json:"account"`
+
+	// Endpoint of the API, for a compatible one. Default: that of AWS.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://.+$`
+	Endpoint string `json:"endpoint,omitempty"`
+}
+
+// HealMode says what happens to drift.
+// +kubebuilder:validation:Enum=Heal;Warn;Deny
+type HealMode string
+
+// The modes.
+const (
+	ModeHeal HealMode = "Heal" // undo it
+	ModeWarn HealMode = "Warn" // report it
+	ModeDeny HealMode = "Deny" // undo it, and let admission refuse it to begin with
+)
+
+// GitHeal is how drift is treated.
+type GitHeal struct {
+	// Mode for everything that no entry of except names. Default: Heal.
+	// +optional
+	// +kubebuilder:default=Heal
+	Mode HealMode `json:"mode,omitempty"`
+
+	// Except are objects, or parts of them, that are treated otherwise; the
+	// first that matches counts.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Except []HealException `json:"except,omitempty"`
+
+	// Sweep is how long it takes at most to look at every object once, whether
+	// or not something was reported. Default: 10m.
+	// +optional
+	Sweep *metav1.Duration `json:"sweep,omitempty"`
+}
+
+// HealException is a part that is treated otherwise.
+type HealException struct {
+	// Kind of the objects, "Kind" or "Kind.group". Default: all.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Kind string `json:"kind,omitempty"`
+
+	// Namespace of the objects. Default: all.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Namespace string `json:"namespace,omitempty"`
+
+	// Name of the object. Default: all.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// Path is a JSON pointer (RFC 6901) to the field; * stands for one element.
+	// Default: the whole object.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^/.*$`
+	Path string `json:"path,omitempty"`
+
+	// Mode for what matches.
+	Mode HealMode `json:"mode"`
+}
+
+// GitPrune bounds deletions. What a commit deletes beyond it needs the trailer
+// "Apex-Prune: allow" in the signed commit.
+type GitPrune struct {
+	// MaxObjects that one commit may delete. Default: 50.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100000
+	MaxObjects *int32 `json:"maxObjects,omitempty"`
+
+	// MaxPercent of the objects that one commit may delete. Default: 20.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	MaxPercent *int32 `json:"maxPercent,omitempty"`
+}
+
+// GitQuota bounds a source.
+type GitQuota struct {
+	// Objects that a revision may hold. Default: 10000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	Objects int32 `json:"objects,omitempty"`
+}
+
+// GitSourceStatus is what became of a source.
+type GitSourceStatus struct {
+	// Commit that is applied.
+	// +optional
+	Commit string `json:"commit,omitempty"`
+
+	// Set is the digest of what it rendered to.
+	// +optional
+	Set string `json:"set,omitempty"`
+
+	// Counter of accepted revisions; it never falls.
+	// +optional
+	Counter int64 `json:"counter,omitempty"`
+
+	// Objects that are applied.
+	// +optional
+	Objects int32 `json:"objects,omitempty"`
+
+	// Drift is how many objects were changed behind Git's back and healed.
+	// +optional
+	Drift int64 `json:"drift,omitempty"`
+
+	// Conditions: Ready says whether the newest commit is applied, Compliant
+	// whether all that runs still may.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
