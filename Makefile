@@ -10,7 +10,7 @@ BIN  := $(CURDIR)/bin
 TOOL := $(BIN)/tools
 FUZZTIME ?= 30s
 
-.PHONY: up build test race lint generate check-generated bench bench-peers fuzz fuzz-count real-models kills interop startup clean
+.PHONY: up build test race lint generate check-generated bench bench-peers fuzz fuzz-count real-models dast test-kube kills interop startup clean
 
 up:
 	$(GO) run ./cmd/apex up
@@ -77,6 +77,15 @@ real-models:
 	rm -rf $(BIN)/realmodels
 	/usr/bin/python3 tools/realmodels/make.py --out $(BIN)/realmodels
 	APEX_REAL_MODELS=$(BIN)/realmodels $(GO) test -count=1 -v -run TestFilesOfTheRealLibraries ./internal/model
+
+# What needs a Kubernetes API server, on a real one that is built once (minutes).
+test-kube:
+	export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$(test/kube/build.sh --full)}" && \
+		$(GO) test -count=1 -timeout 30m ./internal/kube/... ./internal/gitops/... ./internal/admission/... ./internal/app/...
+
+# Probes the running captioner with the built-in scanner.
+dast:
+	sh tools/dast.sh
 
 # The long forms of what the tests do shortly.
 kills:

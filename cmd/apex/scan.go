@@ -2,11 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,7 +31,7 @@ func newScanCommand() *cobra.Command {
 	var only, require []string
 	var failOn, baselineFile, write, until, reason string
 	var timeout time.Duration
-	var openapi string
+	var openapi, headers string
 	var remote bool
 	var data tools.Data
 	c := &cobra.Command{
@@ -60,6 +63,7 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 	c.Flags().StringVar(&reason, "reason", "", "why, for --write-baseline")
 	c.Flags().StringVar(&until, "until", "", "last day on which that holds, as 2027-01-31")
 	c.Flags().DurationVar(&timeout, "timeout", 0, "limit for each tool (default: its own, or 10 minutes)")
+	c.Flags().StringVar(&headers, "header-file", "", "file with the headers, one \"Name: value\" a line, that --openapi sends with every request: credentials")
 	c.Flags().StringVar(&openapi, "openapi", "", "OpenAPI description of the service: its operations are replayed with hostile values")
 	c.Flags().BoolVar(&remote, "allow-remote", false, "replay against a service that is not on this machine")
 	c.Flags().BoolVar(&data.AllowFetching, "fetch", false, "tools may fetch databases and rules")
@@ -92,6 +96,9 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 		if openapi != "" && target.URL == "" {
 			return usage("--openapi needs the URL of a service, not %s", args[0])
 		}
+		if headers != "" && openapi == "" {
+			return usage("--header-file is for --openapi")
+		}
 		var baseline *scanhub.Baseline
 		if baselineFile != "" {
 			text, err := bounded.ReadFile(baselineFile, 16<<20)
@@ -115,7 +122,7 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 			scans = append(scans, own...)
 		}
 		if openapi != "" {
-			more, err := replay(cmd.Context(), openapi, target.URL, remote)
+			more, err := replay(cmd.Context(), openapi, headers, target.URL, remote)
 			if err != nil {
 				return err
 			}
@@ -147,12 +154,16 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 }
 
 // replay runs the built-in scan of a service by its description.
-func replay(ctx context.Context, file, url string, remote bool) (scanhub.Scan, error) {
+func replay(ctx context.Context, file, headers, url string, remote bool) (scanhub.Scan, error) {
 	description, err := bounded.ReadFile(file, 16<<20)
 	if err != nil {
 		return scanhub.Scan{}, err
 	}
-	run, err := dast.Scan(ctx, description, dast.Options{Base: url, AllowRemote: remote})
+	header, err := readHeaders(headers)
+	if err != nil {
+		return scanhub.Scan{}, err
+	}
+	run, err := dast.Scan(ctx, description, dast.Options{Base: url, AllowRemote: remote, Header: header})
 	if errors.Is(err, dast.ErrNotLoopback) {
 		return scanhub.Scan{}, fmt.Errorf("%w; say --allow-remote if it is yours to test", err)
 	}
@@ -160,6 +171,22 @@ func replay(ctx context.Context, file, url string, remote bool) (scanhub.Scan, e
 		return scanhub.Scan{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return scanhub.Report(run), nil
+}
+
+// readHeaders reads "Name: value" lines; the errors repeat no value.
+func readHeaders(file string) (http.Header, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := bounded.ReadFile(file, 64<<10)
+	if err != nil {
+		return nil, err
+	}
+	header, err := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(text), strings.NewReader("\n\n")))).ReadMIMEHeader()
+	if err != nil || len(header) == 0 {
+		return nil, fmt.Errorf("%s: a header is written \"Name: value\", one a line", file)
+	}
+	return http.Header(header), nil
 }
 
 func writeScanTools(out io.Writer, scans []scanhub.Scan) error {
@@ -304,7 +331,11 @@ func writeScan(out io.Writer, format string, m *scanhub.Merged, v *scanhub.Verdi
 		for _, s := range f.By {
 			by = append(by, s.Tool)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s:%d\t%s\t%s\n", f.Severity, f.State, report.Plain(f.Rule), report.Plain(f.File), f.Line, strings.Join(by, ", "), report.Plain(f.Message))
+		where := report.Plain(f.File)
+		if f.Line > 0 {
+			where = fmt.Sprintf("%s:%d", where, f.Line)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Severity, f.State, report.Plain(f.Rule), where, strings.Join(by, ", "), report.Plain(f.Message))
 	}
 	if err := t.Flush(); err != nil {
 		return err

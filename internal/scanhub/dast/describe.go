@@ -216,7 +216,11 @@ func (d *document) sample(s object, depth int, left *int) any {
 		if items == nil {
 			return []any{}
 		}
-		return []any{d.sample(items, depth+1, left)}
+		list := []any{d.sample(items, depth+1, left)}
+		for n, _ := s["minItems"].(float64); float64(len(list)) < n && *left > 0; {
+			list = append(list, d.sample(items, depth+1, left))
+		}
+		return list
 	case s.is("integer"), s.is("number"):
 		if s["minimum"] != nil {
 			return s["minimum"]
