@@ -3,8 +3,11 @@ package fleet
 import (
 	"cmp"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/apexlogic/apex/internal/advisory"
 	"github.com/apexlogic/apex/internal/advisory/snapshot"
@@ -57,11 +60,20 @@ func (f *Fleet) Apply(next *advisory.Index) (*snapshot.Delta, []Event) {
 	delta := snapshot.Diff(last.Snapshot(), next.Snapshot())
 	f.index = next
 	why := reasons(delta)
-	var events []Event
-	for _, t := range f.touched(delta, last, next) {
-		events = append(events, f.reapply(t, last, next, why)...)
+	// Names are judged apart from each other, and nothing is written meanwhile.
+	names := f.touched(delta, last, next)
+	events := make([][]Event, len(names))
+	var taken atomic.Int64
+	var busy sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(names)) {
+		busy.Go(func() {
+			for i := taken.Add(1) - 1; i < int64(len(names)); i = taken.Add(1) - 1 {
+				events[i] = f.reapply(names[i], last, next, why)
+			}
+		})
 	}
-	return delta, events
+	busy.Wait()
+	return delta, slices.Concat(events...)
 }
 
 // touched is a name with the ids of the records about it that changed, sorted;
