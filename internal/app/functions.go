@@ -72,7 +72,7 @@ func DeclaredFunctions(ctx context.Context, tree fs.FS, concerns func(files []st
 	}
 	var out []verify.Function
 	for _, s := range stacks {
-		files := filesOf(s)
+		files := s.Files
 		if concerns != nil && !concerns(files) {
 			continue
 		}
@@ -85,46 +85,6 @@ func DeclaredFunctions(ctx context.Context, tree fs.FS, concerns func(files []st
 		}
 	}
 	return out, nil
-}
-
-// filesOf are the files that anything in the stack was read from, sorted.
-func filesOf(s *stack.Stack) []string {
-	seen := map[string]bool{}
-	add := func(w stack.Where) {
-		if w.File != "" {
-			seen[w.File] = true
-		}
-	}
-	for i := range s.Functions {
-		add(s.Functions[i].Where)
-	}
-	for i := range s.Principals {
-		add(s.Principals[i].Where)
-	}
-	for i := range s.Policies {
-		add(s.Policies[i].Where)
-	}
-	for i := range s.Resources {
-		add(s.Resources[i].Where)
-	}
-	for i := range s.Accounts {
-		add(s.Accounts[i].Where)
-	}
-	for i := range s.Roles {
-		add(s.Roles[i].Where)
-	}
-	for i := range s.Bindings {
-		add(s.Bindings[i].Where)
-	}
-	for i := range s.Gaps {
-		add(s.Gaps[i].Where)
-	}
-	var out []string
-	for f := range seen {
-		out = append(out, f)
-	}
-	slices.Sort(out)
-	return out
 }
 
 func sourcesOf(tree fs.FS, files []string) ([]verify.Source, error) {

@@ -32,7 +32,7 @@ func Permissions(ctx context.Context, arg string) (*Rights, error) {
 	}
 	out := &Rights{}
 	for _, s := range stacks {
-		if only != "" && !slices.Contains(filesOf(s), only) && s.Root != only {
+		if only != "" && !slices.Contains(s.Files, only) && s.Root != only {
 			continue
 		}
 		for _, p := range permissions.List(s) {

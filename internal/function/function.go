@@ -79,6 +79,10 @@ func Read(ctx context.Context, fsys fs.FS, o Options) ([]*stack.Stack, error) {
 		return nil, err
 	}
 	out = append(out, read...)
+	for _, s := range out {
+		slices.Sort(s.Files)
+		s.Files = slices.Compact(s.Files)
+	}
 	slices.SortStableFunc(out, func(a, b *stack.Stack) int { return strings.Compare(a.Root, b.Root) })
 	return out, nil
 }
@@ -200,6 +204,7 @@ func (w *walk) documents(ctx context.Context, o Options) ([]*stack.Stack, error)
 	var out []*stack.Stack
 	var folders []string
 	manifests := map[string]*kubernetes.Folder{}
+	in := map[string][]string{} // their files
 	for _, name := range w.files {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -230,12 +235,13 @@ func (w *walk) documents(ctx context.Context, o Options) ([]*stack.Stack, error)
 					folders = append(folders, dir)
 				}
 				manifests[dir].Add(doc)
+				in[dir] = append(in[dir], name)
 			case cloudformation.Is(doc):
-				out = append(out, cloudformation.Read(name, doc))
+				out = append(out, readFrom(name, cloudformation.Read(name, doc)))
 			case openfaas.Is(doc):
-				out = append(out, openfaas.Read(name, doc))
+				out = append(out, readFrom(name, openfaas.Read(name, doc)))
 			case serverless.Is(doc):
-				out = append(out, serverless.Read(w.fsys, name, doc, o.Variables))
+				out = append(out, readFrom(name, serverless.Read(w.fsys, name, doc, o.Variables)))
 			default:
 				continue
 			}
@@ -245,7 +251,9 @@ func (w *walk) documents(ctx context.Context, o Options) ([]*stack.Stack, error)
 		}
 	}
 	for _, dir := range folders {
-		out = append(out, manifests[dir].Stack())
+		s := manifests[dir].Stack()
+		s.Files = in[dir]
+		out = append(out, s)
 	}
 	return out, nil
 }
@@ -288,7 +296,13 @@ func looksLike(data []byte) stack.Unit {
 	return ""
 }
 
+// readFrom adds the file to those that the stack was read from.
+func readFrom(name string, s *stack.Stack) *stack.Stack {
+	s.Files = append(s.Files, name)
+	return s
+}
+
 // unread is a stack that only says that a file could not be read.
 func unread(unit stack.Unit, name string, err error) *stack.Stack {
-	return &stack.Stack{Unit: unit, Root: name, Gaps: []stack.Gap{{Where: stack.Where{File: name}, Why: err.Error()}}}
+	return &stack.Stack{Unit: unit, Root: name, Files: []string{name}, Gaps: []stack.Gap{{Where: stack.Where{File: name}, Why: err.Error()}}}
 }

@@ -72,6 +72,46 @@ func TestUnitsAreFoundByTheirContent(t *testing.T) {
 	}
 }
 
+// TestEveryFileThatDecidesIsNamed holds the list that has to be signed: whoever
+// changes a variable's default changes the function.
+func TestEveryFileThatDecidesIsNamed(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"tf/main.tf":               "module \"m\" {\n  source = \"../mod\"\n}\nresource \"aws_iam_policy\" \"a\" {\n  policy = file(\"${path.module}/policy.json\")\n}\n",
+		"tf/variables.tf":          "variable \"x\" {\n  default = \"y\"\n}\n",
+		"tf/terraform.tfvars":      "x = \"z\"\n",
+		"tf/policy.json":           `{"Version": "2012-10-17", "Statement": []}`,
+		"tf/unused.json":           `{}`,
+		"mod/locals.tf":            "locals {\n  a = 1\n}\n",
+		"sls/serverless.yml":       "service: s\nprovider: {name: aws, memorySize: '${file(./sizes.yml):small}'}\nfunctions: {f: {handler: a.b}}\n",
+		"sls/sizes.yml":            "small: 128\n",
+		"sls/notes.yml":            "a: b\n",
+		"kube/a.yaml":              manifests,
+		"kube/b.yaml":              strings.ReplaceAll(manifests, "{name: f}", "{name: g}"),
+		"kube/kustomization.yaml":  "resources: [a.yaml]\n",
+		"template/template.yaml":   template,
+		"template/parameters.json": `{"a": "b"}`,
+	})
+	stacks, err := ReadDir(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{
+		"tf":                     {"mod/locals.tf", "tf/main.tf", "tf/policy.json", "tf/terraform.tfvars", "tf/variables.tf"},
+		"sls/serverless.yml":     {"sls/serverless.yml", "sls/sizes.yml"},
+		"kube":                   {"kube/a.yaml", "kube/b.yaml"},
+		"template/template.yaml": {"template/template.yaml"},
+	}
+	for _, s := range stacks {
+		if !slices.Equal(s.Files, want[s.Root]) {
+			t.Errorf("%s: %q, want %q; gaps %v", s.Root, s.Files, want[s.Root], s.Gaps)
+		}
+		delete(want, s.Root)
+	}
+	if len(want) > 0 {
+		t.Errorf("not read: %v", want)
+	}
+}
+
 func TestNothingOutsideOfTheFolderIsRead(t *testing.T) {
 	outside := folder(t, map[string]string{"secret.json": `{"Statement": [{"Effect": "Allow", "Action": "SECRET:*", "Resource": "*"}]}`, "mod/main.tf": "resource \"aws_lambda_function\" \"OUT\" {}\n"})
 	name := filepath.Base(outside)

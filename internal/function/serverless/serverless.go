@@ -11,7 +11,9 @@ package serverless
 
 import (
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/apexlogic/apex/internal/function/cloudformation"
@@ -44,6 +46,8 @@ func Read(fsys fs.FS, file string, doc *node.Node, options map[string]string) *s
 		s.provider = node.Map(s.provider.Where, []node.Field{{Key: "name", Line: s.provider.Line, Value: s.provider}})
 	}
 	s.read()
+	maps.DeleteFunc(v.files, func(_ string, doc *node.Node) bool { return doc == nil }) // it is a gap
+	b.Stack.Files = slices.Collect(maps.Keys(v.files))
 	return b.Stack
 }
 

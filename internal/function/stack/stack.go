@@ -48,6 +48,9 @@ const (
 type Stack struct {
 	Unit Unit
 	Root string // the file or folder that was read
+	// Files are all that were read for it, sorted: also those that declare
+	// nothing themselves, for what they say may decide about the rest.
+	Files []string
 
 	Functions  []Function
 	Principals []Principal // roles, users, groups

@@ -23,6 +23,7 @@ const objectTag = "!object"
 type unit struct {
 	*Tree
 	used    map[string]*module // by folder
+	named   map[string]bool    // files that functions read
 	objects map[string]*object
 	order   []*object
 	gaps    []stack.Gap
@@ -444,6 +445,7 @@ func (in *instance) file(name *node.Node, at stack.Where) (data []byte, where st
 			continue
 		}
 		if data, err := node.ReadFile(in.unit.fsys, candidate, maxFile); err == nil {
+			in.unit.named[candidate] = true
 			return data, stack.Where{File: candidate, Line: 1}, true
 		}
 	}

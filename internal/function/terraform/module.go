@@ -27,6 +27,7 @@ type module struct {
 	calls     []*call
 	values    map[string]expr // of tfvars
 	gaps      []stack.Gap
+	files     []string // that were read
 }
 
 // resource is a resource or data block.
@@ -91,6 +92,7 @@ func (t *Tree) load(dir string) *module {
 		byName: map[string]*resource{}, values: map[string]expr{}}
 	slices.Sort(files)
 	for _, file := range files {
+		m.files = append(m.files, file)
 		data, err := node.ReadFile(fsys, file, maxFile)
 		if err != nil {
 			m.gap(stack.Where{File: file}, err.Error())
@@ -136,6 +138,7 @@ func (m *module) readValues(fsys fs.FS, file string) {
 	if err != nil {
 		return
 	}
+	m.files = append(m.files, file)
 	var b *body
 	if strings.HasSuffix(file, ".json") {
 		doc, jerr := node.JSON(file, data)

@@ -54,7 +54,7 @@ func NewTree(fsys fs.FS, files map[string][]string) *Tree {
 // Read reads the root module in the folder dir. A problem of the files is a gap
 // of the stack; the error is the context's.
 func (t *Tree) Read(ctx context.Context, dir string) (*stack.Stack, error) {
-	u := &unit{Tree: t, used: map[string]*module{}, objects: map[string]*object{}, steps: maxSteps}
+	u := &unit{Tree: t, used: map[string]*module{}, named: map[string]bool{}, objects: map[string]*object{}, steps: maxSteps}
 	root := u.instantiate(u.module(dir), "", nil, nil)
 	x := &extraction{Builder: node.NewBuilder(stack.Terraform, dir), unit: u, links: map[string]map[string][]*object{}}
 	u.expandAll(ctx, root)
@@ -62,7 +62,9 @@ func (t *Tree) Read(ctx context.Context, dir string) (*stack.Stack, error) {
 		return nil, err
 	}
 	x.all(ctx)
+	x.Stack.Files = slices.Collect(maps.Keys(u.named))
 	for _, dir := range slices.Sorted(maps.Keys(u.used)) {
+		x.Stack.Files = append(x.Stack.Files, u.used[dir].files...)
 		for _, g := range u.used[dir].gaps {
 			x.Gap(g.Where, g.Why)
 		}
