@@ -174,6 +174,10 @@ const (
 	FunctionUnresolved  Code = "function.unresolved"
 	FunctionUnreadable  Code = "function.unreadable"
 
+	// The network.
+	NetworkRoute       Code = "network.route.around-gateway"
+	NetworkUnsegmented Code = "network.unsegmented"
+
 	// Base images.
 	BaseUnapproved Code = "image.base.unapproved"
 	BasePattern    Code = "image.base.pattern"
@@ -326,6 +330,9 @@ var table = []CodeInfo{
 	{FunctionUnsigned, "A file that declares the function is not signed by anyone whom the policy names.", "Sign it: apex sign FILE --key KEY, and commit the bundle beside it."},
 	{FunctionUnresolved, "What the function may do, or what runs in it, depends on something outside of the files.", "Write it down, give its value as a parameter, or set unresolved: Allow in the policy."},
 	{FunctionUnreadable, "A file that declares functions could not be read to its end.", "Mend the file at the place that is named."},
+
+	{NetworkRoute, "A way leads to the workload that does not pass the gateway.", "Close the way that is named, or declare it in the source's segmentation."},
+	{NetworkUnsegmented, "No network policy selects the workload's pods.", "Declare segmentation for the source, or add a network policy."},
 
 	{BaseUnapproved, "The image's layers do not begin with those of any approved base image.", "Build FROM an approved base image."},
 	{BasePattern, "The base image that is named is not matched by any approved pattern.", "Use an approved base, or the pattern that is offered under expected."},
