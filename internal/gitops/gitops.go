@@ -103,6 +103,9 @@ var (
 	ErrUnknownKind = errors.New("the target does not know this kind")
 	// ErrForbidden: the source may not write this.
 	ErrForbidden = errors.New("the source may not write this")
+	// ErrInvalid: the target refuses the write as it is: the object would break
+	// its rules, or changes a field that cannot be changed.
+	ErrInvalid = errors.New("the target refuses this")
 )
 
 // ApplyOptions change how an object is applied.
