@@ -55,6 +55,19 @@ const (
 	ReferenceUnknown    Code = "reference.unclassified"
 	ManifestInvalid     Code = "manifest.invalid"
 
+	// Rendering a revision.
+	RenderEmpty     Code = "render.empty"
+	RenderRemote    Code = "render.remote"
+	RenderPath      Code = "render.path"
+	RenderFeature   Code = "render.feature"
+	RenderChart     Code = "render.chart"
+	RenderEncrypted Code = "render.encrypted"
+	RenderTooLarge  Code = "render.too-large"
+	RenderFailed    Code = "render.failed"
+	ObjectInvalid   Code = "render.object.invalid"
+	ObjectName      Code = "render.object.name"
+	ObjectNamespace Code = "render.object.namespace"
+
 	// Fetching.
 	RegistryUnreachable  Code = "registry.unreachable"
 	RegistryUnauthorized Code = "registry.unauthorized"
@@ -221,6 +234,18 @@ var table = []CodeInfo{
 	{ReferenceUnresolved, "The reference depends on values that are not known here.", "Render the manifest first, or give the parameter's value."},
 	{ReferenceUnknown, "A field of an unknown kind looks like an image or model reference.", "Add the field to the extraction table, or move the image to a known field."},
 	{ManifestInvalid, "The manifest cannot be read safely.", "Correct the YAML at the line that is named."},
+
+	{RenderEmpty, "The path holds nothing that could be applied.", "Correct the path, or commit the manifests that belong there."},
+	{RenderRemote, "The revision names something outside of the repository, which the commit's signature does not cover.", "Copy it into the repository and name the copy."},
+	{RenderPath, "A path leaves the repository, leads over a link or a submodule, or cannot be told from a remote address.", "Keep the file itself in the repository and name it by a plain relative path."},
+	{RenderFeature, "The kustomization uses something that runs programs, depends on where it is built, or changes how others are built.", "Use the field that the message names, or commit the output of kustomize build."},
+	{RenderChart, "A Helm chart is not rendered here: its templates are programs.", "Commit the output of helm template, and review it."},
+	{RenderEncrypted, "The file is encrypted or a pointer to content elsewhere; applying it would apply the ciphertext.", "Commit the content itself, or an object that a controller in the target decrypts (SealedSecret, ExternalSecret)."},
+	{RenderTooLarge, "The revision is larger than one source may be.", "Split it, or raise the source's quota; the limit is in the message."},
+	{RenderFailed, "The kustomization cannot be built.", "Run kustomize build on the path and correct what it names."},
+	{ObjectInvalid, "What stands there is no object that could be applied as it is written.", "Correct the field that is named."},
+	{ObjectName, "The object's name, kind or labels are not ones that a target takes.", "Write a fixed name as Kubernetes allows it."},
+	{ObjectNamespace, "The object belongs to a namespace that the source may not write to, or to none.", "Correct its namespace, or allow it in the GitSource."},
 
 	{RegistryUnreachable, "The registry did not answer.", "Check the host name, the network and the registry's health; then ask again."},
 	{RegistryUnauthorized, "The registry refused the credentials, or there are none.", "Log in with docker login HOST, or give the workload's pull secret."},
