@@ -16,11 +16,6 @@ import (
 // of one class fit into it.
 const maxSpan = 12
 
-// Groups tells which vulnerabilities are one: it returns the name of the group
-// that an id belongs to ("GHSA-…" → "CVE-…"), or the id itself. Who knows the
-// advisories hands it in; nil leaves it to the aliases that reports state.
-type Groups func(id string) string
-
 // Merge makes one list of what tools found. dir is the folder that they
 // scanned, whose files tell what stands around a finding; "" when there is none.
 //
@@ -98,66 +93,6 @@ func (e *entry) class() string {
 		return string(e.r.Class)
 	}
 	return e.tool + "/" + e.r.Rule
-}
-
-// packageName is a name as its registry compares it (PEP 503, lower case).
-func packageName(name string) string {
-	return strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
-}
-
-// group names the vulnerabilities: ids that one report calls the same are one,
-// and so are those that groups puts together. The name is a CVE where there is one.
-func group(all []entry, groups Groups) {
-	parent := map[string]string{}
-	find := func(id string) string {
-		for {
-			p, ok := parent[id]
-			if !ok {
-				return id
-			}
-			if above, ok := parent[p]; ok {
-				parent[id] = above // halves the path
-			}
-			id = p
-		}
-	}
-	better := func(a, b string) bool { // which of two names a group has
-		ca, cb := strings.Contains(a, " CVE-"), strings.Contains(b, " CVE-")
-		if ca != cb {
-			return ca
-		}
-		return a < b
-	}
-	join := func(a, b string) {
-		a, b = find(a), find(b)
-		if a == b {
-			return
-		}
-		if better(b, a) {
-			a, b = b, a
-		}
-		parent[b] = a
-	}
-	for i := range all {
-		e := &all[i]
-		if e.r.Class != sarif.Vulnerability {
-			continue
-		}
-		// Aliases hold within a package: one CVE may be advisories of several.
-		prefix := packageName(e.r.Package) + " "
-		for _, id := range e.r.IDs {
-			join(prefix+id, prefix+e.r.IDs[0])
-			if groups != nil {
-				join(prefix+id, prefix+groups(id))
-			}
-		}
-	}
-	for i := range all {
-		e := &all[i]
-		if e.r.Class == sarif.Vulnerability && len(e.r.IDs) > 0 {
-			_, e.group, _ = strings.Cut(find(packageName(e.r.Package)+" "+e.r.IDs[0]), " ")
-		}
-	}
 }
 
 // file makes findings of the results about one file, which are in its order.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,18 +122,73 @@ func TestOneFindingKeepsWhatAllToolsSay(t *testing.T) {
 }
 
 func TestTheAdvisoriesNameGroups(t *testing.T) {
-	scans := []Scan{scan("a", vulnerability("p", "GHSA-1")), scan("b", vulnerability("p", "CVE-1"))}
-	if m := merged(t, "", scans...); len(m.Findings) != 2 {
-		t.Error("without advisories nobody knows that these are one: ", m.Findings)
+	for _, c := range []struct {
+		name       string
+		advisories map[string][][]string // by package
+		scans      []Scan
+		want       int
+		rule       string
+	}{
+		{"without advisories nobody knows that two ids are one", nil,
+			[]Scan{scan("a", vulnerability("p", "GHSA-1")), scan("b", vulnerability("p", "CVE-1"))}, 2, "CVE-1"},
+		{"ids of one record are one finding, called by its CVE", map[string][][]string{"P": {{"PYSEC-1", "CVE-1", "GHSA-1"}}},
+			[]Scan{scan("a", vulnerability("p", "GHSA-1")), scan("b", vulnerability("p", "CVE-1")), scan("c", vulnerability("p", "PYSEC-1"))}, 1, "CVE-1"},
+		{"a CVE that no tool names is the group's name all the same", map[string][][]string{"p": {{"PYSEC-1", "GHSA-1", "CVE-1"}}},
+			[]Scan{scan("a", vulnerability("p", "GHSA-1")), scan("b", vulnerability("p", "PYSEC-1"))}, 1, "CVE-1"},
+		{"records that share a name are one group", map[string][][]string{"p": {{"PYSEC-1", "CVE-1"}, {"GHSA-1", "CVE-1"}}},
+			[]Scan{scan("a", vulnerability("p", "GHSA-1")), scan("b", vulnerability("p", "PYSEC-1"))}, 1, "CVE-1"},
+		{"records of one package that share no name are two", map[string][][]string{"p": {{"PYSEC-1", "CVE-1"}, {"GHSA-1", "CVE-2"}}},
+			[]Scan{scan("a", vulnerability("p", "GHSA-1")), scan("b", vulnerability("p", "PYSEC-1"))}, 2, "CVE-1"},
+		{"a CVE of two packages joins nothing across them", map[string][][]string{"p": {{"PYSEC-1", "CVE-1", "CVE-2"}}, "q": {{"PYSEC-2", "CVE-1"}}},
+			[]Scan{scan("a", vulnerability("q", "CVE-1")), scan("b", vulnerability("q", "CVE-2"))}, 2, "CVE-1"},
+		{"within the package it joins", map[string][][]string{"p": {{"PYSEC-1", "CVE-1", "CVE-2"}}, "q": {{"PYSEC-2", "CVE-1"}}},
+			[]Scan{scan("a", vulnerability("p", "CVE-1")), scan("b", vulnerability("p", "CVE-2"))}, 1, "CVE-1"},
+		{"a tool that names no package is joined by the ids", map[string][][]string{"p": {{"GO-1", "CVE-1"}}},
+			[]Scan{scan("govulncheck", vulnerability("", "GO-1")), scan("trivy", vulnerability("p", "CVE-1"))}, 1, "CVE-1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			groups := GroupsOf(c.scans, func(yield func(string, []string) bool) {
+				for pkg, records := range c.advisories {
+					for _, ids := range records {
+						if !yield(pkg, ids) {
+							return
+						}
+					}
+				}
+			})
+			m, err := Merge(c.scans, "", groups)
+			if err != nil || len(m.Findings) != c.want || !slices.ContainsFunc(m.Findings, func(f Finding) bool { return f.Rule() == c.rule }) {
+				t.Errorf("%d findings, want %d: %+v %v", len(m.Findings), c.want, m.Findings, err)
+			}
+		})
 	}
-	m, err := Merge(scans, "", func(id string) string {
-		if id == "GHSA-1" {
-			return "CVE-1"
-		}
-		return id
-	})
-	if err != nil || len(m.Findings) != 1 || m.Findings[0].Rule() != "CVE-1" {
-		t.Error(m, err)
+}
+
+func TestASecretInAFunctionsEnvironmentIsOneFindingWithThatOfAScannerOfSecrets(t *testing.T) {
+	const template = "Resources:\n  F:\n    Properties:\n      Environment:\n        Variables:\n          TOKEN: abc\n"
+	dir := tree(t, template)
+	report := func(tool, rule string, line int) Scan {
+		return Report(sarif.Run{Tool: tool, Results: []sarif.Result{{Rule: rule, Level: "error", Place: sarif.Place{File: "a.go", Line: line, End: line}}}})
+	}
+	for _, c := range []struct {
+		name string
+		rule string
+		line int
+		want int
+	}{
+		{"the same line", "function_secret_in_env", 6, 1},
+		{"another line", "function_secret_in_env", 4, 2},
+		{"another class at the same line", "function_public_invoke", 6, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := merged(t, dir, report("gitleaks", "generic-api-key", 6), report("apex-functions", c.rule, c.line))
+			if len(m.Findings) != c.want {
+				t.Fatalf("%d findings, want %d: %+v", len(m.Findings), c.want, m.Findings)
+			}
+			if f := m.Findings[0]; c.want == 1 && (f.Rule() != "secret" || len(f.By) != 2 || !slices.Contains(f.CWE, 798)) {
+				t.Errorf("%+v", f)
+			}
+		})
 	}
 }
 

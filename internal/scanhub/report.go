@@ -1,6 +1,7 @@
 package scanhub
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/apexlogic/apex/internal/scanhub/sarif"
@@ -23,7 +24,7 @@ func Report(run sarif.Run) Scan {
 		s.Tool, s.Status, s.Reason = "unnamed", NotScanned, "the report does not say which tool made it"
 	}
 	t := tools.Tool{Name: s.Tool}
-	for _, known := range tools.All() {
+	for _, known := range slices.Concat(tools.All(), tools.Own()) {
 		if known.Name == s.Tool {
 			t = known
 		}

@@ -221,6 +221,13 @@ pkg:pypi/pytest@8.0.0 locked dev
 
 func TestRequirements(t *testing.T) {
 	run(t, []example{
+		{"a tab goes before comments, options and markers as a space does", files("requirements.txt",
+			"requests==2.31.0\t# pinned\nfork @ https://files.example/fork-1.0.tar.gz\t; python_version > \"3\"\nsix==1.16.0\t--hash=sha256:AA\negg @ git+https://github.com/x/egg.git#egg=egg\n"), `
+pkg:pypi/requests@2.31.0 locked direct
+pkg:pypi/fork?download_url=https:%2F%2Ffiles.example%2Ffork-1.0.tar.gz (fork ) declared direct,marker:python_version > "3"
+pkg:pypi/six@1.16.0 locked direct sha256:aa
+pkg:pypi/egg?vcs_url=git%2Bhttps:%2F%2Fgithub.com%2Fx%2Fegg.git (egg ) declared direct
+`},
 		{"pins, ranges, extras, markers, hashes, addresses, editable, comments", files("requirements.txt", `# comment
 --index-url https://u:secret@index.example/simple
 -i https://index.example/simple

@@ -26,7 +26,7 @@ func parseRequirement(line string) (q requirement, ok bool) {
 	if len(line) > 2*maxRequirement {
 		return q, false
 	}
-	if i := strings.Index(line, " --"); i >= 0 {
+	if i := spaced(line, "--"); i >= 0 {
 		q.options(line[i:])
 		line = line[:i]
 	}
@@ -47,17 +47,34 @@ func parseRequirement(line string) (q requirement, ok bool) {
 	case name != "" && rest[0] == '@':
 		q.name = name
 		at := strings.TrimSpace(rest[1:])
-		if i := strings.Index(at, " ;"); i >= 0 {
+		if i := spaced(at, ";"); i >= 0 {
 			at, q.marker = at[:i], at[i+2:]
 		}
 		q.from(strings.TrimSpace(at))
 	default:
-		address, marker, _ := strings.Cut(line, " ;")
-		q.marker = marker
+		address := line
+		if i := spaced(line, ";"); i >= 0 {
+			address, q.marker = line[:i], line[i+2:]
+		}
 		q.from(strings.TrimSpace(address))
 	}
 	q.marker = strings.TrimSpace(q.marker)
 	return q, q.name != ""
+}
+
+// spaced returns where the first mark behind a space or tab begins, that space
+// included; -1: there is none.
+func spaced(s, mark string) int {
+	for from := 0; ; {
+		i := strings.Index(s[from:], mark)
+		if i < 0 {
+			return -1
+		}
+		if at := from + i; at > 0 && (s[at-1] == ' ' || s[at-1] == '\t') {
+			return at - 1
+		}
+		from += i + len(mark)
+	}
 }
 
 // cutName takes a project's name from the beginning.

@@ -144,9 +144,7 @@ func joined(data []byte) func(func(string) bool) {
 			if strings.HasPrefix(trimmed, "#") {
 				continue
 			}
-			if i := strings.Index(line, " #"); i >= 0 {
-				line = strings.TrimRight(line[:i], " \t")
-			}
+			line = strings.TrimRight(line[:comment(line)], " \t")
 			if before, ok := strings.CutSuffix(line, "\\"); ok && rest != "" && len(text) < maxRequirement {
 				text += before + " "
 				continue
@@ -160,6 +158,15 @@ func joined(data []byte) func(func(string) bool) {
 			yield(text)
 		}
 	}
+}
+
+// comment returns where the comment of a line begins, its length when it has
+// none: only behind white space, as pip has it ("x#egg=y" is none).
+func comment(line string) int {
+	if i := spaced(line, "#"); i >= 0 {
+		return i
+	}
+	return len(line)
 }
 
 // cutOption splits "-r file", "--requirement=file" and "-rfile"; the option of a

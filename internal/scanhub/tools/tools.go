@@ -140,6 +140,10 @@ func All() []Tool {
 	}
 }
 
+// Own returns the table of the scanners that are built in: they are not run as
+// programs, so only how their results are classed is there.
+func Own() []Tool { return []Tool{apexFunctions()} }
+
 // Normalize gives a result class and severity as the tool's table has them.
 func (t *Tool) Normalize(r *sarif.Result) {
 	if t.Fill != nil {
