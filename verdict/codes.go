@@ -68,6 +68,20 @@ const (
 	ObjectName      Code = "render.object.name"
 	ObjectNamespace Code = "render.object.namespace"
 
+	// Applying a revision to a target.
+	ApplyEmpty      Code = "apply.empty"
+	ApplyPruneLimit Code = "apply.prune.limit"
+	ApplyKind       Code = "apply.kind.denied"
+	ApplyNamespace  Code = "apply.namespace.denied"
+	ApplyQuota      Code = "apply.quota"
+	ApplyOwned      Code = "apply.object.owned"
+	ApplyPinned     Code = "apply.pinned"
+	ApplyStale      Code = "apply.revision.stale"
+	ApplyUnfinished Code = "apply.unfinished"
+	ApplyState      Code = "apply.state.invalid"
+	RollbackNone    Code = "apply.rollback.none"
+	RollbackRecord  Code = "apply.rollback.record"
+
 	// Fetching.
 	RegistryUnreachable  Code = "registry.unreachable"
 	RegistryUnauthorized Code = "registry.unauthorized"
@@ -191,6 +205,32 @@ const (
 	NetworkRoute       Code = "network.route.around-gateway"
 	NetworkUnsegmented Code = "network.unsegmented"
 
+	// Commits.
+	CommitMalformed   Code = "git.commit.malformed"
+	CommitUnsigned    Code = "git.commit.unsigned"
+	CommitInvalid     Code = "git.commit.invalid"
+	CommitUntrusted   Code = "git.commit.untrusted"
+	CommitWeak        Code = "git.commit.weak"
+	CommitKeyValidity Code = "git.commit.key.validity"
+	CommitKeyRevoked  Code = "git.commit.key.revoked"
+	CommitEvidence    Code = "git.commit.evidence"
+	CommitPath        Code = "git.commit.path"
+	CommitThreshold   Code = "git.commit.threshold"
+	CommitSeal        Code = "git.commit.seal"
+
+	// Histories.
+	HistoryRewound    Code = "git.history.rewound"
+	HistoryDiverged   Code = "git.history.diverged"
+	HistoryUnrelated  Code = "git.history.unrelated"
+	HistoryRolledBack Code = "git.history.rolled-back"
+	HistoryIncomplete Code = "git.history.incomplete"
+	HistoryReplaced   Code = "git.history.replaced"
+	HistoryCollision  Code = "git.history.collision"
+	HistoryTooLong    Code = "git.history.too-long"
+	HistoryUnreadable Code = "git.history.unreadable"
+	HistoryStale      Code = "git.history.stale"
+	RollbackRefused   Code = "git.rollback.refused"
+
 	// Base images.
 	BaseUnapproved Code = "image.base.unapproved"
 	BasePattern    Code = "image.base.pattern"
@@ -246,6 +286,19 @@ var table = []CodeInfo{
 	{ObjectInvalid, "What stands there is no object that could be applied as it is written.", "Correct the field that is named."},
 	{ObjectName, "The object's name, kind or labels are not ones that a target takes.", "Write a fixed name as Kubernetes allows it."},
 	{ObjectNamespace, "The object belongs to a namespace that the source may not write to, or to none.", "Correct its namespace, or allow it in the GitSource."},
+
+	{ApplyEmpty, "The revision renders to no object at all, which would delete everything.", "Look at the path of the source; to take a source out of a target, remove the source."},
+	{ApplyPruneLimit, "The revision deletes more objects than a mistake may.", "If it is meant, commit it with the signed trailer Apex-Prune: allow."},
+	{ApplyKind, "The source holds an object of a kind that it may not have.", "Take the object out, or allow the kind for this source."},
+	{ApplyNamespace, "The source holds an object for a namespace that is not its own.", "Take the object out, or allow the namespace for this source."},
+	{ApplyQuota, "The revision holds more than the source may have.", "Split the source, or raise its quota."},
+	{ApplyOwned, "The object belongs to another source.", "Remove it from one of the two; what the other source prunes can be applied afterwards."},
+	{ApplyPinned, "The source was rolled back, and stays so until a commit arrives that descends from the one that was left.", "Commit the mend on top of the branch."},
+	{ApplyStale, "The revision does not follow the one that was accepted last.", "Fetch again; history that was rewritten needs a signed rollback record."},
+	{ApplyUnfinished, "A revision was being applied when the last run ended, and is not finished.", "Resume it; Apex does so by itself when it starts."},
+	{ApplyState, "What the target remembers about the source is not what Apex wrote.", "Find out who changed it; restore it from a backup, or remove it and apply the source anew."},
+	{RollbackNone, "There is no revision to go back to that was applied and healthy.", "Name one of the revisions in the journal, or commit the mend."},
+	{RollbackRecord, "The rollback has no record that is signed by somebody who may roll back.", "Sign it: apex gitops rollback asks for the key."},
 
 	{RegistryUnreachable, "The registry did not answer.", "Check the host name, the network and the registry's health; then ask again."},
 	{RegistryUnauthorized, "The registry refused the credentials, or there are none.", "Log in with docker login HOST, or give the workload's pull secret."},
@@ -358,6 +411,30 @@ var table = []CodeInfo{
 
 	{NetworkRoute, "A way leads to the workload that does not pass the gateway.", "Close the way that is named, or declare it in the source's segmentation."},
 	{NetworkUnsegmented, "No network policy selects the workload's pods.", "Declare segmentation for the source, or add a network policy."},
+
+	{CommitMalformed, "The commit is not written as Git writes commits, so that it could be read in two ways.", "Make the commit again with the git command."},
+	{CommitUnsigned, "The commit carries no signature.", "Sign it: git commit --amend -S, and for older ones git rebase --exec 'git commit --amend --no-edit -S'; or have a sealer seal the history."},
+	{CommitInvalid, "The commit's signature does not verify, or was made for something else.", "Sign the commit again; when nobody changed it on purpose, find out who did."},
+	{CommitUntrusted, "The commit is signed, but by nobody whom the source trusts.", "Sign it with a key that the source's trust names, or add the signer to the TrustRoot (uses: Commits) and to the source's signers."},
+	{CommitWeak, "The commit's signature uses an algorithm that can be forged.", "Sign with Ed25519, ECDSA, or RSA of 2048 bits or more, and with SHA-256 or SHA-512."},
+	{CommitKeyValidity, "The key that signed the commit was not valid when Apex first saw the commit.", "Sign with a key that is valid; when the key was rotated, have a sealer seal the history with a commit that has the trailer Apex-Seal."},
+	{CommitKeyRevoked, "The key or identity that signed the commit is revoked.", "Review the commit and sign it again with a key that is not revoked, or have a sealer seal the history."},
+	{CommitEvidence, "The commit is signed keyless, and the log entry or the certificate behind it does not verify.", "Sign with gitsign in its offline mode (gitsign.rekorMode=offline), so that the log entry is in the commit."},
+	{CommitPath, "The commit changes a path that its signer may not change.", "Have somebody who may change the path approve it: a signed commit with the trailer Apex-Approves: COMMIT."},
+	{CommitThreshold, "Fewer different owners have signed the change of a path than the source asks for.", "Have another owner approve it: git commit --allow-empty -S --trailer 'Apex-Approves: COMMIT'."},
+	{CommitSeal, "The commit seals the history, and its signer may not.", "Have a sealer of the source seal it, or take the trailer Apex-Seal out of the commit."},
+
+	{HistoryRewound, "The branch was set back to a commit that is older than the one that was accepted.", "Push the newer commits again; to go back on purpose, run apex gitops rollback, which writes a signed record."},
+	{HistoryDiverged, "The branch no longer holds the commit that was accepted: its history was written anew.", "Put the accepted commit back under the branch (git merge or git rebase onto it), or go back with apex gitops rollback first."},
+	{HistoryUnrelated, "The branch does not descend from the first trusted commit.", "Check the source's URL, branch and firstCommit; a repository that was made anew needs a new firstCommit."},
+	{HistoryRolledBack, "The commit was accepted once and was rolled back since.", "Commit the mend on top of it; to apply it as it was, roll forward to it with apex gitops rollback --to COMMIT."},
+	{HistoryIncomplete, "Commits or trees that have to be verified are missing from the repository.", "Fetch the whole history: git fetch --unshallow, and run git fsck."},
+	{HistoryReplaced, "The repository has replace references or grafts, which show another history than the one that is stored.", "Remove them: git replace -d NAME, and delete .git/info/grafts."},
+	{HistoryCollision, "An object's bytes were made to collide under SHA-1.", "Treat the repository as attacked: find out who pushed the object."},
+	{HistoryTooLong, "More commits or changes have to be verified than Apex does at once.", "Accept the history in steps, or set the source's firstCommit to a newer commit."},
+	{HistoryUnreadable, "The repository cannot be read.", "Run git fsck and mend what it names."},
+	{HistoryStale, "The newest commit is older than the source's maxAge, or claims to be from the future.", "Check that nobody holds newer commits back; push a signed commit, which may be empty."},
+	{RollbackRefused, "The rollback record does not fit the source's state, or nobody who may roll back signed it.", "Make a new one with apex gitops rollback; a record counts once, for the state that it names."},
 
 	{BaseUnapproved, "The image's layers do not begin with those of any approved base image.", "Build FROM an approved base image."},
 	{BasePattern, "The base image that is named is not matched by any approved pattern.", "Use an approved base, or the pattern that is offered under expected."},
