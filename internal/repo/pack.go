@@ -3,6 +3,7 @@ package repo
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"encoding/binary"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -46,6 +48,7 @@ type pack struct {
 	files  []*os.File
 
 	inflater io.Reader // used again and again; nil at first
+	names    []byte    // of all objects, once they were loaded
 }
 
 func (p *pack) close() error {
@@ -154,7 +157,9 @@ func (p *pack) offset(h plumbing.Hash) (at int64, ok bool, err error) {
 	var name plumbing.Hash
 	for low < high {
 		mid := low + (high-low)/2
-		if _, err := p.idx.ReadAt(name[:], names+int64(mid)*20); err != nil {
+		if p.names != nil {
+			copy(name[:], p.names[int64(mid)*20:])
+		} else if _, err := p.idx.ReadAt(name[:], names+int64(mid)*20); err != nil {
 			return 0, false, err
 		}
 		switch c := bytes.Compare(name[:], h[:]); {
@@ -168,6 +173,41 @@ func (p *pack) offset(h plumbing.Hash) (at int64, ok bool, err error) {
 		}
 	}
 	return 0, false, nil
+}
+
+// load keeps the names of all objects in memory, for whoever looks up many.
+func (p *pack) load() error {
+	if p.names != nil {
+		return nil
+	}
+	names := make([]byte, int64(p.fanout[255])*20) // the index is known to be longer
+	if _, err := p.idx.ReadAt(names, idxHeader+fanoutSize); err != nil {
+		return fmt.Errorf("pack %s: %w", p.name, err)
+	}
+	p.names = names
+	return nil
+}
+
+// list returns all objects in the order in which they are in the pack.
+func (p *pack) list() ([]indexed, error) {
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	total := int64(p.fanout[255])
+	sums := make([]byte, total*4)
+	if _, err := p.idx.ReadAt(sums, idxHeader+fanoutSize+total*20); err != nil {
+		return nil, err
+	}
+	out := make([]indexed, total)
+	for i := range out {
+		at, err := p.position(int64(i), total)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = indexed{plumbing.Hash(p.names[i*20 : i*20+20]), at, binary.BigEndian.Uint32(sums[i*4:])}
+	}
+	slices.SortFunc(out, func(a, b indexed) int { return cmp.Compare(a.offset, b.offset) })
+	return out, nil
 }
 
 // position reads the offset of the n-th object; packs over 2 GiB have a second table.

@@ -2,7 +2,6 @@ package repo
 
 import (
 	"bytes"
-	"crypto/sha1" //nolint:gosec // Size only: the hashing is go-git's, which looks for collisions
 	"errors"
 	"fmt"
 	"io/fs"
@@ -123,7 +122,7 @@ func sumUnforged(h plumbing.Hasher) (sum plumbing.Hash, forged bool) {
 	if !ok {
 		return sum, true
 	}
-	digest, forged := detector.CollisionResistantSum(make([]byte, 0, sha1.Size))
+	digest, forged := detector.CollisionResistantSum(make([]byte, 0, len(sum)))
 	copy(sum[:], digest)
 	return sum, forged
 }
