@@ -176,3 +176,12 @@ func (d Document) quoted(line, col int32) bool {
 	}
 	return len(text) > 0 && strings.IndexByte(`"'|>`, text[0]) >= 0
 }
+
+// Values counts the document's values, aliases written out.
+func (d Document) Values() int { return d.root.size }
+
+// Field returns a field of the document's own mapping: its text when it is a
+// string, and whether it is there at all.
+func (d Document) Field(key string) (text string, there bool) {
+	return d.root.str(key), d.root.get(key) != nil
+}
