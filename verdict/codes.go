@@ -178,6 +178,9 @@ const (
 	ReportSubject     Code = "image.vulnerability.report.subject"
 	ReportFailed      Code = "image.vulnerability.report.failed"
 	ReportInvalid     Code = "image.vulnerability.report.invalid"
+	ScannerMissing    Code = "image.vulnerability.scanner.missing"
+	ScannerVersion    Code = "image.vulnerability.scanner.version"
+	ScannerDatabase   Code = "image.vulnerability.scanner.database"
 	VulnerabilityOver Code = "image.vulnerability.threshold"
 	SeverityUnknown   Code = "image.vulnerability.severity.unknown"
 
@@ -187,6 +190,8 @@ const (
 	InventoryMissing   Code = "inventory.missing"
 	InventoryGaps      Code = "inventory.gaps"
 	InventoryIntegrity Code = "inventory.integrity"
+	InventoryLookalike Code = "inventory.lookalike"
+	InventoryAttested  Code = "inventory.attestation"
 
 	// Functions.
 	FunctionRights      Code = "function.rights.excessive"
@@ -388,6 +393,9 @@ var table = []CodeInfo{
 	{ReportSubject, "The vulnerability report is about another digest.", "Scan this digest."},
 	{ReportFailed, "The scan behind the report failed or did not finish, so it proves nothing.", "Scan again and look at the scanner's errors."},
 	{ReportInvalid, "The vulnerability report cannot be read.", "Produce it again in a supported format."},
+	{ScannerMissing, "The scanner that the policy names is not on this machine.", "Install it, or hand in its report or a signed attestation of it."},
+	{ScannerVersion, "The scanner is of a version whose report cannot be relied on, or does not say of which.", "Install the version that is named, or a later one."},
+	{ScannerDatabase, "The scanner's database is too old, or of unknown age.", "Update the database that the scanner was told to use, and scan again."},
 	{VulnerabilityOver, "The image has vulnerabilities at or above the severity that the policy blocks.", "Update the packages that are listed under found, and build again; or ask for a PolicyException."},
 	{SeverityUnknown, "The image has vulnerabilities without a severity, and the policy blocks those.", "Find out their severity, or set unknownSeverity: Allow in the policy."},
 
@@ -396,6 +404,8 @@ var table = []CodeInfo{
 	{InventoryMissing, "Nothing is known about what is inside the image.", "Run apex sbom on it, or attach a signed SBOM."},
 	{InventoryGaps, "Not all that is inside the image could be read.", "Look at the places that are named; apex sbom shows them all."},
 	{InventoryIntegrity, "What is installed is not what its package says.", "Build the image again from its packages, and find out who changed the file."},
+	{InventoryLookalike, "The name of a package looks like that of one that many projects depend on.", "Find out who publishes it and why it was asked for; where a slip of the finger asked for it, name the right one, and take it that what it installed has run."},
+	{InventoryAttested, "An attestation of a package's publisher is there and does not hold.", "Fetch the package and its attestation again from the index; where they still disagree, do not install it."},
 
 	{FunctionRights, "The function, or what it uses, has more rights than the policy allows.", "Narrow the statement that is named; apex function rightsize proposes the smallest policy from observed use."},
 	{FunctionPublic, "Anybody may call the function without saying who they are.", "Ask for an identity at the way in that is named, or route it through the gateway."},
