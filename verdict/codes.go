@@ -49,6 +49,13 @@ const (
 	LedgerClosed     Code = "ledger.unavailable"
 	EvidenceDeferred Code = "evidence.deferred"
 
+	// Drift: what runs differs from what Git says.
+	DriftHealed  Code = "drift.healed"
+	DriftFound   Code = "drift.found"
+	DriftFight   Code = "drift.fight"
+	DriftAltered Code = "drift.altered"
+	DriftStuck   Code = "drift.stuck"
+
 	// References.
 	ReferenceInvalid    Code = "reference.invalid"
 	ReferenceUnresolved Code = "reference.unresolved"
@@ -450,6 +457,12 @@ var table = []CodeInfo{
 	{BasePattern, "The base image that is named is not matched by any approved pattern.", "Use an approved base, or the pattern that is offered under expected."},
 	{BaseNotLocked, "No approved base image has a digest in the lock file, so no base can be proved.", "Run apex base update and commit the lock file."},
 	{BaseForged, "The image names an approved base in its annotations, but its layers are others.", "Build FROM the base that is named."},
+
+	{DriftHealed, "An object was changed behind Git's back, and was put back.", "Find out who changed it; commit the change if it is wanted."},
+	{DriftFound, "An object was changed behind Git's back, and its mode is Warn: it was left as it is.", "Commit the change if it is wanted; else set the mode to Heal, or undo it."},
+	{DriftFight, "Somebody changes an object again and again, and it is healed each time.", "Stop the writer that is named under by; if it writes by right, take the field out of Git or list the writer."},
+	{DriftAltered, "What the target holds right after an apply is not what was applied.", "Look for an admission webhook that changes the field that is named; write into Git what it makes of it, or take the webhook away."},
+	{DriftStuck, "An object differs from what Git says and could not be put back.", "Look at the error: a missing right, an object that holds data and would have to be deleted, or a target that cannot be reached."},
 
 	{ExceptionExpired, "The exception has expired.", "Mend the cause, or have a new exception approved."},
 	{ExceptionUnsigned, "The exception is not signed by an approver whom the trust root names.", "Have an approver sign it: apex exception approve FILE --key KEY."},
