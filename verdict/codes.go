@@ -217,6 +217,10 @@ const (
 	NetworkRoute       Code = "network.route.around-gateway"
 	NetworkUnsegmented Code = "network.unsegmented"
 
+	// Admission.
+	AdmissionTag     Code = "admission.tag"
+	AdmissionGuarded Code = "admission.guarded"
+
 	// Commits.
 	CommitMalformed   Code = "git.commit.malformed"
 	CommitUnsigned    Code = "git.commit.unsigned"
@@ -428,6 +432,9 @@ var table = []CodeInfo{
 
 	{NetworkRoute, "A way leads to the workload that does not pass the gateway.", "Close the way that is named, or declare it in the source's segmentation."},
 	{NetworkUnsegmented, "No network policy selects the workload's pods.", "Declare segmentation for the source, or add a network policy."},
+
+	{AdmissionTag, "The Pod names an image by a tag, so another could be pulled than the one that was verified.", "Name the digest; the mutating webhook of Apex pins tags where it is asked before the validating one."},
+	{AdmissionGuarded, "The object is applied from Git, and its source lets nobody else write it.", "Change it in Git."},
 
 	{CommitMalformed, "The commit is not written as Git writes commits, so that it could be read in two ways.", "Make the commit again with the git command."},
 	{CommitUnsigned, "The commit carries no signature.", "Sign it: git commit --amend -S, and for older ones git rebase --exec 'git commit --amend --no-edit -S'; or have a sealer seal the history."},
