@@ -29,6 +29,27 @@ type Inventory struct {
 	// Gaps are places that could not be read to the end. An inventory with gaps
 	// proves what is there, never what is not.
 	Gaps []Gap `json:"gaps,omitempty"`
+	// Findings are what is wrong with packages whichever version they are; none
+	// proves nothing.
+	Findings []InventoryFinding `json:"findings,omitempty"`
+}
+
+// InventoryFinding is something about one package that a person should look at.
+type InventoryFinding struct {
+	// Code says what it is, for example verdict.InventoryLookalike.
+	Code verdict.Code `json:"code"`
+	// Package is the package's URL; Name, Version, Path, Layer and Removed are as
+	// the package has them.
+	Package string `json:"package,omitempty"`
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+	Path    string `json:"path"`
+	Layer   int    `json:"layer"`
+	Removed bool   `json:"removed,omitempty"`
+	// Like is the name that this one looks like.
+	Like string `json:"like,omitempty"`
+	// Detail says in words what was found.
+	Detail string `json:"detail"`
 }
 
 // Distribution names a Linux distribution (os-release(5)).

@@ -13,6 +13,7 @@ import (
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/sbom/distro"
 	"github.com/apexlogic/apex/internal/sbom/extract"
+	"github.com/apexlogic/apex/internal/sbom/lookalike"
 )
 
 const (
@@ -437,6 +438,7 @@ func (c *collector) inventory() fact.Inventory {
 			strings.Compare(a.Arch, b.Arch),
 		)
 	})
+	inv.Findings = lookalike.Find(inv.Packages)
 	slices.SortStableFunc(inv.Gaps, func(a, b fact.Gap) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Layer, b.Layer), strings.Compare(a.Why, b.Why))
 	})

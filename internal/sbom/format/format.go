@@ -21,6 +21,7 @@ import (
 	"github.com/apexlogic/apex/internal/sbom/format/foreign"
 	"github.com/apexlogic/apex/internal/sbom/format/spdx"
 	"github.com/apexlogic/apex/internal/sbom/format/vex"
+	"github.com/apexlogic/apex/internal/sbom/lookalike"
 )
 
 // MaxBytes is how many bytes a document may have; read no more of a file.
@@ -78,7 +79,8 @@ func statements(read func([]byte) ([]fact.VEX, error)) reader {
 
 // Read reads an inventory, or statements about vulnerabilities, or both where
 // the format holds both. Of OpenVEX and CSAF the inventory is empty. Statements
-// are as unsigned as the document: their Signing is left to the caller.
+// are as unsigned as the document: their Signing is left to the caller. The
+// inventory's findings are made anew: what a document says of names is not asked.
 //
 // Reports of scanners (Grype, OSV-Scanner, Trivy without --list-all-pkgs) list
 // the packages that they found something about; their inventory says so with a
@@ -97,6 +99,7 @@ func Read(data []byte) (fact.Inventory, []fact.VEX, Format, error) {
 		return fact.Inventory{}, nil, "", err
 	}
 	inv, all, err := readers()[f](data)
+	inv.Findings = lookalike.Find(inv.Packages)
 	return inv, all, f, err
 }
 

@@ -144,3 +144,13 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+func TestNamesOfADocumentAreJudgedLikeThoseThatWereFound(t *testing.T) {
+	for name, want := range map[string]int{"reqeusts": 1, "requests": 0} {
+		inv, _, _, err := format.Read([]byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[
+			{"type":"library","name":"` + name + `","version":"1.0","purl":"pkg:pypi/` + name + `@1.0"}]}`))
+		if err != nil || len(inv.Packages) != 1 || len(inv.Findings) != want {
+			t.Errorf("%s: %+v %v", name, inv, err)
+		}
+	}
+}
