@@ -40,13 +40,26 @@ func (r Result) firstProblem() *Problem { return &r.Problems[0] }
 // []any and map[string]any, aliases and merge keys written out. The value is the
 // caller's own. An error is a [*Problem] and names the value that JSON has no
 // form for, or that readers of YAML take for different things.
-func (d Document) Value() (any, error) {
-	v, err := d.value(d.root)
+func (d Document) Value() (any, error) { return d.read(false) }
+
+// Value12 is Value for what a program wrote as YAML 1.2, where words such as on
+// and yes are text.
+func (d Document) Value12() (any, error) { return d.read(true) }
+
+func (d Document) read(words bool) (any, error) {
+	r := reader{d, words}
+	v, err := r.value(d.root)
 	if err != nil {
 		err.Where.File = d.file
 		return nil, err
 	}
 	return v, nil
+}
+
+// reader turns the nodes of a document into values.
+type reader struct {
+	Document
+	words bool // words of YAML 1.1 are text
 }
 
 // Where returns the place of the value that an RFC 6901 pointer leads to, or of
@@ -66,16 +79,16 @@ func (d Document) Where(pointer string) verdict.Origin {
 	return verdict.Origin{File: d.file, Line: int(n.line), Column: int(n.col)}
 }
 
-func (d Document) value(n *node) (any, *Problem) {
+func (r reader) value(n *node) (any, *Problem) {
 	switch n.kind {
 	case mapping:
 		out := make(map[string]any, len(n.items))
 		for i := range n.items {
 			it := &n.items[i]
-			if oldBoolean(it.key) && !d.quoted(it.line, it.col) {
+			if !r.words && oldBoolean(it.key) && !r.quoted(it.line, it.col) {
 				return nil, problem(it.line, it.col, "the key %s is a boolean for some readers of YAML and text for others: quote it", it.key)
 			}
-			v, err := d.value(it.val)
+			v, err := r.value(it.val)
 			if err != nil {
 				return nil, err
 			}
@@ -85,7 +98,7 @@ func (d Document) value(n *node) (any, *Problem) {
 	case sequence:
 		out := make([]any, len(n.items))
 		for i := range n.items {
-			v, err := d.value(n.items[i].val)
+			v, err := r.value(n.items[i].val)
 			if err != nil {
 				return nil, err
 			}
@@ -101,7 +114,7 @@ func (d Document) value(n *node) (any, *Problem) {
 	case typeOther:
 		return number(n)
 	}
-	if oldBoolean(n.text) && !d.quoted(n.line, n.col) {
+	if !r.words && oldBoolean(n.text) && !r.quoted(n.line, n.col) {
 		return nil, problem(n.line, n.col, "%s is a boolean for some readers of YAML and text for others: write true or false, or quote it", n.text)
 	}
 	return n.text, nil

@@ -72,6 +72,20 @@ func TestADocumentIsReadAsJSONHasIt(t *testing.T) {
 	}
 }
 
+func TestWordsAreTextInWhatAProgramWrote(t *testing.T) {
+	docs, err := manifest.Documents("f.yaml", []byte("on: yes\nn: 0644\n"), manifest.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := docs[0].Value12()
+	if want := (map[string]any{"on": "yes", "n": int64(420)}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %#v, %v", got, err)
+	}
+	if _, err := docs[0].Value(); err == nil {
+		t.Error("the same is accepted of a person")
+	}
+}
+
 func TestADocumentKnowsWhereItsValuesStand(t *testing.T) {
 	docs, err := manifest.Documents("f.yaml", []byte("a: 1\n---\nspec:\n  containers:\n  - name: x\n    image: nginx\n  - a/b: y\n"), manifest.Limits{})
 	if err != nil || len(docs) != 2 {
