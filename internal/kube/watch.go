@@ -114,11 +114,7 @@ func (w *watcher) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gvr := schema.GroupVersionResource{Group: w.selection.Kind.Group, Version: w.selection.Kind.Version, Resource: r.plural}
-	var from metadata.ResourceInterface = w.client.meta.Resource(gvr)
-	if w.selection.Namespace != "" {
-		from = w.client.meta.Resource(gvr).Namespace(w.selection.Namespace)
-	}
+	from := w.client.collection(w.selection, r)
 	if w.version == "" {
 		if err := w.list(ctx, from); err != nil {
 			return gone(err)
@@ -156,6 +152,55 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
+// Meta is the metadata of an object that is listed.
+type Meta struct {
+	Namespace, Name, UID, ResourceVersion string
+	Labels                                map[string]string
+}
+
+// ListMeta reports the metadata of the selected objects, page by page.
+func (c *Client) ListMeta(ctx context.Context, s Selection, each func(Meta)) error {
+	id := ID{Kind: s.Kind, Namespace: s.Namespace}
+	setup, cancel := c.bounded(ctx)
+	r, err := c.resource(setup, s.Kind)
+	cancel()
+	if err != nil {
+		return explain("list", id, err)
+	}
+	return explain("list", id, gone(c.pages(ctx, c.collection(s, r), s.Labels, func(page *metav1.PartialObjectMetadataList) {
+		for i := range page.Items {
+			o := &page.Items[i].ObjectMeta
+			each(Meta{o.Namespace, o.Name, string(o.UID), o.ResourceVersion, o.Labels})
+		}
+	})))
+}
+
+// pages lists in requests that are bounded one by one.
+func (c *Client) pages(ctx context.Context, from metadata.ResourceInterface, labels string, each func(*metav1.PartialObjectMetadataList)) error {
+	next := ""
+	for {
+		bounded, cancel := c.bounded(ctx)
+		page, err := from.List(bounded, metav1.ListOptions{LabelSelector: labels, Limit: listPage, Continue: next})
+		cancel()
+		if err != nil {
+			return err
+		}
+		each(page)
+		if next = page.Continue; next == "" {
+			return nil
+		}
+	}
+}
+
+// collection is where the selected objects are asked for.
+func (c *Client) collection(s Selection, r resource) metadata.ResourceInterface {
+	from := c.meta.Resource(schema.GroupVersionResource{Group: s.Kind.Group, Version: s.Kind.Version, Resource: r.plural})
+	if s.Namespace == "" {
+		return from
+	}
+	return from.Namespace(s.Namespace)
+}
+
 // gone makes of a 404 about a whole collection that the kind is not served.
 func gone(err error) error {
 	if apierrors.IsNotFound(err) {
@@ -167,17 +212,12 @@ func gone(err error) error {
 // list reports what is there. It goes page by page, each of the same version.
 func (w *watcher) list(ctx context.Context, from metadata.ResourceInterface) error {
 	found := make(map[key]string, len(w.known))
-	next := ""
-	for {
-		page, cancel := w.client.bounded(ctx)
-		items, err := from.List(page, metav1.ListOptions{LabelSelector: w.selection.Labels, Limit: listPage, Continue: next})
-		cancel()
-		if err != nil {
-			return err
-		}
+	version := ""
+	err := w.client.pages(ctx, from, w.selection.Labels, func(page *metav1.PartialObjectMetadataList) {
 		w.progress++
-		for i := range items.Items {
-			o := &items.Items[i].ObjectMeta
+		version = page.ResourceVersion
+		for i := range page.Items {
+			o := &page.Items[i].ObjectMeta
 			k := key{o.Namespace, o.Name}
 			if old, ok := w.known[k]; ok && old != string(o.UID) {
 				w.each(Event{Gone, o.Namespace, o.Name, old, ""})
@@ -186,12 +226,13 @@ func (w *watcher) list(ctx context.Context, from metadata.ResourceInterface) err
 			w.known[k] = string(o.UID)
 			w.each(Event{Changed, o.Namespace, o.Name, string(o.UID), o.ResourceVersion})
 		}
-		if next = items.Continue; next == "" {
-			w.replace(found)
-			w.version = items.ResourceVersion
-			return nil
-		}
+	})
+	if err != nil {
+		return err
 	}
+	w.replace(found)
+	w.version = version
+	return nil
 }
 
 // replace reports what is known and not among the found, and that a first
