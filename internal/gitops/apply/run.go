@@ -1,0 +1,441 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// How long is waited, and how often is tried.
+const (
+	// A definition is established in milliseconds; a minute is an API server in
+	// trouble, and the next pass tries again.
+	establishWithin = time.Minute
+	// After its definition is established, a kind may take a moment until every
+	// API server serves it.
+	servedWithin = 30 * time.Second
+	// Objects whose finalizers take longer are left to the next pass.
+	goneWithin = 30 * time.Second
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+	// Somebody who writes the same object each time we do is the healer's to report.
+	maxConflicts = 5
+)
+
+// Result is what an apply did.
+type Result struct {
+	Revision Revision
+	Counter  uint64
+	Created, Changed, Unchanged,
+	Deleted, Kept int
+}
+
+// Apply does what the plan says. On an error the state says how far it came;
+// applying again, or [Applier.Resume], goes on from there. When the state has
+// changed since the plan was made, nothing is written and the error is
+// [gitops.ErrConflict].
+func (a *Applier) Apply(ctx context.Context, p *Plan) (*Result, error) {
+	r := &Result{Revision: p.Revision, Counter: p.state.Counter, Unchanged: p.Unchanged, Kept: len(p.Kept)}
+	if p.Empty() {
+		return r, a.keepAll(p)
+	}
+	w := &work{a: a, p: p, s: p.state.copy(), result: r}
+	return r, w.run(ctx)
+}
+
+// keepAll tells the healer of objects that were applied before.
+func (a *Applier) keepAll(p *Plan) error {
+	for _, stage := range p.Stages {
+		for i := range stage.Steps {
+			if err := a.keeper.Desire(&stage.Steps[i].object); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// work is an apply under way.
+type work struct {
+	a      *Applier
+	p      *Plan
+	s      *State
+	result *Result
+
+	mu    sync.Mutex
+	items map[gitops.ID]Item
+}
+
+func (w *work) run(ctx context.Context) error {
+	w.prepareItems()
+	if err := w.intend(ctx); err != nil {
+		return err
+	}
+	for _, s := range slices.Concat(w.p.Kept, w.p.Forgotten) {
+		w.a.keeper.Forget(s.ID)
+	}
+	for _, stage := range w.p.Stages {
+		if err := w.stage(ctx, stage); err != nil {
+			return err
+		}
+	}
+	for i, stage := range w.p.Deletions {
+		if err := w.prune(ctx, stage, w.p.Deletions[i+1:]); err != nil {
+			return err
+		}
+	}
+	return w.finish(ctx)
+}
+
+// prepareItems makes the inventory of the intent: what is there, and everything
+// that is about to be, so that nothing that is made can be forgotten.
+func (w *work) prepareItems() {
+	w.items = make(map[gitops.ID]Item, len(w.s.items))
+	for _, item := range w.s.items {
+		w.items[item.ID] = item
+	}
+	for _, s := range w.p.Forgotten {
+		delete(w.items, s.ID)
+	}
+	for _, s := range w.p.Kept {
+		w.items[s.ID] = s.item
+	}
+	for _, stage := range w.p.Stages {
+		for i := range stage.Steps {
+			s := &stage.Steps[i]
+			item := s.item
+			if s.Action != Unchanged {
+				item.Desired = "" // until it is applied
+			}
+			w.items[s.ID] = item
+		}
+	}
+}
+
+func (w *work) inventory() ([]byte, error) {
+	all := make([]Item, 0, len(w.items))
+	for _, item := range w.items {
+		all = append(all, item)
+	}
+	data, err := encodeInventory(all)
+	w.s.items = all
+	return data, err
+}
+
+// put registers blobs in the state, saves it, and stores them: in this order, so
+// that a blob that nobody needs any more is found and dropped, whenever the
+// process ended.
+func (w *work) put(ctx context.Context, name string, blobs ...[]byte) error {
+	for _, data := range blobs {
+		if digest := digestOf(data); !slices.Contains(w.s.Blobs, digest) {
+			w.s.Blobs = append(w.s.Blobs, digest)
+		}
+	}
+	if err := w.a.save(ctx, w.s); err != nil {
+		return err
+	}
+	w.a.at(name + "-registered")
+	for _, data := range blobs {
+		if err := w.a.store.PutSet(ctx, digestOf(data), data); err != nil {
+			return err
+		}
+	}
+	w.a.at(name + "-stored")
+	return nil
+}
+
+// intend makes the decision durable, with all that is needed to carry it out.
+func (w *work) intend(ctx context.Context) error {
+	inventory, err := w.inventory()
+	if err != nil {
+		return err
+	}
+	if err := w.put(ctx, "intent", w.p.set.Bytes(), inventory); err != nil {
+		return err
+	}
+	s, now := w.s, w.a.clock.Now()
+	s.Inventory, s.Phase, s.Stage = digestOf(inventory), PhaseIntent, ""
+	if !w.p.resume {
+		s.Counter++
+		if w.p.pin != nil {
+			s.Pin = w.p.pin
+			s.write(now, RolledBack, w.p.Revision, "", fmt.Sprintf("from %.12s", s.Pin.Left.Commit))
+		} else {
+			s.Pin, s.Accepted = nil, w.p.Revision
+			s.write(now, Accepted, w.p.Revision, "", "")
+		}
+		s.Current = w.p.Revision
+	}
+	w.result.Counter = s.Counter
+	if err := w.a.save(ctx, s); err != nil {
+		return err
+	}
+	w.a.at("intent")
+	return nil
+}
+
+// enter records the stage.
+func (w *work) enter(ctx context.Context, name string) error {
+	w.s.Phase, w.s.Stage = PhaseApplying, name
+	if err := w.a.save(ctx, w.s); err != nil {
+		return err
+	}
+	w.a.at(name)
+	return nil
+}
+
+// stage applies one stage's objects.
+func (w *work) stage(ctx context.Context, stage Stage) error {
+	var write, established []*Step
+	for i := range stage.Steps {
+		s := &stage.Steps[i]
+		if err := w.a.keeper.Desire(&s.object); err != nil {
+			return err
+		}
+		if s.Action != Unchanged {
+			write = append(write, s)
+			if isDefinition(s.ID) {
+				established = append(established, s)
+			}
+		}
+	}
+	if len(write) == 0 {
+		return nil
+	}
+	if err := w.enter(ctx, "apply-"+stage.Name); err != nil {
+		return err
+	}
+	err := w.all(ctx, len(write), func(ctx context.Context, i int) error {
+		return w.apply(ctx, write[i])
+	})
+	if err != nil {
+		return fmt.Errorf("apply %s: %w", stage.Name, err)
+	}
+	if err := w.established(ctx, established); err != nil {
+		return err
+	}
+	w.a.at("applied-" + stage.Name)
+	return nil
+}
+
+// maxErrors is how many objects' errors one error holds.
+const maxErrors = 20
+
+// all runs fn for every object, whatever becomes of the others: they are written
+// at the same time and one that fails says nothing about its neighbours.
+func (w *work) all(ctx context.Context, n int, fn func(ctx context.Context, i int) error) error {
+	var mu sync.Mutex
+	var errs []error
+	failed := 0
+	err := w.a.each(ctx, n, func(ctx context.Context, i int) error {
+		err := fn(ctx, i)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if failed++; failed <= maxErrors {
+			errs = append(errs, err)
+		}
+		return nil
+	})
+	if failed > maxErrors {
+		errs = append(errs, fmt.Errorf("and %d more", failed-maxErrors))
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// apply applies one object, and again while its kind is not served yet.
+func (w *work) apply(ctx context.Context, s *Step) error {
+	var live *gitops.Live
+	err := retry(ctx, servedWithin, func() (bool, error) {
+		var err error
+		for range maxConflicts {
+			live, err = w.a.target.Apply(ctx, &s.object, gitops.ApplyOptions{})
+			if !errors.Is(err, gitops.ErrConflict) {
+				break
+			}
+		}
+		return w.p.soon(s.Group, s.Kind, err), err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", s.object.Where, s.ID, err)
+	}
+	w.a.keeper.Applied(&s.object, live)
+	item := s.item
+	item.UID, item.ResourceVersion, item.Desired = live.UID, live.ResourceVersion, s.hash
+	w.mu.Lock()
+	w.items[s.ID] = item
+	if s.Action == Create {
+		w.result.Created++
+	} else {
+		w.result.Changed++
+	}
+	w.mu.Unlock()
+	w.a.at("object")
+	return nil
+}
+
+// established waits until the definitions are served.
+func (w *work) established(ctx context.Context, steps []*Step) error {
+	for _, s := range steps {
+		why := ""
+		err := retry(ctx, establishWithin, func() (bool, error) {
+			ok, reason, err := w.a.target.Healthy(ctx, &s.object)
+			if why = reason; err != nil || ok {
+				return false, err
+			}
+			return true, errors.New("it is not established")
+		})
+		if err != nil {
+			return fmt.Errorf("%s: wait for %s: %w: %s", s.object.Where, s.ID, err, why)
+		}
+	}
+	return nil
+}
+
+// prune deletes one stage's objects, after looking at each once more.
+func (w *work) prune(ctx context.Context, stage Stage, later []Stage) error {
+	if err := w.enter(ctx, "prune-"+stage.Name); err != nil {
+		return err
+	}
+	err := w.all(ctx, len(stage.Steps), func(ctx context.Context, i int) error {
+		return w.delete(ctx, &stage.Steps[i], len(later) > 0)
+	})
+	if err != nil {
+		return fmt.Errorf("prune %s: %w", stage.Name, err)
+	}
+	w.a.at("pruned-" + stage.Name)
+	return nil
+}
+
+func (w *work) delete(ctx context.Context, s *Step, wait bool) error {
+	w.a.keeper.Forget(s.ID)
+	item, kept := s.item, ""
+	for attempt := 1; ; attempt++ {
+		err := w.a.target.Delete(ctx, s.ID, item.Version, gitops.Precondition{UID: item.UID, ResourceVersion: item.ResourceVersion})
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, gitops.ErrConflict) || attempt == maxConflicts {
+			return fmt.Errorf("%s: %w", s.ID, err)
+		}
+		// It is another one than was looked at.
+		live, err := w.a.get(ctx, s.ID, item.Version)
+		if err != nil {
+			return err
+		}
+		f, why := judge(&item, live, w.p.Source)
+		if f == dropped {
+			break
+		}
+		if f == stays {
+			kept = why
+			break
+		}
+		item.ResourceVersion = live.ResourceVersion
+	}
+	if wait && kept == "" {
+		// What comes after takes the kind or the namespace away, which must not
+		// happen while finalizers still need it.
+		err := retry(ctx, goneWithin, func() (bool, error) {
+			live, err := w.a.get(ctx, s.ID, item.Version)
+			if err != nil || live == nil || live.UID != item.UID {
+				return false, err
+			}
+			return true, errors.New("its finalizers have not ended")
+		})
+		if err != nil {
+			return fmt.Errorf("wait until %s is gone: %w", s.ID, err)
+		}
+	}
+	w.mu.Lock()
+	if kept != "" {
+		item.Kept = kept
+		w.items[s.ID] = item
+		w.result.Kept++
+	} else {
+		delete(w.items, s.ID)
+		w.result.Deleted++
+	}
+	w.mu.Unlock()
+	w.a.at("object")
+	return nil
+}
+
+// finish records what is there now, and forgets what nobody needs any more.
+func (w *work) finish(ctx context.Context) error {
+	inventory, err := w.inventory()
+	if err != nil {
+		return err
+	}
+	if err := w.put(ctx, "record", inventory); err != nil {
+		return err
+	}
+	s := w.s
+	s.Inventory, s.Phase, s.Stage = digestOf(inventory), PhaseApplied, ""
+	s.Applied, s.Objects = w.p.Revision, len(w.p.set.Objects())
+	s.write(w.a.clock.Now(), Applied, w.p.Revision, "", "")
+	if err := w.a.save(ctx, s); err != nil {
+		return err
+	}
+	w.a.at("applied")
+	return w.a.sweep(ctx, s)
+}
+
+// sweep drops the blobs that the state does not name.
+func (a *Applier) sweep(ctx context.Context, s *State) error {
+	named := func(d verdict.Digest) bool {
+		return d == s.Inventory || d == s.Current.Set || d == s.Applied.Set ||
+			slices.ContainsFunc(s.Good, func(r Revision) bool { return r.Set == d })
+	}
+	kept := s.Blobs[:0:0]
+	for _, digest := range s.Blobs {
+		if named(digest) {
+			kept = append(kept, digest)
+			continue
+		}
+		if err := a.store.DropSet(ctx, digest); err != nil {
+			return err
+		}
+	}
+	if len(kept) == len(s.Blobs) {
+		return nil
+	}
+	a.at("dropped")
+	s.Blobs = kept
+	if err := a.save(ctx, s); err != nil {
+		return err
+	}
+	a.at("swept")
+	return nil
+}
+
+// retry calls try until it says that there is nothing to wait for, and returns
+// its last error. It waits longer each time, and no longer than within.
+func retry(ctx context.Context, within time.Duration, try func() (again bool, err error)) error {
+	end := time.NewTimer(within)
+	defer end.Stop()
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		again, err := try()
+		if !again {
+			return err
+		}
+		next := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			next.Stop()
+			return errors.Join(context.Cause(ctx), err)
+		case <-end.C:
+			next.Stop()
+			return fmt.Errorf("after %s: %w", within, err)
+		case <-next.C:
+		}
+	}
+}
