@@ -1,0 +1,562 @@
+package heal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/apexlogic/apex/api/v1alpha1"
+	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// maxRounds of looking, healing and finding it changed meanwhile, before the
+// object goes to the end of the queue.
+const maxRounds = 8
+
+// maxReplaces of one object in one look: what is there afterwards is the server's.
+const maxReplaces = 1
+
+// look is one look at one suspect, and what came of it.
+type look struct {
+	*Healer
+	e      *entry
+	o      *gitops.Object
+	digest sum // of what was desired when the look began
+	uid    string
+	since  int64
+
+	verified map[sum]struct{} // found to be the server's, in this look
+	generals map[sum]struct{} // the same, for the whole kind
+	settledK map[sum]struct{} // what was known before
+	replaces int
+	first    []finding // the drift as it was found, before anything was done
+	report   Report
+	wrote    bool
+}
+
+// look asks for the object and puts it in order.
+func (h *Healer) look(ctx context.Context, e *entry) error {
+	h.mu.Lock()
+	state := h.kinds[groupKind{e.id.Group, e.id.Kind}]
+	l := look{Healer: h, e: e, digest: e.digest, uid: e.uid, since: e.since}
+	kept, where, known := e.body, e.where, e.known
+	h.stats.Looks++
+	h.mu.Unlock()
+	if state == nil {
+		return nil // forgotten
+	}
+	l.settledK = make(map[sum]struct{}, len(known))
+	for _, k := range known {
+		l.settledK[k] = struct{}{}
+	}
+	l.verified, l.generals = map[sum]struct{}{}, map[sum]struct{}{}
+	l.report = Report{ID: e.id, Where: where}
+
+	var err error
+	for range maxRounds {
+		// Anew each time: what others may write is written into it.
+		body, bad := state.shelf.get(kept)
+		if bad != nil {
+			return l.stuck(bad)
+		}
+		o, bad := gitops.NewObject(body, where)
+		if bad != nil {
+			return l.stuck(bad)
+		}
+		l.o = &o
+		if err = l.once(ctx); !errors.Is(err, gitops.ErrConflict) {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		return l.stuck(err)
+	}
+	return err
+}
+
+// once looks at the object as it is now. ErrConflict: it changed meanwhile.
+func (l *look) once(ctx context.Context) error {
+	live, err := l.target.Get(ctx, l.e.id, l.o.Version)
+	if errors.Is(err, gitops.ErrNotFound) {
+		return l.missing(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if l.uid != "" && l.uid != live.UID {
+		l.report.Recreated = true
+	}
+	if meta, _ := live.Body["metadata"].(map[string]any); meta["deletionTimestamp"] != nil {
+		return l.deleting(ctx, live)
+	}
+	healing, leaving := l.judge(live)
+	if len(healing) == 0 {
+		if l.report.Recreated && l.first == nil && l.modes.of(l.e.id, nil) != v1alpha1.ModeWarn {
+			l.wrote = true // it is as it should be, and is not the one that was ours
+		}
+		return l.settle(ctx, live, leaving)
+	}
+	if l.first == nil {
+		l.first = healing
+		l.report.describe(healing, live.Body)
+	}
+	live, err = l.heal(ctx, live, healing, leaving)
+	if err != nil {
+		return err
+	}
+	_, leaving = l.judge(live)
+	return l.settle(ctx, live, leaving)
+}
+
+// judge compares, and sorts what is left by what happens to it.
+func (l *look) judge(live *gitops.Live) (healing, leaving []finding) {
+	found := compare(l.hash, l.o, live.Body)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.unexplained(l.e, l.o, live, found) {
+		if _, ok := l.verified[f.id]; ok {
+			continue
+		}
+		if l.modes.of(l.e.id, f.way) == v1alpha1.ModeWarn {
+			leaving = append(leaving, f)
+		} else {
+			healing = append(healing, f)
+		}
+	}
+	return healing, leaving
+}
+
+// unexplained returns the differences that are not the server's and not a listed
+// writer's. Differences that the object was not yet seen with count as the
+// server's when it makes the same ones in other objects of the kind. h.mu is held.
+func (h *Healer) unexplained(e *entry, o *gitops.Object, live *gitops.Live, found []finding) []finding {
+	state := h.kinds[groupKind{o.Group, o.Kind}]
+	var rest []finding
+	for i := range found {
+		f := &found[i]
+		if _, ok := slices.BinarySearch(e.known, f.id); ok {
+			continue
+		}
+		if !e.learned && f.general != 0 && state != nil {
+			if _, ok := state.defaults[f.general]; ok {
+				e.learn(f.id)
+				continue
+			}
+		}
+		if h.allowed(o, live.Body, f) {
+			continue
+		}
+		rest = append(rest, *f)
+	}
+	return rest
+}
+
+// learn notes what the server makes of the object.
+func (e *entry) learn(id sum) {
+	if i, ok := slices.BinarySearch(e.known, id); !ok && len(e.known) < maxFindings {
+		e.known = slices.Insert(e.known, i, id)
+	}
+}
+
+// missing makes an object again that is not there.
+func (l *look) missing(ctx context.Context) error {
+	l.report.Deleted = true
+	if l.modes.of(l.e.id, nil) == v1alpha1.ModeWarn {
+		return l.settle(ctx, &gitops.Live{}, []finding{{what: Missing, id: 1}})
+	}
+	live, err := l.target.Apply(ctx, l.o, gitops.ApplyOptions{})
+	if err != nil {
+		return err
+	}
+	l.wrote = true
+	healing, leaving := l.judge(live)
+	if len(healing) > 0 {
+		if live, err = l.heal(ctx, live, healing, leaving); err != nil {
+			return err
+		}
+		_, leaving = l.judge(live)
+	}
+	return l.settle(ctx, live, leaving)
+}
+
+// deleting looks at an object that is on its way out: what holds it up and is
+// not Git's is taken away; when it is gone, it is made again.
+func (l *look) deleting(ctx context.Context, live *gitops.Live) error {
+	healing, leaving := l.judge(live)
+	holds := slices.DeleteFunc(healing, func(f finding) bool {
+		// The server's own two are what a deletion in the foreground is made of.
+		last := f.way[len(f.way)-1].name
+		return f.what != Added || len(f.way) != 3 || f.way[1].name != "finalizers" || last == "foregroundDeletion" || last == "orphan"
+	})
+	if len(holds) > 0 {
+		l.report.describe(holds, live.Body)
+		patch, err := removal(live.ResourceVersion, holds)
+		if err != nil {
+			return err
+		}
+		if live, err = l.target.Patch(ctx, l.e.id, l.o.Version, patch); errors.Is(err, gitops.ErrNotFound) {
+			l.first, l.wrote = holds, true
+			return l.missing(ctx) // that was the last that held it
+		} else if err != nil {
+			return err
+		}
+		l.first, l.wrote = holds, true
+	}
+	live.ResourceVersion = "" // whatever comes next is a reason to look
+	return l.settle(ctx, live, leaving)
+}
+
+// heal puts back what differs, and returns what the target holds then.
+func (l *look) heal(ctx context.Context, live *gitops.Live, healing, leaving []finding) (*gitops.Live, error) {
+	if slices.ContainsFunc(healing, func(f finding) bool { return f.what != Added || f.positional }) {
+		after, err := l.apply(ctx, live, healing, leaving)
+		if err != nil {
+			return nil, err
+		}
+		live = after
+		healing, _ = l.judge(live)
+	}
+	added := slices.DeleteFunc(healing, func(f finding) bool { return f.what != Added })
+	if len(added) == 0 {
+		return live, nil
+	}
+	return l.remove(ctx, live, added)
+}
+
+// apply puts back what Git sets. What it leaves different, the server or an
+// admission webhook makes so: that is reported, once.
+func (l *look) apply(ctx context.Context, live *gitops.Live, healing, leaving []finding) (*gitops.Live, error) {
+	l.keep(live, leaving)
+	after, err := l.target.Apply(ctx, l.o, gitops.ApplyOptions{})
+	if errors.Is(err, gitops.ErrInvalid) {
+		if after, err = l.rewrite(ctx, live, healing); err == nil {
+			after, err = l.target.Apply(ctx, l.o, gitops.ApplyOptions{}) // the fields are ours again
+		}
+		if errors.Is(err, gitops.ErrInvalid) {
+			after, err = l.replace(ctx, live, err)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.wrote = true
+	left, _ := l.judge(after)
+	left = slices.DeleteFunc(left, func(f finding) bool { return f.what == Added })
+	if slices.ContainsFunc(left, func(f finding) bool { return f.what == Reordered }) {
+		// An apply merges elements in an order of its own.
+		if again, err := l.rewrite(ctx, after, left); err == nil {
+			after = again
+			left, _ = l.judge(after)
+			left = slices.DeleteFunc(left, func(f finding) bool { return f.what == Added })
+		} else if !errors.Is(err, gitops.ErrInvalid) {
+			return nil, err
+		}
+	}
+	var altered []finding
+	for _, f := range left {
+		l.verified[f.id] = struct{}{}
+		if f.what == Missing && isZero(f.want) {
+			continue // servers leave out what says nothing
+		}
+		altered = append(altered, f)
+	}
+	if len(altered) > 0 {
+		r := Report{Code: verdict.DriftAltered, ID: l.e.id, Where: l.report.Where, At: l.clock.Now()}
+		r.describe(altered, after.Body)
+		l.Healer.report(r)
+	}
+	return after, nil
+}
+
+// keep writes into what is applied what others may write, and what is only to be
+// reported.
+func (l *look) keep(live *gitops.Live, leaving []finding) {
+	for i := range leaving {
+		if leaving[i].what != Added {
+			adopt(l.o.Body, &leaving[i])
+		}
+	}
+	found := compare(l.hash, l.o, live.Body)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range found {
+		if f := &found[i]; f.what == Changed && l.allowed(l.o, live.Body, f) {
+			adopt(l.o.Body, f)
+		}
+	}
+}
+
+func (l *look) rewrite(ctx context.Context, live *gitops.Live, healing []finding) (*gitops.Live, error) {
+	patch, err := rewriting(live.ResourceVersion, healing)
+	if err != nil {
+		return nil, err
+	}
+	after, err := l.target.Patch(ctx, l.e.id, l.o.Version, patch)
+	if err == nil {
+		l.wrote = true
+	}
+	return after, err
+}
+
+// remove takes away what Git does not set. What is there again in the answer is
+// the server's: nobody else had a say in it.
+func (l *look) remove(ctx context.Context, live *gitops.Live, added []finding) (*gitops.Live, error) {
+	patch, err := removal(live.ResourceVersion, added)
+	if err != nil {
+		return nil, err
+	}
+	after, err := l.target.Patch(ctx, l.e.id, l.o.Version, patch)
+	if errors.Is(err, gitops.ErrInvalid) {
+		return l.removeEach(ctx, live, added)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return after, l.learned(after, live)
+}
+
+// learned notes what the answer to a removal still has.
+func (l *look) learned(after, before *gitops.Live) error {
+	if after.ResourceVersion != before.ResourceVersion {
+		l.wrote = true
+	}
+	healing, _ := l.judge(after)
+	for _, f := range healing {
+		if f.what != Added {
+			return fmt.Errorf("%w: %s", gitops.ErrConflict, f.path())
+		}
+		l.verified[f.id] = struct{}{}
+		if f.general != 0 {
+			l.generals[f.general] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// maxSingles bounds the requests for an object of which parts cannot be removed.
+const maxSingles = 64
+
+// removeEach removes what can be removed. For the rest, another object of the
+// same body is asked for, without making it: what the server adds to that one
+// too belongs there. What is left then was made by somebody, and stands where
+// nothing can be changed: the object is replaced.
+func (l *look) removeEach(ctx context.Context, live *gitops.Live, added []finding) (*gitops.Live, error) {
+	var refused []finding
+	var why error
+	for i, f := range added { // in the order of removal: positions hold
+		if i == maxSingles || len(added) == 1 {
+			refused = append(refused, added[i:]...)
+			break
+		}
+		patch, err := removal(live.ResourceVersion, []finding{f})
+		if err != nil {
+			return nil, err
+		}
+		after, err := l.target.Patch(ctx, l.e.id, l.o.Version, patch)
+		if errors.Is(err, gitops.ErrInvalid) {
+			refused, why = append(refused, f), err
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if after.ResourceVersion != live.ResourceVersion {
+			l.wrote = true
+		} else {
+			l.verified[f.id] = struct{}{}
+		}
+		live = after
+	}
+	paths, err := l.twin(ctx)
+	if err != nil && !errors.Is(err, gitops.ErrInvalid) && !errors.Is(err, gitops.ErrForbidden) {
+		return nil, err
+	}
+	foreign := slices.DeleteFunc(refused, func(f finding) bool {
+		if _, ok := paths[steady(l.o.Kind, f.path())]; ok {
+			l.verified[f.id] = struct{}{}
+			return true
+		}
+		return false
+	})
+	if len(foreign) == 0 {
+		return live, nil
+	}
+	after, err := l.replace(ctx, live, why)
+	if err != nil {
+		return nil, err
+	}
+	// What is in the answer to our own creation is the server's.
+	return after, l.learned(after, &gitops.Live{})
+}
+
+// twin returns where the server adds to another object with the same body.
+func (l *look) twin(ctx context.Context) (map[string]sum, error) {
+	body, err := copied(l.o.Body)
+	if err != nil {
+		return nil, err
+	}
+	meta := body["metadata"].(map[string]any)
+	const suffix = "-apex-twin"
+	meta["name"] = l.o.Name[:min(len(l.o.Name), 63-len(suffix))] + suffix
+	o, err := gitops.NewObject(body, l.o.Where)
+	if err != nil {
+		return nil, err
+	}
+	live, err := l.target.Apply(ctx, &o, gitops.ApplyOptions{DryRun: true})
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]sum{}
+	for _, f := range compare(l.hash, &o, live.Body) {
+		paths[steady(o.Kind, f.path())] = f.id
+	}
+	return paths, nil
+}
+
+// keepsData says whether objects of the kind hold what Git does not, so that they
+// are never deleted to be made again.
+func keepsData(id gitops.ID) bool {
+	switch id.Kind {
+	case "Namespace", "PersistentVolume", "PersistentVolumeClaim":
+		return id.Group == ""
+	case "CustomResourceDefinition":
+		return true
+	}
+	return false
+}
+
+// errKeepsData is why an object is not replaced.
+var errKeepsData = errors.New("it could be put back only by deleting it, and it holds data: do it by hand")
+
+// replace deletes the object and makes it again: what differs cannot be changed.
+func (l *look) replace(ctx context.Context, live *gitops.Live, why error) (*gitops.Live, error) {
+	if keepsData(l.e.id) {
+		return nil, errors.Join(errKeepsData, why)
+	}
+	if l.replaces == maxReplaces {
+		return nil, fmt.Errorf("it was replaced, and differs still: %w", why)
+	}
+	l.replaces++
+	if err := l.target.Delete(ctx, l.e.id, l.o.Version, gitops.Precondition{UID: live.UID}); err != nil {
+		return nil, err
+	}
+	l.wrote, l.report.Replaced = true, true
+	after, err := l.target.Apply(ctx, l.o, gitops.ApplyOptions{})
+	if err == nil && after.UID == live.UID {
+		return nil, fmt.Errorf("%w: it is being deleted", gitops.ErrConflict)
+	}
+	return after, err
+}
+
+// settle writes into the ledger what is in order now, and reports.
+func (l *look) settle(ctx context.Context, live *gitops.Live, leaving []finding) error {
+	if len(leaving) > 0 && !l.e.learned && live.Body != nil {
+		leaving = l.explain(ctx, live, leaving)
+	}
+	l.mu.Lock()
+	now := l.clock.Now()
+	e := l.e
+	if e.gone || e.digest != l.digest {
+		e.again = !e.gone // it was judged by what is desired no longer
+		l.mu.Unlock()
+		return nil
+	}
+	e.uid, e.version, e.learned = live.UID, live.ResourceVersion, live.Body != nil
+	for id := range l.verified {
+		if _, ok := l.settledK[id]; !ok {
+			e.learn(id)
+			l.stats.Learned++
+		}
+	}
+	if state := l.kinds[groupKind{e.id.Group, e.id.Kind}]; state != nil {
+		for g := range l.generals {
+			if len(state.defaults) < maxDefaults {
+				state.defaults[g] = struct{}{}
+			}
+		}
+	}
+	var left sum
+	for i := range leaving {
+		left ^= leaving[i].id
+	}
+	news := left != 0 && left != e.warned
+	e.warned = left
+	healed := l.healed()
+	if healed {
+		l.stats.Heals++
+	}
+	l.mu.Unlock()
+
+	r := l.report
+	r.At = now
+	if news {
+		warned := Report{Code: verdict.DriftFound, ID: r.ID, Where: r.Where, At: now, Deleted: r.Deleted && !healed, Recreated: r.Recreated}
+		if live.Body != nil {
+			warned.describe(leaving, live.Body)
+		}
+		l.Healer.report(warned)
+	}
+	if !healed {
+		return nil
+	}
+	r.Code = verdict.DriftHealed
+	r.Took = max(now.Sub(unix(l.since)), 0)
+	l.Healer.report(r)
+	if f := l.fought(&r); f != nil {
+		l.Healer.report(*f)
+	}
+	return nil
+}
+
+// healed says whether anything was put back that was not the server's own. What
+// turned out to be is taken out of the report.
+func (l *look) healed() bool {
+	if !l.wrote {
+		return false
+	}
+	drift := 0
+	mine := map[string]struct{}{}
+	for _, f := range l.first {
+		if _, ok := l.verified[f.id]; ok {
+			mine[f.path()] = struct{}{}
+		} else {
+			drift++
+		}
+	}
+	l.report.Changes = slices.DeleteFunc(l.report.Changes, func(c Change) bool { _, ok := mine[c.Path]; return ok })
+	return drift > 0 || l.report.Deleted || l.report.Recreated
+}
+
+// explain tells drift from the server's defaults where nothing may be removed to
+// find out (mode Warn): by another object of the same body, and where that cannot
+// be asked for, by who owns the field. The record of owners can be forged; here
+// it costs a report at most.
+func (l *look) explain(ctx context.Context, live *gitops.Live, leaving []finding) []finding {
+	twin, err := l.twin(ctx)
+	return slices.DeleteFunc(leaving, func(f finding) bool {
+		if f.what != Added {
+			return false
+		}
+		id, ok := twin[steady(l.o.Kind, f.path())]
+		if ok && id == f.id || err != nil && len(owners(live.Body, &f)) == 0 {
+			l.verified[f.id] = struct{}{}
+			return true
+		}
+		return false
+	})
+}
+
+// stuck reports what could not be healed, and asks for another try.
+func (l *look) stuck(err error) error {
+	l.mu.Lock()
+	first := l.e.tries == 0
+	l.mu.Unlock()
+	if first { // once until it succeeds
+		r := l.report
+		r.Code, r.At, r.Err = verdict.DriftStuck, l.clock.Now(), err
+		l.Healer.report(r)
+	}
+	return err
+}

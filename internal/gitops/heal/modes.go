@@ -1,0 +1,128 @@
+package heal
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/apexlogic/apex/api/v1alpha1"
+	"github.com/apexlogic/apex/internal/gitops"
+)
+
+// Mode says what happens to drift.
+type Mode = v1alpha1.HealMode
+
+// modes are the rules of a source, read once.
+type modes struct {
+	fallback Mode
+	rules    []modeRule
+}
+
+type modeRule struct {
+	group, kind, namespace, name string
+	anyGroup                     bool
+	path                         pattern
+	mode                         Mode
+}
+
+// maxRules bounds the work per difference; the kind's schema says the same.
+const maxRules = 256
+
+func readModes(c v1alpha1.GitHeal) (modes, error) {
+	m := modes{fallback: c.Mode}
+	if m.fallback == "" {
+		m.fallback = v1alpha1.ModeHeal
+	}
+	if err := checkMode("heal.mode", m.fallback); err != nil {
+		return modes{}, err
+	}
+	if len(c.Except) > maxRules {
+		return modes{}, fmt.Errorf("heal.except has %d entries: at most %d are allowed", len(c.Except), maxRules)
+	}
+	for i, e := range c.Except {
+		where := fmt.Sprintf("heal.except[%d]", i)
+		if err := checkMode(where+".mode", e.Mode); err != nil {
+			return modes{}, err
+		}
+		r := modeRule{namespace: e.Namespace, name: e.Name, mode: e.Mode}
+		r.kind, r.group, _ = strings.Cut(e.Kind, ".")
+		r.anyGroup = r.group == "" // "Deployment" is written by people who do not know of groups
+		var err error
+		if r.path, err = readPattern(e.Path); err != nil {
+			return modes{}, fmt.Errorf("%s.path: %w", where, err)
+		}
+		m.rules = append(m.rules, r)
+	}
+	return m, nil
+}
+
+func checkMode(where string, m Mode) error {
+	switch m {
+	case v1alpha1.ModeHeal, v1alpha1.ModeWarn, v1alpha1.ModeDeny:
+		return nil
+	}
+	return fmt.Errorf("%s is %q: write Heal, Warn or Deny", where, m)
+}
+
+// of returns the mode of a difference; a way of nil asks about the whole object.
+func (m *modes) of(id gitops.ID, way []step) Mode {
+	for _, r := range m.rules {
+		if (r.kind == "" || r.kind == id.Kind && (r.anyGroup || r.group == id.Group)) &&
+			(r.namespace == "" || r.namespace == id.Namespace) && (r.name == "" || r.name == id.Name) &&
+			r.path.matches(way) {
+			return r.mode
+		}
+	}
+	return m.fallback
+}
+
+// Mode returns what happens to a change of the field that the JSON pointer names,
+// where an element of a list is named by its key; "" asks about the whole object.
+// Admission asks it before it refuses a write.
+func (h *Healer) Mode(id gitops.ID, pointer string) (Mode, error) {
+	p, err := readPattern(pointer)
+	if err != nil {
+		return "", err
+	}
+	way := make([]step, len(p))
+	for i, name := range p {
+		way[i] = step{name: name}
+	}
+	return h.modes.of(id, way), nil
+}
+
+// pattern is a JSON pointer in which * stands for one element, and at the end of
+// a part for the rest of it. What it names includes everything below.
+type pattern []string
+
+// maxParts of a pattern: what is deeper than an object may be is nowhere.
+const maxParts = maxDepth
+
+func readPattern(text string) (pattern, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if text[0] != '/' {
+		return nil, fmt.Errorf("%q is no JSON pointer: it begins with a slash", text)
+	}
+	parts := strings.Split(text[1:], "/")
+	if len(parts) > maxParts {
+		return nil, fmt.Errorf("a path of %d parts is too deep: at most %d", len(parts), maxParts)
+	}
+	for i, p := range parts {
+		parts[i] = strings.ReplaceAll(strings.ReplaceAll(p, "~1", "/"), "~0", "~")
+	}
+	return parts, nil
+}
+
+func (p pattern) matches(way []step) bool {
+	if len(p) > len(way) {
+		return false
+	}
+	for i, part := range p {
+		prefix, open := strings.CutSuffix(part, "*")
+		if part != way[i].name && (!open || !strings.HasPrefix(way[i].name, prefix)) {
+			return false
+		}
+	}
+	return true
+}

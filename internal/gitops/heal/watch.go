@@ -1,0 +1,134 @@
+package heal
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/apexlogic/apex/internal/gitops"
+)
+
+// watch follows one kind, for as long as objects of it are desired. A target's
+// watch comes back by itself; one that ends nevertheless is begun again.
+func (h *Healer) watch(ctx context.Context, k groupKind, kind gitops.Kind) {
+	for ctx.Err() == nil {
+		err := h.target.Watch(ctx, h.source, []gitops.Kind{kind}, func(e gitops.Event) { h.see(k, e) })
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && !errors.Is(err, gitops.ErrUnknownKind) { // a kind may come later: its CRD is on the way
+			h.log.Warn("watching for drift failed; trying again", "kind", kind.Kind, "group", kind.Group, "error", err)
+		}
+		timer := time.NewTimer(time.Second)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// see takes one event. It does no I/O: it holds the watch up.
+func (h *Healer) see(k groupKind, event gitops.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if event.Kind == gitops.Synced {
+		h.synced(k)
+		return
+	}
+	e := h.entries[event.ID]
+	if e == nil {
+		return // carries the label and is not ours; a plan lists it
+	}
+	e.seen = true
+	if e.pending {
+		e.again, e.version = true, event.ResourceVersion // for when it has been applied
+		return
+	}
+	if event.Kind == gitops.Changed && !e.busy && e.version != "" && event.ResourceVersion == e.version && event.UID == e.uid {
+		return // our own write, or one that was looked at
+	}
+	h.suspect(e, true)
+}
+
+// synced is called when a listing is complete: what is desired and was not in
+// it is not there, or lost its label. h.mu is held.
+func (h *Healer) synced(k groupKind) {
+	state := h.kinds[k]
+	if state == nil {
+		return
+	}
+	state.synced = true
+	for id, e := range h.entries {
+		if id.Group == k.group && id.Kind == k.kind && !e.seen {
+			h.suspect(e, true)
+		}
+	}
+}
+
+// tick is how often the sweep goes on a little and what failed is tried again.
+const tick = 100 * time.Millisecond
+
+// sweep has each object looked at once in a period, spread evenly, for the events
+// that were lost: by the target, by the network, by us.
+func (h *Healer) sweep(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	s := sweeper{last: h.clock.Now()}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			h.advance(&s)
+		}
+	}
+}
+
+// sweeper is how far a sweep has come.
+type sweeper struct {
+	last time.Time
+	due  float64 // objects, with what is left of one
+	left []gitops.ID
+}
+
+// advance has the objects looked at that are due by now.
+func (h *Healer) advance(s *sweeper) {
+	now := h.clock.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for e, at := range h.retries {
+		if !now.Before(at) {
+			delete(h.retries, e)
+			h.suspect(e, true)
+		}
+	}
+	for id, f := range h.fights {
+		if f.over(now, h.fightW) {
+			delete(h.fights, id)
+		}
+	}
+	passed := now.Sub(s.last)
+	if passed < time.Second && passed >= 0 { // at rest there is nothing to do ten times a second
+		return
+	}
+	s.last = now
+	s.due += float64(len(h.entries)) * max(passed, 0).Seconds() / h.period.Seconds()
+	s.due = min(s.due, float64(len(h.entries))) // after a pause, once round is enough
+	for ; s.due >= 1 && len(h.entries) > 0; s.due-- {
+		if len(s.left) == 0 {
+			s.left = make([]gitops.ID, 0, len(h.entries))
+			for id := range h.entries {
+				s.left = append(s.left, id)
+			}
+		}
+		id := s.left[len(s.left)-1]
+		s.left = s.left[:len(s.left)-1]
+		if e := h.entries[id]; e != nil {
+			if e.pending && now.Sub(unix(e.since)) > pendingLimit {
+				e.pending, e.version = false, ""
+			}
+			h.suspect(e, false)
+		}
+	}
+}
