@@ -56,7 +56,7 @@ type Runner struct {
 // wrong with a tool is in its Scan.
 func (r *Runner) Run(ctx context.Context, target tools.Target) ([]Scan, error) {
 	kind := target.Kind()
-	if kind == 0 {
+	if kind == 0 || kind == tools.SBOM {
 		return nil, errors.New("scan one folder, one image or one URL")
 	}
 	table := r.Tools
@@ -179,16 +179,8 @@ func (r *Runner) scan(ctx context.Context, t *tools.Tool, program, work string, 
 			return err
 		}
 	}
-	run := command{
-		program: program, env: r.environment(t, req), dir: work, work: work,
-		limits: limits{memory: r.memory(t), file: sarif.MaxBytes},
-	}
-	if s.Version = builtVersion(program); s.Version == "" {
-		run.args, run.time = t.Version, probeTime
-		if out := run.run(ctx); out.err == nil {
-			s.Version = version(out.stdout)
-		}
-	}
+	run := r.prepare(t, program, req)
+	s.Version = r.version(ctx, t, run)
 	if t.InTree {
 		run.dir = target.Dir
 	}
@@ -202,6 +194,26 @@ func (r *Runner) scan(ctx context.Context, t *tools.Tool, program, work string, 
 	return r.judge(t, req, &out, s)
 }
 
+// prepare is a start of the tool without arguments.
+func (r *Runner) prepare(t *tools.Tool, program string, req tools.Request) command {
+	return command{
+		program: program, env: r.environment(t, req), dir: req.Work, work: req.Work,
+		limits: limits{memory: r.memory(t), file: sarif.MaxBytes},
+	}
+}
+
+// version asks the program of which version it is; "" when it does not say.
+func (r *Runner) version(ctx context.Context, t *tools.Tool, run command) string {
+	if v := builtVersion(run.program); v != "" {
+		return v
+	}
+	run.args, run.time = t.Version, probeTime
+	if out := run.run(ctx); out.err == nil {
+		return version(out.stdout)
+	}
+	return ""
+}
+
 // judge holds exit code and report against each other: what one of them alone
 // says is not enough.
 func (r *Runner) judge(t *tools.Tool, req tools.Request, out *outcome, s *Scan) error {
@@ -213,20 +225,13 @@ func (r *Runner) judge(t *tools.Tool, req tools.Request, out *outcome, s *Scan) 
 		s.Status, s.Reason = NotApplicable, "it says that there is nothing in the target that it looks at"
 		return nil
 	}
-	data := out.stdout
-	if t.File {
-		var err error
-		data, err = bounded.ReadFile(req.Report, sarif.MaxBytes)
-		if errors.Is(err, os.ErrNotExist) && t.Silent && meaning != tools.Found {
-			s.Status = Scanned
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("it ended with code %d and left no report that can be read: %w", out.code, withoutPath(err))
-		}
+	data, err := reportOf(t, req, out, sarif.MaxBytes)
+	if errors.Is(err, os.ErrNotExist) && t.Silent && meaning != tools.Found {
+		s.Status = Scanned
+		return nil
 	}
-	if len(bytes.TrimSpace(data)) == 0 {
-		return fmt.Errorf("it ended with code %d and an empty report%s", out.code, out.lastWords())
+	if err != nil {
+		return err
 	}
 	read := t.Read
 	if read == nil {
@@ -259,6 +264,21 @@ func (r *Runner) judge(t *tools.Tool, req tools.Request, out *outcome, s *Scan) 
 	}
 	s.Status = Scanned
 	return nil
+}
+
+// reportOf returns the bytes of what a tool reported, which are never none.
+func reportOf(t *tools.Tool, req tools.Request, out *outcome, limit int64) ([]byte, error) {
+	data := out.stdout
+	if t.File {
+		var err error
+		if data, err = bounded.ReadFile(req.Report, limit); err != nil {
+			return nil, fmt.Errorf("it ended with code %d and left no report that can be read: %w", out.code, withoutPath(err))
+		}
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, fmt.Errorf("it ended with code %d and an empty report%s", out.code, out.lastWords())
+	}
+	return data, nil
 }
 
 // withoutPath drops the name of a temporary file, which tells a reader nothing.

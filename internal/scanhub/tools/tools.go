@@ -30,6 +30,7 @@ const (
 	Dir   Kind = 1 << iota // a folder
 	Image                  // a tarball or OCI layout on disk, or a reference
 	URL                    // a running service
+	SBOM                   // a CycloneDX or SPDX document in JSON, for Reporters
 )
 
 // Target is what is scanned: exactly one of the fields is set.
@@ -37,19 +38,22 @@ type Target struct {
 	Dir   string // absolute path
 	Image string // a path that exists, else a reference
 	URL   string
+	SBOM  string // a path
 }
 
 // Kind returns the kind of the target, 0 when none or several are named.
 func (t Target) Kind() Kind {
-	switch {
-	case t.Dir != "" && t.Image == "" && t.URL == "":
-		return Dir
-	case t.Dir == "" && t.Image != "" && t.URL == "":
-		return Image
-	case t.Dir == "" && t.Image == "" && t.URL != "":
-		return URL
+	var kind Kind
+	for k, text := range map[Kind]string{Dir: t.Dir, Image: t.Image, URL: t.URL, SBOM: t.SBOM} {
+		if text == "" {
+			continue
+		}
+		if kind != 0 {
+			return 0
+		}
+		kind = k
 	}
-	return 0
+	return kind
 }
 
 // Data are files that a tool needs and that are not fetched: each "" when there
