@@ -316,15 +316,13 @@ func TestNothingIsEverFetched(t *testing.T) {
 		_, _ = w.Write([]byte(config))
 	}))
 	defer srv.Close()
-	for _, field := range []string{"resources: [%s/x.yaml]", "bases: [%s/x]", "components: [%s/x]", "crds: [%s/x]", "configurations: [%s/x]",
-		"patches: [{path: %s/x}]", "patchesStrategicMerge: [%s/x]", "patchesJson6902: [{target: {version: v1, kind: ConfigMap, name: settings}, path: %s/x}]",
-		"replacements: [{path: %s/x}]", "configMapGenerator: [{name: x, files: [%s/x]}]", "configMapGenerator: [{name: x, envs: [%s/x]}]",
-		"configMapGenerator: [{name: x, env: %s/x}]", "secretGenerator: [{name: x, files: [a=%s/x]}]", "generators: [%s/x]", "transformers: [%s/x]",
-		"validators: [%s/x]", "openapi: {path: %s/x}", "helmCharts: [{name: x, repo: %s}]"} {
+	for _, field := range []string{`resources: ["%s/x.yaml"]`, `bases: ["%s/x"]`, `components: ["%s/x"]`, `crds: ["%s/x"]`, `configurations: ["%s/x"]`,
+		`patches: [{path: "%s/x"}]`, `patchesStrategicMerge: ["%s/x"]`, `patchesJson6902: [{target: {version: v1, kind: ConfigMap, name: settings}, path: "%s/x"}]`,
+		`replacements: [{path: "%s/x"}]`, `configMapGenerator: [{name: x, files: ["%s/x"]}]`, `configMapGenerator: [{name: x, envs: ["%s/x"]}]`,
+		`configMapGenerator: [{name: x, env: "%s/x"}]`, `secretGenerator: [{name: x, files: ["a=%s/x"]}]`, `generators: ["%s/x"]`, `transformers: ["%s/x"]`,
+		`validators: ["%s/x"]`, `openapi: {path: "%s/x"}`, `helmCharts: [{name: x, repo: "%s"}]`} {
 		for _, address := range []string{srv.URL, strings.ToUpper(srv.URL[:4]) + srv.URL[4:], "git::" + srv.URL} {
-			text := fmt.Sprintf(strings.ReplaceAll(field, "%s", "\"%s\""), address)
-			text = strings.ReplaceAll(strings.ReplaceAll(text, "\"/x.yaml", "/x.yaml\""), "\"/x", "/x\"")
-			text = strings.ReplaceAll(text, "a=\"", "\"a=")
+			text := fmt.Sprintf(field, address)
 			r := refusal(t, map[string]string{"c.yaml": config, "kustomization.yaml": text + "\n"}, ".", options)[0]
 			if r.Code != verdict.RenderRemote && r.Code != verdict.RenderFeature {
 				t.Errorf("%s: got %s: %s", text, r.Code, r.Why)
