@@ -62,20 +62,8 @@ func (r *Repo) checkOut(ctx context.Context, base, root plumbing.Hash, files map
 		return fmt.Errorf("read the index: %w", err)
 	}
 	names := slices.Sorted(maps.Keys(files))
-	staged := make(map[string]plumbing.Hash, len(idx.Entries))
-	for _, e := range idx.Entries {
-		if e.Stage != 0 { // sides of a merge; go-git has no name for none
-			return fmt.Errorf("%q has a conflict: resolve it and git commit", clip(e.Name))
-		}
-		staged[e.Name] = e.Hash
-	}
-	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := r.checkKept(name, base, root, staged); err != nil {
-			return err
-		}
+	if err := r.checkAllKept(ctx, idx, names, base, root); err != nil {
+		return err
 	}
 	fresh := make(map[string]*index.Entry, len(names))
 	for _, name := range names {
@@ -94,6 +82,9 @@ func (r *Repo) checkOut(ctx context.Context, base, root plumbing.Hash, files map
 			idx.Entries = append(idx.Entries, e)
 		}
 	}
+	if err := r.settleTimes(idx, fresh); err != nil {
+		return fmt.Errorf("write the index: %w", err)
+	}
 	var out bytes.Buffer
 	if err := index.NewEncoder(&out).Encode(idx); err != nil {
 		return fmt.Errorf("write the index: %w", err)
@@ -102,6 +93,80 @@ func (r *Repo) checkOut(ctx context.Context, base, root plumbing.Hash, files map
 		return fmt.Errorf("write the index: %w", err)
 	}
 	return r.dot.Rename(scratch, "index")
+}
+
+// checkCommitted makes sure that the work tree and the index hold what is
+// committed of the files.
+func (r *Repo) checkCommitted(ctx context.Context, root plumbing.Hash, files map[string][]byte) error {
+	r.mu.Lock()
+	idx, err := r.store.Index()
+	r.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("read the index: %w", err)
+	}
+	names := slices.Sorted(maps.Keys(files))
+	if err := r.checkAllKept(ctx, idx, names, root, root); err != nil {
+		return err
+	}
+	for _, name := range names {
+		if files[name] == nil {
+			continue // nothing else is there, or it would have been refused
+		}
+		if _, err := r.work.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return &PathError{name, fmt.Errorf("%w: it is missing in the work tree; git restore it", ErrUncommitted)}
+		}
+		if i := slices.IndexFunc(idx.Entries, func(e *index.Entry) bool { return e.Name == name }); i < 0 {
+			return &PathError{name, fmt.Errorf("%w: its removal is staged; git restore --staged it", ErrUncommitted)}
+		}
+	}
+	return nil
+}
+
+func (r *Repo) checkAllKept(ctx context.Context, idx *index.Index, names []string, base, root plumbing.Hash) error {
+	staged := make(map[string]plumbing.Hash, len(idx.Entries))
+	for _, e := range idx.Entries {
+		if e.Stage != 0 { // sides of a merge; go-git has no name for none
+			return fmt.Errorf("%q has a conflict: resolve it and git commit", clip(e.Name))
+		}
+		staged[e.Name] = e.Hash
+	}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := r.checkKept(name, base, root, staged); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleTimes keeps git from believing the times of files that were written
+// just now: one that changes again in the same second keeps its time and may keep
+// its size. An entry that is as new as the index is read by git for that reason;
+// the new index is younger, so such an entry loses its size, which makes git read
+// the file once (racy-git in its technical documentation). The entries in fresh
+// are younger than any index that was there.
+func (r *Repo) settleTimes(idx *index.Index, fresh map[string]*index.Entry) error {
+	for _, e := range fresh {
+		if e != nil {
+			e.Size = 0
+		}
+	}
+	old, err := r.dot.Stat("index")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	written := old.ModTime().Truncate(time.Second) // git compares seconds
+	for _, e := range idx.Entries {
+		if !e.ModifiedAt.Before(written) {
+			e.Size = 0
+		}
+	}
+	return nil
 }
 
 // checkKept refuses a file of which the work tree or the index holds something

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 const maxName = 255 // bytes: what file systems take
@@ -56,6 +58,19 @@ func isDotGit(name string) bool {
 // ignoredByHFS lists what Apple's TN1150 leaves out of comparisons.
 func ignoredByHFS(c rune) bool {
 	return c >= 0x200c && c <= 0x200f || c >= 0x202a && c <= 0x202e || c >= 0x206a && c <= 0x206f || c == 0xfeff
+}
+
+// foldName is the same for names that a file system which ignores case, or one
+// that rewrites accents (HFS+, APFS), takes for one.
+func foldName(name string) string {
+	ascii := true
+	for i := range len(name) {
+		ascii = ascii && name[i] < utf8.RuneSelf
+	}
+	if !ascii {
+		name = strings.ToUpper(norm.NFC.String(name)) // first: ſ and s are one only in upper case
+	}
+	return strings.ToLower(name)
 }
 
 // checkPath checks every part of a slash-separated path.

@@ -208,7 +208,7 @@ func (r *Repo) kind(h plumbing.Hash) (plumbing.ObjectType, error) {
 			return plumbing.InvalidObject, err
 		}
 	}
-	return plumbing.InvalidObject, fmt.Errorf("%s is neither a commit nor a tag", h)
+	return plumbing.InvalidObject, fmt.Errorf("%w: %s is neither a commit nor a tag", ErrCorrupt, h)
 }
 
 func (r *Repo) commit(c Commit) (*object.Commit, error) {

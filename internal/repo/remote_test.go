@@ -312,19 +312,9 @@ func TestServersOverTLSAreRecognised(t *testing.T) {
 	plain := overHTTP(t, byGit(t), nil)
 	c := plain.commit(t, "a", "1")
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.RequestURI = ""
-		r.URL.Scheme, r.URL.Host = "http", strings.TrimPrefix(strings.Split(plain.url, "/")[2], "//")
-		res, err := http.DefaultTransport.RoundTrip(r)
-		if err != nil {
-			http.Error(w, "", http.StatusBadGateway)
-			return
-		}
-		defer res.Body.Close()
-		w.Header().Set("Content-Type", res.Header.Get("Content-Type"))
-		_, _ = io.Copy(w, res.Body)
+		forward(w, r, plain.url)
 	}))
 	t.Cleanup(server.Close)
-	server.Config.ErrorLog = nil
 	url := server.URL + "/" + filepath.Base(plain.dir) + "/.git"
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())

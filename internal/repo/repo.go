@@ -1,7 +1,7 @@
 // Package repo reads and writes Git repositories: the workspace that policies
 // are kept in, and the histories that deployments come from.
 //
-// Start with [Init] or [Open], then [Repo.Resolve] a name to a [Commit] once,
+// Start with [Init] or [Open], or with [OpenMirror] for a repository elsewhere, then [Repo.Resolve] a name to a [Commit] once,
 // and look at it with [Repo.At], an fs.FS over what was committed. What is
 // written goes through [Repo.Commit]; [Repo.Clean] says whether the work tree
 // is what was committed.
@@ -14,8 +14,8 @@
 // configuration is read, and no hook ever runs.
 //
 // Sources: gitformat-pack(5), gitformat-index(5), gitrepository-layout(5) and
-// the checks of git-fsck(1); references, the index and status are
-// github.com/go-git/go-git/v5.
+// the checks of git-fsck(1), gitprotocol-v2(5), gitprotocol-http(5); the index
+// and status are github.com/go-git/go-git/v5.
 package repo
 
 import (
@@ -72,6 +72,7 @@ var (
 	ErrTooLarge      = errors.New("larger than a repository may be")
 	ErrCorrupt       = errors.New("repository is damaged")
 	ErrBadName       = errors.New("name is not safe as a file name")
+	ErrClash         = errors.New("some file systems take two names for one")
 	ErrSymlink       = errors.New("symbolic link")
 	ErrSubmodule     = errors.New("submodule")
 	ErrLocked        = errors.New("another program is writing to the repository")
@@ -79,7 +80,7 @@ var (
 )
 
 // PathError is about one path of a repository. It wraps one of ErrTooLarge,
-// ErrBadName, ErrSymlink, ErrSubmodule, ErrCorrupt or ErrUncommitted.
+// ErrBadName, ErrClash, ErrSymlink, ErrSubmodule, ErrCorrupt or ErrUncommitted.
 type PathError struct {
 	Path string
 	Err  error

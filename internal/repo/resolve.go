@@ -18,16 +18,14 @@ const (
 // Head is the commit that is checked out. Before the first commit the error
 // wraps ErrNoCommit.
 func (r *Repo) Head() (Commit, error) {
-	r.mu.Lock()
-	ref, err := r.git.Head()
-	r.mu.Unlock()
+	h, err := r.reference("HEAD")
 	if errors.Is(err, plumbing.ErrReferenceNotFound) {
 		return "", fmt.Errorf("repository %s: %w", r.dir, ErrNoCommit)
 	}
 	if err != nil {
 		return "", fmt.Errorf("repository %s: read HEAD: %w", r.dir, err)
 	}
-	return Commit(ref.Hash().String()), nil
+	return Commit(h.String()), nil
 }
 
 // Resolve turns a name into the commit that it means now: HEAD, a branch, a
@@ -118,15 +116,13 @@ func (r *Repo) lookUp(name string) (plumbing.Hash, error) {
 		if err := ref.Validate(); err != nil {
 			return plumbing.ZeroHash, fmt.Errorf("it is not a name that a reference can have: %w", err)
 		}
-		r.mu.Lock()
-		resolved, err := r.git.Reference(ref, true)
-		r.mu.Unlock()
+		h, err := r.reference(c)
 		switch {
 		case errors.Is(err, plumbing.ErrReferenceNotFound):
 		case err != nil:
 			return plumbing.ZeroHash, err
 		default:
-			found = append(found, resolved.Hash())
+			found = append(found, h)
 		}
 	}
 	if len(found) == 0 {

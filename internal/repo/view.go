@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"time"
@@ -20,7 +21,9 @@ import (
 // All of its names were checked when it was made. Symbolic links and submodules
 // show in listings with their type (fs.ModeSymlink, fs.ModeIrregular) and
 // cannot be opened: the error wraps a [PathError] with ErrSymlink or
-// ErrSubmodule. [Tree.Refused] lists them for callers that want none at all.
+// ErrSubmodule. Names that differ only in case, or in how their accents are
+// written, show too and cannot be opened, with what is below them: ErrClash.
+// [Tree.Refused] lists all of these for callers that want none at all.
 type Tree struct {
 	repo    *Repo
 	commit  Commit
@@ -28,6 +31,7 @@ type Tree struct {
 	entries map[string]entry    // by path; "." is the root
 	dirs    map[string][]string // names in a directory, sorted
 	refused []string
+	clashes map[string]string // a path, and the name in its directory that it is taken for
 }
 
 var (
@@ -46,7 +50,7 @@ func (r *Repo) At(ctx context.Context, c Commit) (*Tree, error) {
 	}
 	t := &Tree{repo: r, commit: c, when: commit.Committer.When.UTC(),
 		entries: map[string]entry{".": {name: ".", mode: modeDir, hash: commit.TreeHash}},
-		dirs:    map[string][]string{}}
+		dirs:    map[string][]string{}, clashes: map[string]string{}}
 	w := walker{tree: t, known: map[plumbing.Hash][]entry{}}
 	if err := w.walk(ctx, ".", commit.TreeHash, 0); err != nil {
 		return nil, fmt.Errorf("read repository %s at %s: %w", r.dir, c, err)
@@ -82,9 +86,15 @@ func (w *walker) walk(ctx context.Context, dir string, h plumbing.Hash, depth in
 		return fmt.Errorf("%w: more than %d files and directories", ErrTooLarge, MaxFiles)
 	}
 	names := make([]string, len(entries))
+	folded := make(map[string]string, len(entries))
 	for i, e := range entries {
 		p := path.Join(dir, e.name)
 		names[i], t.entries[p] = e.name, e
+		key := foldName(e.name)
+		if other, twice := folded[key]; twice {
+			t.clashes[p], t.clashes[path.Join(dir, other)] = other, e.name
+		}
+		folded[key] = e.name
 		switch {
 		case e.mode == modeDir:
 			if err := w.walk(ctx, p, e.hash, depth+1); err != nil {
@@ -111,11 +121,11 @@ func below(dir string, err error) error {
 // Commit is the commit that the tree belongs to.
 func (t *Tree) Commit() Commit { return t.commit }
 
-// Refused lists the symbolic links and submodules, sorted.
+// Refused lists the symbolic links, submodules and clashing names, sorted.
 func (t *Tree) Refused() []string {
-	out := slices.Clone(t.refused)
+	out := slices.AppendSeq(slices.Clone(t.refused), maps.Keys(t.clashes))
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
 }
 
 // Open opens a file or directory. Files of more than MaxFile bytes are refused
@@ -186,7 +196,7 @@ func (t *Tree) find(op, name string) (entry, error) {
 		return entry{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
 	if e, ok := t.entries[name]; ok {
-		return e, nil
+		return e, t.clash(op, name)
 	}
 	// Something below a link or submodule is refused, not absent.
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
@@ -198,6 +208,21 @@ func (t *Tree) find(op, name string) (entry, error) {
 		}
 	}
 	return entry{}, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+}
+
+// clash refuses a path of which a part is taken for another name. Listings and
+// what they show are not asked for.
+func (t *Tree) clash(op, name string) error {
+	if len(t.clashes) == 0 || op == "stat" || op == "readdir" {
+		return nil
+	}
+	for at := name; at != "."; at = path.Dir(at) {
+		if other, ok := t.clashes[at]; ok {
+			why := fmt.Errorf("%w: this one and %q; rename one of them", ErrClash, clip(other))
+			return &fs.PathError{Op: op, Path: name, Err: &PathError{at, why}}
+		}
+	}
+	return nil
 }
 
 func (t *Tree) info(e entry, size int64) info { return info{e, size, t.when} }

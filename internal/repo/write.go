@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,12 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/apexlogic/apex/internal/bounded"
 )
+
+// maxSignature is far more than any signature with its certificates has.
+const maxSignature = 64 << 10
 
 // Change is what one commit changes.
 type Change struct {
@@ -23,6 +27,9 @@ type Change struct {
 	Files   map[string][]byte
 	Message string    // not empty
 	At      time.Time // when, to the second; stored in UTC
+	// Sign, when not nil, is given the commit as it will be stored and returns a
+	// detached signature in armour (SSH's or OpenPGP's), which is stored in it.
+	Sign func(payload []byte) (armored string, err error)
 }
 
 // Commit commits exactly the files of the change on the branch that is checked
@@ -32,7 +39,8 @@ type Change struct {
 // happens and the result is the commit that is checked out.
 //
 // The error wraps ErrUncommitted when the work tree or the index holds another
-// content of one of the files than the last commit, which would be lost;
+// content of one of the files than the last commit and the change, which would
+// be lost, or taken for committed;
 // ErrLocked while another program writes. The branch moves last: a commit that
 // was interrupted is simply made again.
 func (r *Repo) Commit(ctx context.Context, change Change) (Commit, error) {
@@ -82,29 +90,51 @@ func (r *Repo) doCommit(ctx context.Context, change Change) (_ Commit, err error
 		}
 	}
 	if len(parents) > 0 && root == base {
-		return Commit(parents[0].String()), nil
+		return Commit(parents[0].String()), r.checkCommitted(ctx, root, change.Files)
+	}
+	commit := object.Commit{Author: author, Committer: author, Message: message, TreeHash: root, ParentHashes: parents}
+	data, err := change.sign(&commit) // first: who signs may say no
+	if err != nil {
+		return "", err
 	}
 	if err := r.checkOut(ctx, base, root, change.Files); err != nil {
 		return "", err
 	}
-	var data bytes.Buffer
-	encoded := memory(plumbing.CommitObject, nil)
-	commit := object.Commit{Author: author, Committer: author, Message: message, TreeHash: root, ParentHashes: parents}
-	if err := commit.Encode(encoded); err != nil {
-		return "", err
-	}
-	reader, err := encoded.Reader()
-	if err != nil {
-		return "", err
-	}
-	if _, err := data.ReadFrom(reader); err != nil {
-		return "", err
-	}
-	h, err := r.put(plumbing.CommitObject, data.Bytes())
+	h, err := r.put(plumbing.CommitObject, data)
 	if err != nil {
 		return "", err
 	}
 	return Commit(h.String()), r.move(ctx, branch, parents, h)
+}
+
+// sign encodes the commit, with a signature if one is wanted.
+func (c Change) sign(commit *object.Commit) ([]byte, error) {
+	data, err := encodeCommit(commit)
+	if err != nil || c.Sign == nil {
+		return data, err
+	}
+	armored, err := c.Sign(data)
+	if err != nil {
+		return nil, fmt.Errorf("sign the commit: %w", err)
+	}
+	armored = strings.TrimSpace(armored)
+	if !strings.HasPrefix(armored, "-----BEGIN ") || len(armored) > maxSignature || strings.ContainsAny(armored, "\x00\r") {
+		return nil, errors.New("sign the commit: the signature is not in armour (-----BEGIN SSH SIGNATURE----- or -----BEGIN PGP SIGNATURE-----)")
+	}
+	commit.PGPSignature = armored + "\n" // the header gpgsig, which holds SSH's too
+	return encodeCommit(commit)
+}
+
+func encodeCommit(commit *object.Commit) ([]byte, error) {
+	encoded := memory(plumbing.CommitObject, nil)
+	if err := commit.Encode(encoded); err != nil {
+		return nil, err
+	}
+	reader, err := encoded.Reader()
+	if err != nil {
+		return nil, err
+	}
+	return bounded.ReadAll(reader, maxCommit)
 }
 
 func (c Change) check() (message string, err error) {

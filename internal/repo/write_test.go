@@ -1,13 +1,16 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestGitReadsWhatWeWrite(t *testing.T) {
@@ -316,5 +319,137 @@ func TestInitRefuses(t *testing.T) {
 	closeAfter(t, r)
 	if _, err := Init(dir, author); err == nil || !strings.Contains(err.Error(), "open it") {
 		t.Errorf("a second Init: %v", err)
+	}
+}
+
+// The twin of each is the first commit of the same files, which works.
+func TestACommitOfNothingNewLooksAtTheWorkTree(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		spoil func(t *testing.T, dir string)
+		path  string
+	}{
+		{"an edited file", func(t *testing.T, dir string) { writeFile(t, dir, "a", "edited") }, "a"},
+		{"a missing file", func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "a")) }, "a"},
+		{"a staged file", func(t *testing.T, dir string) {
+			writeFile(t, dir, "a", "staged")
+			gitCmd(t, dir, "add", "a")
+			writeFile(t, dir, "a", "1")
+		}, "a"},
+		{"a staged removal", func(t *testing.T, dir string) { gitCmd(t, dir, "rm", "-q", "--cached", "a") }, "a"},
+		{"a file where one is removed", func(t *testing.T, dir string) { writeFile(t, dir, "gone", "back") }, "gone"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRepo(t)
+			change := files("a", "1", "dir/b", "2")
+			change["gone"] = nil
+			first := commit(t, r, change)
+			if again := commit(t, r, change); again != first {
+				t.Errorf("a second commit %s", again)
+			}
+			tt.spoil(t, r.Dir())
+			c, err := r.Commit(t.Context(), Change{Files: change, Message: "m", At: noon})
+			var at *PathError
+			if !errors.Is(err, ErrUncommitted) || !errors.As(err, &at) || at.Path != tt.path {
+				t.Errorf("got %s, %v; want ErrUncommitted about %s", c, err, tt.path)
+			}
+		})
+	}
+}
+
+func TestSignedCommits(t *testing.T) {
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key).CombinedOutput(); err != nil {
+		t.Skipf("ssh-keygen makes no key: install OpenSSH to verify with it: %v %s", err, out)
+	}
+	public, err := os.ReadFile(key + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir, "allowed", "vision@example.com "+string(public))
+	r := newRepo(t)
+	sign := func(payload []byte) (string, error) {
+		cmd := exec.Command("ssh-keygen", "-Y", "sign", "-n", "git", "-f", key)
+		cmd.Stdin = bytes.NewReader(payload)
+		out, err := cmd.Output()
+		return string(out), err
+	}
+	c, err := r.Commit(t.Context(), Change{Files: files("a", "1"), Message: "Signed\n\nwith a body", At: noon, Sign: sign})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := []string{"-c", "gpg.format=ssh", "-c", "gpg.ssh.allowedSignersFile=" + filepath.Join(dir, "allowed"), "verify-commit"}
+	gitCmd(t, r.Dir(), append(verify, string(c))...)
+	gitCmd(t, r.Dir(), "fsck", "--strict")
+	if out := gitCmd(t, r.Dir(), "status", "--porcelain"); out != "" {
+		t.Errorf("git status: %s", out)
+	}
+	plain := commit(t, r, files("a", "2"))
+	if got := gitCmd(t, r.Dir(), "cat-file", "commit", string(plain)); strings.Contains(got, "gpgsig") {
+		t.Errorf("a commit that nobody signed: %s", got)
+	}
+
+	refused := errors.New("the key is locked")
+	for name, bad := range map[string]func([]byte) (string, error){
+		"a refusal":           func([]byte) (string, error) { return "", refused },
+		"nothing":             func([]byte) (string, error) { return "", nil },
+		"no armour":           func([]byte) (string, error) { return "c2lnbmF0dXJl", nil },
+		"a zero byte":         func([]byte) (string, error) { return "-----BEGIN SSH SIGNATURE-----\n\x00", nil },
+		"too large to be one": func([]byte) (string, error) { return "-----BEGIN " + strings.Repeat("x", maxSignature), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c, err := r.Commit(t.Context(), Change{Files: files("a", "3"), Message: "m", At: noon, Sign: bad}); err == nil || name == "a refusal" && !errors.Is(err, refused) {
+				t.Errorf("%s, %v", c, err)
+			}
+			if head, err := r.Head(); err != nil || head != plain {
+				t.Errorf("the branch moved to %s, %v", head, err)
+			}
+			if clean, paths, err := r.Clean(t.Context()); !clean || err != nil {
+				t.Errorf("the work tree changed: %q, %v", paths, err)
+			}
+		})
+	}
+}
+
+// A change within the second in which a file was written keeps the file's time
+// and size. git sees it as long as its index is not younger than the file.
+func TestGitSeesAChangeInTheSecondOfACommit(t *testing.T) {
+	atTime := func(t *testing.T, path string, when time.Time) {
+		t.Helper()
+		if err := os.Chtimes(path, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := newRepo(t)
+	gitCmd(t, r.Dir(), "config", "core.checkStat", "minimal") // the time and the size only
+	a, idx := filepath.Join(r.Dir(), "a"), filepath.Join(r.Dir(), ".git", "index")
+
+	commit(t, r, files("a", "1"))
+	info, err := os.Stat(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, r.Dir(), "a", "2")
+	atTime(t, a, info.ModTime())
+	atTime(t, idx, info.ModTime().Add(2*time.Second)) // as if the clock had gone on
+	if got := gitCmd(t, r.Dir(), "status", "--porcelain"); got != "M a" {
+		t.Errorf("after our commit of the file: git status %q", got)
+	}
+
+	// The same with an index that git wrote, and our commit of another file.
+	early := info.ModTime().Add(-time.Minute)
+	atTime(t, a, early)
+	gitCmd(t, r.Dir(), "add", "a")
+	gitCmd(t, r.Dir(), "commit", "-qm", "by git")
+	writeFile(t, r.Dir(), "a", "3")
+	atTime(t, a, early)
+	atTime(t, idx, early)
+	if got := gitCmd(t, r.Dir(), "diff-files", "--name-only"); got != "a" {
+		t.Fatalf("before our commit: %q", got)
+	}
+	commit(t, r, files("b", "1"))
+	if got := gitCmd(t, r.Dir(), "status", "--porcelain"); got != "M a" {
+		t.Errorf("after our commit of another file: git status %q", got)
 	}
 }
