@@ -93,7 +93,10 @@ const (
 // the status, what identifies the object, what the server keeps there for itself,
 // and annotations that change nothing.
 func compare(h hasher, o *gitops.Object, live map[string]any) []finding {
-	c := comparison{hash: h, id: o.ID, way: make([]step, 0, 16)}
+	c := comparison{hash: h, me: self{kind: o.Kind, name: o.Name}, way: make([]step, 0, 16)}
+	if meta, ok := live["metadata"].(map[string]any); ok {
+		c.me.uid, _ = meta["uid"].(string)
+	}
 	desired := o.Body
 	if o.Kind == "Secret" && o.Group == "" {
 		desired = encoded(desired)
@@ -128,7 +131,7 @@ func compare(h hasher, o *gitops.Object, live map[string]any) []finding {
 
 type comparison struct {
 	hash  hasher
-	id    gitops.ID
+	me    self
 	way   []step
 	found []finding
 	fixed int // elements on the way that belong to lists without keys
@@ -345,7 +348,7 @@ func (c *comparison) say(what What, want, have any) {
 		return
 	}
 	f := finding{what: what, way: slices.Clone(c.way), want: want, have: have, positional: c.fixed > 0}
-	f.id, f.general = c.hash.finding(c.id.Kind, &f)
+	f.id, f.general = c.hash.finding(c.me, &f)
 	c.found = append(c.found, f)
 }
 

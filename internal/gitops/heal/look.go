@@ -30,6 +30,7 @@ type look struct {
 	verified map[sum]struct{} // found to be the server's, in this look
 	generals map[sum]struct{} // the same, for the whole kind
 	settledK map[sum]struct{} // what was known before
+	knows    bool             // what the server adds was learned, now or before
 	replaces int
 	first    []finding // the drift as it was found, before anything was done
 	report   Report
@@ -41,7 +42,8 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 	h.mu.Lock()
 	state := h.kinds[groupKind{e.id.Group, e.id.Kind}]
 	l := look{Healer: h, e: e, digest: e.digest, uid: e.uid, since: e.since}
-	kept, where, known := e.body, e.where, e.known
+	l.knows = e.learned
+	kept, where, known := e.body, e.where, slices.Clone(e.known)
 	h.stats.Looks++
 	h.mu.Unlock()
 	if state == nil {
@@ -92,11 +94,14 @@ func (l *look) once(ctx context.Context) error {
 		return l.deleting(ctx, live)
 	}
 	healing, leaving := l.judge(live)
+	if healing, leaving, err = l.explain(ctx, live, healing, leaving); err != nil {
+		return err
+	}
 	if len(healing) == 0 {
 		if l.report.Recreated && l.first == nil && l.modes.of(l.e.id, nil) != v1alpha1.ModeWarn {
 			l.wrote = true // it is as it should be, and is not the one that was ours
 		}
-		return l.settle(ctx, live, leaving)
+		return l.settle(live, leaving)
 	}
 	if l.first == nil {
 		l.first = healing
@@ -107,7 +112,7 @@ func (l *look) once(ctx context.Context) error {
 		return err
 	}
 	_, leaving = l.judge(live)
-	return l.settle(ctx, live, leaving)
+	return l.settle(live, leaving)
 }
 
 // judge compares, and sorts what is left by what happens to it.
@@ -164,7 +169,7 @@ func (e *entry) learn(id sum) {
 func (l *look) missing(ctx context.Context) error {
 	l.report.Deleted = true
 	if l.modes.of(l.e.id, nil) == v1alpha1.ModeWarn {
-		return l.settle(ctx, &gitops.Live{}, []finding{{what: Missing, id: 1}})
+		return l.settle(&gitops.Live{}, []finding{{what: Missing, id: 1}})
 	}
 	live, err := l.target.Apply(ctx, l.o, gitops.ApplyOptions{})
 	if err != nil {
@@ -172,13 +177,16 @@ func (l *look) missing(ctx context.Context) error {
 	}
 	l.wrote = true
 	healing, leaving := l.judge(live)
+	if healing, leaving, err = l.explain(ctx, live, healing, leaving); err != nil {
+		return err
+	}
 	if len(healing) > 0 {
 		if live, err = l.heal(ctx, live, healing, leaving); err != nil {
 			return err
 		}
 		_, leaving = l.judge(live)
 	}
-	return l.settle(ctx, live, leaving)
+	return l.settle(live, leaving)
 }
 
 // deleting looks at an object that is on its way out: what holds it up and is
@@ -205,7 +213,7 @@ func (l *look) deleting(ctx context.Context, live *gitops.Live) error {
 		l.first, l.wrote = holds, true
 	}
 	live.ResourceVersion = "" // whatever comes next is a reason to look
-	return l.settle(ctx, live, leaving)
+	return l.settle(live, leaving)
 }
 
 // heal puts back what differs, and returns what the target holds then.
@@ -327,10 +335,7 @@ func (l *look) learned(after, before *gitops.Live) error {
 		if f.what != Added {
 			return fmt.Errorf("%w: %s", gitops.ErrConflict, f.path())
 		}
-		l.verified[f.id] = struct{}{}
-		if f.general != 0 {
-			l.generals[f.general] = struct{}{}
-		}
+		l.accept(f)
 	}
 	return nil
 }
@@ -369,16 +374,16 @@ func (l *look) removeEach(ctx context.Context, live *gitops.Live, added []findin
 		}
 		live = after
 	}
-	paths, err := l.twin(ctx)
+	usual, err := l.twin(ctx)
 	if err != nil && !errors.Is(err, gitops.ErrInvalid) && !errors.Is(err, gitops.ErrForbidden) {
 		return nil, err
 	}
 	foreign := slices.DeleteFunc(refused, func(f finding) bool {
-		if _, ok := paths[steady(l.o.Kind, f.path())]; ok {
-			l.verified[f.id] = struct{}{}
-			return true
+		_, ok := usual[f.id]
+		if ok {
+			l.accept(f)
 		}
-		return false
+		return ok
 	})
 	if len(foreign) == 0 {
 		return live, nil
@@ -391,8 +396,8 @@ func (l *look) removeEach(ctx context.Context, live *gitops.Live, added []findin
 	return after, l.learned(after, &gitops.Live{})
 }
 
-// twin returns where the server adds to another object with the same body.
-func (l *look) twin(ctx context.Context) (map[string]sum, error) {
+// twin returns what the server makes of another object with the same body.
+func (l *look) twin(ctx context.Context) (map[sum]struct{}, error) {
 	body, err := copied(l.o.Body)
 	if err != nil {
 		return nil, err
@@ -408,11 +413,11 @@ func (l *look) twin(ctx context.Context) (map[string]sum, error) {
 	if err != nil {
 		return nil, err
 	}
-	paths := map[string]sum{}
+	usual := map[sum]struct{}{}
 	for _, f := range compare(l.hash, &o, live.Body) {
-		paths[steady(o.Kind, f.path())] = f.id
+		usual[f.id] = struct{}{}
 	}
-	return paths, nil
+	return usual, nil
 }
 
 // keepsData says whether objects of the kind hold what Git does not, so that they
@@ -451,10 +456,7 @@ func (l *look) replace(ctx context.Context, live *gitops.Live, why error) (*gito
 }
 
 // settle writes into the ledger what is in order now, and reports.
-func (l *look) settle(ctx context.Context, live *gitops.Live, leaving []finding) error {
-	if len(leaving) > 0 && !l.e.learned && live.Body != nil {
-		leaving = l.explain(ctx, live, leaving)
-	}
+func (l *look) settle(live *gitops.Live, leaving []finding) error {
 	l.mu.Lock()
 	now := l.clock.Now()
 	e := l.e
@@ -529,23 +531,51 @@ func (l *look) healed() bool {
 	return drift > 0 || l.report.Deleted || l.report.Recreated
 }
 
-// explain tells drift from the server's defaults where nothing may be removed to
-// find out (mode Warn): by another object of the same body, and where that cannot
-// be asked for, by who owns the field. The record of owners can be forged; here
-// it costs a report at most.
-func (l *look) explain(ctx context.Context, live *gitops.Live, leaving []finding) []finding {
-	twin, err := l.twin(ctx)
-	return slices.DeleteFunc(leaving, func(f finding) bool {
-		if f.what != Added {
+// explain takes out what the server adds to any object of this body, where that
+// is not known yet: an object of the same body and another name is applied
+// without making it, and what the answer holds is the server's. Admission
+// plugins that act on creations only are found in no other way.
+//
+// Where that cannot be asked for, additions that are to be healed are removed, to
+// see whether they come back. Those that are only to be reported count as the
+// server's when nobody owns them; that record can be forged, and costs a report.
+func (l *look) explain(ctx context.Context, live *gitops.Live, healing, leaving []finding) ([]finding, []finding, error) {
+	isAdded := func(f finding) bool { return f.what == Added }
+	if l.knows || !slices.ContainsFunc(healing, isAdded) && !slices.ContainsFunc(leaving, isAdded) {
+		return healing, leaving, nil
+	}
+	l.knows = true
+	usual, err := l.twin(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, nil, err
+	}
+	known := func(f finding) bool {
+		if _, ok := usual[f.id]; !ok || !isAdded(f) {
 			return false
 		}
-		id, ok := twin[steady(l.o.Kind, f.path())]
-		if ok && id == f.id || err != nil && len(owners(live.Body, &f)) == 0 {
-			l.verified[f.id] = struct{}{}
+		l.accept(f)
+		return true
+	}
+	healing = slices.DeleteFunc(healing, known)
+	leaving = slices.DeleteFunc(leaving, func(f finding) bool {
+		if known(f) {
 			return true
 		}
-		return false
+		if err == nil || !isAdded(f) || len(owners(live.Body, &f)) > 0 {
+			return false
+		}
+		l.verified[f.id] = struct{}{}
+		return true
 	})
+	return healing, leaving, nil
+}
+
+// accept notes that the difference is the server's.
+func (l *look) accept(f finding) {
+	l.verified[f.id] = struct{}{}
+	if f.general != 0 {
+		l.generals[f.general] = struct{}{}
+	}
 }
 
 // stuck reports what could not be healed, and asks for another try.

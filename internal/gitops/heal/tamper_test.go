@@ -33,6 +33,9 @@ func testTampers(t *testing.T, w world) {
 	healed := 0
 	for _, c := range tampers {
 		for _, by := range writers {
+			if by.operation == "Wipe" && !w.real() {
+				continue // the embedded target keeps its record of owners to itself
+			}
 			t.Run(fmt.Sprintf("%s, by %s of %s", c.name, by.operation, by.manager), func(t *testing.T) {
 				o := victims[c.victim]
 				before, err := w.Get(t.Context(), o.ID, o.Version)

@@ -23,12 +23,12 @@ func newHasher() hasher { return hasher{maphash.MakeSeed()} }
 func (h hasher) bytes(data []byte) sum { return sum(maphash.Bytes(h.seed, data)) }
 
 // finding returns the two names of a difference.
-func (h hasher) finding(kind string, f *finding) (id, general sum) {
+func (h hasher) finding(me self, f *finding) (id, general sum) {
 	var exact, loose maphash.Hash
 	exact.SetSeed(h.seed)
 	loose.SetSeed(h.seed)
 	for _, s := range f.way {
-		word(&exact, steady(kind, s.name))
+		word(&exact, me.steady(s.name))
 		if s.wild {
 			word(&loose, "*")
 		} else {
@@ -37,12 +37,12 @@ func (h hasher) finding(kind string, f *finding) (id, general sum) {
 	}
 	exact.WriteByte(byte(f.what))
 	loose.WriteByte(byte(f.what))
-	write(&exact, kind, f.want)
-	write(&exact, kind, f.have)
+	write(&exact, me, f.want)
+	write(&exact, me, f.have)
 	if id = sum(exact.Sum64()); f.what != Added || !fieldDefault(f) {
 		return id, 0
 	}
-	write(&loose, kind, f.have)
+	write(&loose, me, f.have)
 	return id, sum(loose.Sum64())
 }
 
@@ -73,13 +73,13 @@ func word(h *maphash.Hash, s string) {
 }
 
 // write hashes a value so that no two different ones read alike.
-func write(h *maphash.Hash, kind string, v any) {
+func write(h *maphash.Hash, me self, v any) {
 	switch v := v.(type) {
 	case nil:
 		h.WriteByte('n')
 	case string:
 		h.WriteByte('s')
-		word(h, steady(kind, v))
+		word(h, me.steady(v))
 	case bool:
 		h.WriteByte('b')
 		h.WriteString(strconv.FormatBool(v))
@@ -87,13 +87,13 @@ func write(h *maphash.Hash, kind string, v any) {
 		h.WriteByte('{')
 		for _, k := range slices.Sorted(maps.Keys(v)) {
 			word(h, k)
-			write(h, kind, v[k])
+			write(h, me, v[k])
 		}
 		h.WriteByte('}')
 	case []any:
 		h.WriteByte('[')
 		for _, e := range v {
-			write(h, kind, e)
+			write(h, me, e)
 		}
 		h.WriteByte(']')
 	default:
@@ -102,14 +102,22 @@ func write(h *maphash.Hash, kind string, v any) {
 	}
 }
 
-// steady takes out of a Pod's own names what the server makes up anew each time:
-// the volume with the token of its ServiceAccount.
-func steady(kind, s string) string {
-	const volume = "kube-api-access-"
-	if kind == "Pod" && strings.HasPrefix(s, volume) && len(s) == len(volume)+5 {
+// self is what a server may write of an object into the object: another object
+// of the same body would hold its own.
+type self struct{ kind, uid, name string }
+
+// steady takes that out of a value.
+func (s self) steady(v string) string {
+	const volume = "kube-api-access-" // with the token of its ServiceAccount
+	switch {
+	case v == s.uid && v != "":
+		return "\x00uid"
+	case v == s.name:
+		return "\x00name"
+	case s.kind == "Pod" && strings.HasPrefix(v, volume) && len(v) == len(volume)+5:
 		return volume
 	}
-	return s
+	return v
 }
 
 // text writes a scalar; 1 and 1.0 are the same number.

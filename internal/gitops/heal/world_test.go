@@ -362,4 +362,6 @@ func object1(pairs ...any) map[string]any {
 	return maps.Clone(m)
 }
 
+var originless verdict.Origin
+
 var _ = v1alpha1.ModeHeal

@@ -1,0 +1,190 @@
+package heal_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/internal/kube"
+	"github.com/apexlogic/apex/internal/kube/kubetest"
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m) }
+
+// cluster is a real API server. As a target it is written as its administrator,
+// so that what is measured is the healing and nothing else.
+type cluster struct {
+	client   *kube.Client
+	others   dynamic.Interface
+	ns       string
+	requests atomic.Int64
+}
+
+func openCluster(t testing.TB, options ...kubetest.Option) *cluster {
+	t.Helper()
+	server := kubetest.Start(t, options...)
+	c := &cluster{others: server.Dynamic(t), ns: server.Namespace(t)}
+	var err error
+	if c.client, err = kube.Open(kube.Config{Kubeconfig: server.Kubeconfig()}); err != nil {
+		t.Fatal(err)
+	}
+	server.InstallCRDs(t, kubetest.KServe())
+	server.InstallCRDs(t, kubetest.Knative(t)...)
+	return c
+}
+
+func (c *cluster) namespace() string { return c.ns }
+func (c *cluster) real() bool        { return true }
+
+func kindOf(id gitops.ID, version string) kube.ID {
+	return kube.ID{Kind: kube.Kind{Group: id.Group, Version: version, Kind: id.Kind}, Namespace: id.Namespace, Name: id.Name}
+}
+
+func told(err error) error {
+	for kubes, ours := range map[error]error{
+		kube.ErrNotFound: gitops.ErrNotFound, kube.ErrConflict: gitops.ErrConflict, kube.ErrUnknownKind: gitops.ErrUnknownKind,
+		kube.ErrForbidden: gitops.ErrForbidden, kube.ErrInvalid: gitops.ErrInvalid,
+	} {
+		if errors.Is(err, kubes) {
+			return fmt.Errorf("%w: %w", ours, err)
+		}
+	}
+	return err
+}
+
+func lived(o *kube.Object, err error) (*gitops.Live, error) {
+	if err != nil {
+		return nil, told(err)
+	}
+	return &gitops.Live{UID: string(o.GetUID()), ResourceVersion: o.GetResourceVersion(), Body: o.Object}, nil
+}
+
+func (c *cluster) Get(ctx context.Context, id gitops.ID, version string) (*gitops.Live, error) {
+	c.requests.Add(1)
+	return lived(c.client.Get(ctx, kindOf(id, version)))
+}
+
+func (c *cluster) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOptions) (*gitops.Live, error) {
+	c.requests.Add(1)
+	return lived(c.client.Apply(ctx, o.Body, kube.ApplyOptions{Manager: gitops.FieldManager, DryRun: opt.DryRun, ResourceVersion: opt.ResourceVersion}))
+}
+
+func (c *cluster) Patch(ctx context.Context, id gitops.ID, version string, patch []byte) (*gitops.Live, error) {
+	c.requests.Add(1)
+	return lived(c.client.Patch(ctx, kindOf(id, version), gitops.FieldManager, patch))
+}
+
+func (c *cluster) Delete(ctx context.Context, id gitops.ID, version string, only gitops.Precondition) error {
+	c.requests.Add(1)
+	err := told(c.client.Delete(ctx, kindOf(id, version), kube.Precondition{UID: only.UID, ResourceVersion: only.ResourceVersion}))
+	if errors.Is(err, gitops.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+func (c *cluster) Watch(ctx context.Context, source string, kinds []gitops.Kind, each func(gitops.Event)) error {
+	k := kinds[0] // the healer asks for one at a time
+	return c.client.Watch(ctx, kube.Selection{Kind: kube.Kind{Group: k.Group, Version: k.Version, Kind: k.Kind}, Labels: gitops.LabelSource + "=" + source}, func(e kube.Event) {
+		out := gitops.Event{UID: e.UID, ResourceVersion: e.ResourceVersion, ID: gitops.ID{Group: k.Group, Kind: k.Kind, Namespace: e.Namespace, Name: e.Name}}
+		switch e.Kind {
+		case kube.Changed:
+			out.Kind = gitops.Changed
+		case kube.Gone:
+			out.Kind = gitops.Gone
+		case kube.Synced:
+			out = gitops.Event{Kind: gitops.Synced}
+		}
+		each(out)
+	})
+}
+
+func (c *cluster) Healthy(context.Context, *gitops.Object) (bool, string, error) {
+	return true, "", nil
+}
+
+// resource is how others name the kind; plurals are regular here.
+func (c *cluster) resource(id gitops.ID, version string) dynamic.ResourceInterface {
+	plural := strings.ToLower(id.Kind) + "s"
+	if strings.HasSuffix(plural, "ys") {
+		plural = strings.TrimSuffix(plural, "ys") + "ies"
+	}
+	if strings.HasSuffix(plural, "sss") || strings.HasSuffix(plural, "ss") {
+		plural = strings.TrimSuffix(plural, "s") + "es"
+	}
+	r := c.others.Resource(schema.GroupVersionResource{Group: id.Group, Version: version, Resource: plural})
+	if id.Namespace != "" {
+		return r.Namespace(id.Namespace)
+	}
+	return r
+}
+
+func (c *cluster) write(t testing.TB, id gitops.ID, version string, by writer, change func(map[string]any)) *gitops.Live {
+	t.Helper()
+	r := c.resource(id, version)
+	var sub []string
+	if by.subresource != "" {
+		sub = []string{by.subresource}
+	}
+	for range 100 {
+		live, err := r.Get(t.Context(), id.Name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := live.Object
+		if by.subresource == "scale" {
+			body = map[string]any{"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": map[string]any{"name": id.Name, "namespace": id.Namespace}, "spec": map[string]any{}}
+		}
+		var after *unstructured.Unstructured
+		switch by.operation {
+		case "Apply":
+			body = applicable(body)
+			change(body)
+			data, _ := json.Marshal(body)
+			force := true
+			after, err = r.Patch(t.Context(), id.Name, types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: by.manager, Force: &force}, sub...)
+		default:
+			change(body)
+			if by.operation == "Wipe" {
+				body["metadata"].(map[string]any)["managedFields"] = []any{map[string]any{}}
+			}
+			after, err = r.Update(t.Context(), &unstructured.Unstructured{Object: body}, metav1.UpdateOptions{FieldManager: by.manager}, sub...)
+		}
+		if apierrors.IsConflict(err) {
+			continue
+		}
+		if err != nil {
+			t.Skipf("the API server refuses the tampering itself: %v", err)
+		}
+		return &gitops.Live{UID: string(after.GetUID()), ResourceVersion: after.GetResourceVersion(), Body: after.Object}
+	}
+	t.Fatal("a hundred conflicts")
+	return nil
+}
+
+func (c *cluster) create(t testing.TB, body map[string]any, manager string) {
+	t.Helper()
+	o, err := gitops.NewObject(body, originless)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.resource(o.ID, o.Version).Create(t.Context(), &unstructured.Unstructured{Object: deepCopy(body)}, metav1.CreateOptions{FieldManager: manager}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryTamperIsHealedInACluster(t *testing.T) {
+	testTampers(t, openCluster(t, kubetest.Args("--allow-privileged")))
+}
