@@ -28,12 +28,14 @@ const (
 
 	partsOfSet    = "apex-set-"
 	partsOfRecord = "apex-record-"
-	digestInName  = 64 // hex digits
 )
 
 func partName(prefix string, digest verdict.Digest, n int) string {
 	return fmt.Sprintf("%s%s-%03d", prefix, strings.TrimPrefix(string(digest), "sha256:"), n)
 }
+
+// digestLabel is as much of a digest as a label holds.
+func digestLabel(digest verdict.Digest) string { return string(digest)[len("sha256:"):][:63] }
 
 // checkDigest says whether the digest can be part of a name.
 func checkDigest(digest verdict.Digest) error {
@@ -49,13 +51,10 @@ func (s *Store) write(ctx context.Context, digest verdict.Digest, packed []byte,
 	if err := checkDigest(digest); err != nil {
 		return err
 	}
+	labels[labelDigest] = digestLabel(digest)
 	count := max(1, (len(packed)+partSize-1)/partSize)
 	for n := count - 1; n >= 0; n-- {
-		all := map[string]string{labelStore: strings.Trim(strings.TrimPrefix(prefix, "apex-"), "-"), labelDigest: string(digest)[len("sha256:"):][:63]}
-		for k, v := range labels {
-			all[k] = v
-		}
-		o := s.secret(partName(prefix, digest, n), all)
+		o := s.secret(partName(prefix, digest, n), labels)
 		o.Object["immutable"] = true
 		setField(o, "part", packed[min(n*partSize, len(packed)):min((n+1)*partSize, len(packed))])
 		setField(o, "parts", []byte(strconv.Itoa(count)))
@@ -134,7 +133,7 @@ func (s *Store) drop(ctx context.Context, digest verdict.Digest, prefix string) 
 	}
 	stem := strings.TrimSuffix(partName(prefix, digest, 0), "000")
 	var rest []string
-	selected := kube.Selection{Kind: secretKind, Namespace: s.namespace, Labels: labelDigest + "=" + string(digest)[len("sha256:"):][:63]}
+	selected := kube.Selection{Kind: secretKind, Namespace: s.namespace, Labels: labelDigest + "=" + digestLabel(digest)}
 	err := s.client.ListMeta(ctx, selected, func(m kube.Meta) {
 		if strings.HasPrefix(m.Name, stem) {
 			rest = append(rest, m.Name)
@@ -186,7 +185,8 @@ func pack(data []byte) ([]byte, error) {
 
 // unpack reads what pack wrote, and no more than the limit.
 func unpack(packed []byte, limit int) ([]byte, error) {
-	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(limit)))
+	const window = 8 << 20 // what zstd asks readers to grant (RFC 8878 §3.1.1.1.2)
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(uint64(max(limit, window))))
 	if err != nil {
 		return nil, err
 	}

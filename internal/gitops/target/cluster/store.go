@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -57,6 +59,9 @@ const (
 	labelStore  = "apexlogic.com/store" // source, set or record
 	labelDigest = "apexlogic.com/digest"
 	labelOwner  = "apexlogic.com/store-source"
+	// labelReplaced is the version of the record that these parts were written to
+	// replace: parts of the same or an older one are dropped once it is replaced.
+	labelReplaced = "apexlogic.com/store-replaced"
 )
 
 // maxRecord bounds a record: the inventory of 100,000 objects with their UIDs.
@@ -93,8 +98,7 @@ func (s *Store) Load(ctx context.Context, source string) ([]byte, string, error)
 
 func (s *Store) record(ctx context.Context, o *kube.Object) ([]byte, error) {
 	if digest := field(o, "digest"); len(digest) > 0 {
-		data, err := s.read(ctx, verdict.Digest(digest), partsOfRecord, maxRecord)
-		return data, err
+		return s.read(ctx, verdict.Digest(digest), recordPrefix(string(field(o, "replaced"))), maxRecord)
 	}
 	return unpack(field(o, "record"), maxRecord)
 }
@@ -116,20 +120,23 @@ func (s *Store) Save(ctx context.Context, source string, record []byte, version 
 	}
 	o := s.secret(recordName(source), map[string]string{labelStore: "source"})
 	var beside verdict.Digest
+	replaced := cmp.Or(version, "0")
 	if len(packed) <= partSize {
 		setField(o, "record", packed)
 	} else {
 		beside = digestOf(record)
-		if err := s.write(ctx, beside, packed, partsOfRecord, map[string]string{labelOwner: source}); err != nil {
+		labels := map[string]string{labelStore: "record", labelOwner: source, labelReplaced: replaced}
+		if err := s.write(ctx, beside, packed, recordPrefix(replaced), labels); err != nil {
 			return "", err
 		}
 		setField(o, "digest", []byte(beside))
+		setField(o, "replaced", []byte(replaced))
 	}
 	next, err := s.replace(ctx, o, version)
 	if err != nil {
 		return "", fmt.Errorf("the record of source %s: %w", source, err)
 	}
-	s.tidy(ctx, source, beside)
+	s.tidy(ctx, source, replaced, beside)
 	return next, nil
 }
 
@@ -155,12 +162,24 @@ func (s *Store) replace(ctx context.Context, o *kube.Object, version string) (st
 	return saved.GetResourceVersion(), nil
 }
 
-// tidy drops the parts of a source's older records. What it cannot drop now, it
-// drops after the next save.
-func (s *Store) tidy(ctx context.Context, source string, keep verdict.Digest) {
+// tidy drops the parts of a source's older records, and of those that lost
+// against the one that was just saved. Parts that were written to replace a newer
+// record are somebody else's, who may have been quicker. What it cannot drop now,
+// it drops after the next save.
+func (s *Store) tidy(ctx context.Context, source, replaced string, keep verdict.Digest) {
+	newest, err := strconv.ParseUint(replaced, 10, 64)
+	if err != nil {
+		return
+	}
+	ours := ""
+	if keep != "" {
+		ours = strings.TrimSuffix(partName(recordPrefix(replaced), keep, 0), "000")
+	}
 	var old []string
-	err := s.client.ListMeta(ctx, kube.Selection{Kind: secretKind, Namespace: s.namespace, Labels: labelOwner + "=" + source}, func(m kube.Meta) {
-		if !strings.HasPrefix(m.Name, partName(partsOfRecord, keep, 0)[:len(partsOfRecord)+digestInName]) {
+	err = s.client.ListMeta(ctx, kube.Selection{Kind: secretKind, Namespace: s.namespace, Labels: labelOwner + "=" + source}, func(m kube.Meta) {
+		// Resource versions grow, and are numbers (KEP-5504).
+		version, err := strconv.ParseUint(m.Labels[labelReplaced], 10, 64)
+		if err == nil && version <= newest && (ours == "" || !strings.HasPrefix(m.Name, ours)) {
 			old = append(old, m.Name)
 		}
 	})
@@ -183,7 +202,7 @@ func (s *Store) PutSet(ctx context.Context, digest verdict.Digest, data []byte) 
 		return err
 	}
 	if len(packed) <= maxInCluster {
-		return s.write(ctx, digest, packed, partsOfSet, nil)
+		return s.write(ctx, digest, packed, partsOfSet, map[string]string{labelStore: "set"})
 	}
 	if s.elsewhere == nil {
 		return fmt.Errorf("the set has %d bytes, compressed: the cluster keeps %d; configure a registry for larger ones", len(packed), maxInCluster)
@@ -214,6 +233,8 @@ func (s *Store) DropSet(ctx context.Context, digest verdict.Digest) error {
 func (s *Store) id(name string) kube.ID {
 	return kube.ID{Kind: secretKind, Namespace: s.namespace, Name: name}
 }
+
+func recordPrefix(replaced string) string { return partsOfRecord + replaced + "-" }
 
 func recordName(source string) string { return "apex-source-" + source }
 
