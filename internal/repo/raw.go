@@ -13,6 +13,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
+// ErrMalformed: a commit or tag is not written as Git writes them, so that it
+// could be read in two ways.
+var ErrMalformed = errors.New("not written as Git writes it")
+
 // ErrCollision: the bytes were made to share their SHA-1 with others
 // (Stevens, Counter-cryptanalysis; the attacks of shattered.io and sha-mbles).
 var ErrCollision = errors.New("bytes made to collide under SHA-1")
@@ -137,14 +141,14 @@ func cutLinks(data []byte) (tree plumbing.Hash, parents []plumbing.Hash, rest []
 		key, value, _ := strings.Cut(string(line), " ")
 		first := tree.IsZero()
 		if !ok || first && key != "tree" {
-			return tree, nil, nil, fmt.Errorf("%w: it does not begin with its tree", ErrCorrupt)
+			return tree, nil, nil, fmt.Errorf("%w: it does not begin with its tree", ErrMalformed)
 		}
 		if !first && key != "parent" {
 			return tree, parents, data, nil
 		}
 		h, err := Commit(value).hash()
 		if err != nil || h.IsZero() {
-			return tree, nil, nil, fmt.Errorf("%w: its %s is no hash", ErrCorrupt, key)
+			return tree, nil, nil, fmt.Errorf("%w: its %s is no hash", ErrMalformed, key)
 		}
 		if first {
 			tree = h
@@ -159,11 +163,11 @@ func cutLinks(data []byte) (tree plumbing.Hash, parents []plumbing.Hash, rest []
 // ("commit 123\x00"). It is stricter than the git command, so that nothing can
 // be read in two ways: the headers stand in their order and only once, no line
 // of theirs is folded but those of signatures and unknown headers, and there is
-// no NUL. Refusals wrap ErrCorrupt. Sources: gitformat-signature(5), the
+// no NUL. Refusals wrap ErrMalformed. Sources: gitformat-signature(5), the
 // checks of git-fsck(1).
 func ParseCommit(data []byte) (*RawCommit, error) {
 	if at := bytes.IndexByte(data, 0); at >= 0 {
-		return nil, fmt.Errorf("%w: it holds a NUL at byte %d, behind which the git command shows nothing", ErrCorrupt, at)
+		return nil, fmt.Errorf("%w: it holds a NUL at byte %d, behind which the git command shows nothing", ErrMalformed, at)
 	}
 	tree, parents, rest, err := cutLinks(data)
 	if err != nil {
@@ -172,13 +176,13 @@ func ParseCommit(data []byte) (*RawCommit, error) {
 	c := &RawCommit{tree: tree}
 	for i, p := range parents {
 		if slices.Contains(parents[:i], p) {
-			return nil, fmt.Errorf("%w: it names the parent %s twice", ErrCorrupt, p)
+			return nil, fmt.Errorf("%w: it names the parent %s twice", ErrMalformed, p)
 		}
 		c.Parents = append(c.Parents, Commit(p.String()))
 	}
 	headers, message, ok := bytes.Cut(rest, []byte("\n\n"))
 	if !ok {
-		return nil, fmt.Errorf("%w: no empty line ends its headers", ErrCorrupt)
+		return nil, fmt.Errorf("%w: no empty line ends its headers", ErrMalformed)
 	}
 	c.Message = string(message)
 	c.Payload = append(make([]byte, 0, len(data)), data[:len(data)-len(rest)]...)
@@ -210,7 +214,7 @@ func (c *RawCommit) readHeaders(headers []byte) error {
 		if key == "committer" {
 			_, when, err := parsePerson(value)
 			if err != nil {
-				return fmt.Errorf("%w: its committer %w", ErrCorrupt, err)
+				return fmt.Errorf("%w: its committer %w", ErrMalformed, err)
 			}
 			c.When = when
 		}
@@ -223,7 +227,7 @@ func (c *RawCommit) readHeaders(headers []byte) error {
 		}
 	}
 	if len(seen) < 2 {
-		return fmt.Errorf("%w: it has no author or no committer", ErrCorrupt)
+		return fmt.Errorf("%w: it has no author or no committer", ErrMalformed)
 	}
 	return nil
 }
@@ -233,30 +237,30 @@ func checkHeader(key, value string, folded bool, seen []string) error {
 	again := slices.Contains(seen, key)
 	switch {
 	case len(seen) == 0 && key != "author" || len(seen) == 1 && key != "committer":
-		return fmt.Errorf("%w: %.40q stands where its author and committer belong", ErrCorrupt, key)
+		return fmt.Errorf("%w: %.40q stands where its author and committer belong", ErrMalformed, key)
 	case len(seen) < 2:
 		if _, _, err := parsePerson(value); err != nil {
-			return fmt.Errorf("%w: its %s %w", ErrCorrupt, key, err)
+			return fmt.Errorf("%w: its %s %w", ErrMalformed, key, err)
 		}
 	case key == "tree" || key == "parent" || key == "author" || key == "committer":
-		return fmt.Errorf("%w: a second %s header", ErrCorrupt, key)
+		return fmt.Errorf("%w: a second %s header", ErrMalformed, key)
 	case strings.HasPrefix(key, "gpgsig"):
 		if again {
-			return fmt.Errorf("%w: a second %s header: nobody can say which one counts", ErrCorrupt, key)
+			return fmt.Errorf("%w: a second %s header: nobody can say which one counts", ErrMalformed, key)
 		}
 		if key != "gpgsig" && key != "gpgsig-sha256" || value == "" {
-			return fmt.Errorf("%w: the header %.40q is no signature that Git knows", ErrCorrupt, key)
+			return fmt.Errorf("%w: the header %.40q is no signature that Git knows", ErrMalformed, key)
 		}
 		return nil
 	case key == "encoding" && again:
-		return fmt.Errorf("%w: a second encoding header", ErrCorrupt)
+		return fmt.Errorf("%w: a second encoding header", ErrMalformed)
 	case key == "" || strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-:_.") != "":
-		return fmt.Errorf("%w: %.40q is not a header", ErrCorrupt, key)
+		return fmt.Errorf("%w: %.40q is not a header", ErrMalformed, key)
 	case key != "encoding":
 		return nil // mergetag, change-id, HG:extra, …
 	}
 	if folded {
-		return fmt.Errorf("%w: its %s is folded over several lines", ErrCorrupt, key)
+		return fmt.Errorf("%w: its %s is folded over several lines", ErrMalformed, key)
 	}
 	return nil
 }
@@ -289,33 +293,33 @@ var signatureBegins = [...]string{
 // ParseTag takes a tag object apart, as strictly as [ParseCommit].
 func ParseTag(data []byte) (*RawTag, error) {
 	if at := bytes.IndexByte(data, 0); at >= 0 {
-		return nil, fmt.Errorf("%w: it holds a NUL at byte %d", ErrCorrupt, at)
+		return nil, fmt.Errorf("%w: it holds a NUL at byte %d", ErrMalformed, at)
 	}
 	headers, message, ok := bytes.Cut(data, []byte("\n\n"))
 	lines := strings.Split(string(headers), "\n")
 	const keys = "object type tag tagger"
 	if !ok || len(lines) != 4 {
-		return nil, fmt.Errorf("%w: its headers are not %s", ErrCorrupt, keys)
+		return nil, fmt.Errorf("%w: its headers are not %s", ErrMalformed, keys)
 	}
 	var values [4]string
 	for i, key := range strings.Fields(keys) {
 		if values[i], ok = strings.CutPrefix(lines[i], key+" "); !ok {
-			return nil, fmt.Errorf("%w: its headers are not %s", ErrCorrupt, keys)
+			return nil, fmt.Errorf("%w: its headers are not %s", ErrMalformed, keys)
 		}
 	}
 	t := &RawTag{Target: Commit(values[0]), Name: values[2], Payload: data}
 	if _, err := t.Target.hash(); err != nil || values[1] != "commit" {
-		return nil, fmt.Errorf("%w: it is not a tag of a commit", ErrCorrupt)
+		return nil, fmt.Errorf("%w: it is not a tag of a commit", ErrMalformed)
 	}
 	if _, _, err := parsePerson(values[3]); err != nil {
-		return nil, fmt.Errorf("%w: its tagger %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: its tagger %w", ErrMalformed, err)
 	}
 	begin := len(data) - len(message)
 	for at := begin; at < len(data); {
 		line, rest, _ := cutLine(data[at:])
 		if slices.Contains(signatureBegins[:], string(line)) {
 			if t.Signature != nil {
-				return nil, fmt.Errorf("%w: two signatures: nobody can say which one counts", ErrCorrupt)
+				return nil, fmt.Errorf("%w: two signatures: nobody can say which one counts", ErrMalformed)
 			}
 			t.Payload, t.Signature = data[:at], data[at:]
 		}

@@ -78,7 +78,7 @@ func TestACommitThatCanBeReadInTwoWaysIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseCommit([]byte(c.data))
-			if err == nil || !strings.Contains(err.Error(), c.why) || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLarge) {
+			if err == nil || !strings.Contains(err.Error(), c.why) || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTooLarge) {
 				t.Fatalf("got %v, want %q", err, c.why)
 			}
 		})
@@ -115,7 +115,7 @@ func TestATagIsTakenApart(t *testing.T) {
 		"headers in disorder":   strings.Replace(head, "object 1111111111111111111111111111111111111111\ntype commit", "type commit\nobject 1111111111111111111111111111111111111111", 1),
 		"a target of few hexes": strings.Replace(head, "object 1111", "object ", 1),
 	} {
-		if _, err := ParseTag([]byte(data)); !errors.Is(err, ErrCorrupt) {
+		if _, err := ParseTag([]byte(data)); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

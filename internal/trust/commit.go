@@ -139,8 +139,15 @@ func (v *CommitVerifier) add(s *CommitSigner) error {
 	return nil
 }
 
-// Has says whether a signer has the name.
-func (v *CommitVerifier) Has(name string) bool { return v.named[name] != nil }
+// Owner returns the owner of the signer with this name; ok is false when there
+// is none.
+func (v *CommitVerifier) Owner(name string) (owner string, ok bool) {
+	n := v.named[name]
+	if n == nil {
+		return "", false
+	}
+	return n.owner, true
+}
 
 // Verify says who made the signature over a commit's or tag's payload: the
 // object without its signature. An empty signature is an error too. [Code]
