@@ -1,0 +1,144 @@
+package admission_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/apexlogic/apex/internal/admission"
+	"github.com/apexlogic/apex/verdict"
+)
+
+func TestALateVerificationIsDeniedForNowAndWarmsTheRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var evidence atomic.Bool // fetched and kept
+		var fetches atomic.Int32
+		d := newDoor(t)
+		d.say = func(ctx context.Context, q verdict.Question) verdict.Verdict {
+			if !evidence.Load() {
+				fetches.Add(1)
+				time.Sleep(20 * time.Second) // in synctest's time
+				if ctx.Err() != nil {
+					return verdict.Verdict{Code: verdict.DeadlineExceeded}
+				}
+				evidence.Store(true)
+			}
+			return byName(ctx, q)
+		}
+		r := review{object: pod("good" + pinned)}
+		started := time.Now()
+		for i := range 2 {
+			a := d.denied(r, verdict.DeadlineExceeded)
+			if a.Status.Code != 429 || a.Status.Reason != "TooManyRequests" || a.Status.Details.RetryAfterSeconds == 0 {
+				t.Fatalf("status %+v", a.Status)
+			}
+			if took := time.Since(started); took != time.Duration(i+1)*8*time.Second {
+				t.Fatalf("answered after %s", took)
+			}
+		}
+		a := d.allowed(r)
+		if took := time.Since(started); took != 20*time.Second {
+			t.Errorf("allowed after %s: the verification did not go on", took)
+		}
+		if fetches.Load() != 1 {
+			t.Errorf("%d verifications were begun for one Pod that was asked about again", fetches.Load())
+		}
+		if a.AuditAnnotations["generation"] != "g1" {
+			t.Errorf("%q", a.AuditAnnotations)
+		}
+		// A Pod of other images does not wait for that one.
+		evidence.Store(true)
+		d.denied(review{object: pod("bad" + pinned)}, verdict.SignatureMissing)
+	})
+}
+
+func TestAVerdictThatRanOutOfTimeIsRetried(t *testing.T) {
+	d := newDoor(t)
+	d.say = func(_ context.Context, q verdict.Question) verdict.Verdict {
+		if q.Asked == "slow"+pinned {
+			return verdict.Verdict{Code: verdict.DeadlineExceeded, Reason: "the registry is slow"}
+		}
+		return byName(t.Context(), q)
+	}
+	if a := d.denied(review{object: pod("slow" + pinned)}, verdict.DeadlineExceeded); a.Status.Code != 429 {
+		t.Errorf("status %+v", a.Status)
+	}
+	// With something that stays wrong beside it, asking again is no use.
+	if a := d.denied(review{object: pod("slow"+pinned, "bad"+pinned)}, verdict.DeadlineExceeded); a.Status.Code != 403 {
+		t.Errorf("status %+v", a.Status)
+	}
+}
+
+func TestAVerificationEndsEvenIfNobodyAsksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		ended := make(chan time.Duration, 1)
+		started := time.Now()
+		d.say = func(ctx context.Context, q verdict.Question) verdict.Verdict {
+			<-ctx.Done()
+			ended <- time.Since(started)
+			return verdict.Verdict{Code: verdict.DeadlineExceeded}
+		}
+		d.denied(review{object: pod("never" + pinned)}, verdict.DeadlineExceeded)
+		if took := <-ended; took != time.Minute {
+			t.Errorf("ended after %s", took)
+		}
+	})
+}
+
+func TestAnAnswerOfTheGenerationBeforeIsNotGiven(t *testing.T) {
+	d := newDoor(t)
+	d.say = func(ctx context.Context, q verdict.Question) verdict.Verdict {
+		if d.calls() == 1 { // the policy is replaced while it is being judged
+			d.use("g2")
+			return verdict.Verdict{Decision: verdict.Allow}
+		}
+		return verdict.Verdict{Code: verdict.SignatureMissing}
+	}
+	a := d.denied(review{object: pod("app" + pinned)}, verdict.SignatureMissing)
+	if a.AuditAnnotations["generation"] != "g2" || d.calls() != 2 {
+		t.Errorf("%q after %d calls", a.AuditAnnotations, d.calls())
+	}
+	// Policies that never come to rest are denied, and do not hold the handler.
+	n := 0
+	d.say = func(ctx context.Context, q verdict.Question) verdict.Verdict {
+		n++
+		d.use(fmt.Sprintf("h%d", n))
+		return verdict.Verdict{Decision: verdict.Allow}
+	}
+	d.denied(review{object: pod("other" + pinned)}, verdict.DeadlineExceeded)
+}
+
+func TestTooManyAtOnceAreSentAwayAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t, func(o *admission.Options) { o.Concurrent, o.Queue = 2, 3 })
+		d.say = func(_ context.Context, q verdict.Question) verdict.Verdict {
+			time.Sleep(time.Second)
+			return verdict.Verdict{Decision: verdict.Allow}
+		}
+		var wg sync.WaitGroup
+		var let, away atomic.Int32
+		for i := range 9 {
+			wg.Go(func() {
+				a := d.post(admission.PathValidate, review{object: pod(fmt.Sprintf("app-%d%s", i, pinned))})
+				switch {
+				case a.Allowed:
+					let.Add(1)
+				case a.Status.Code == 429:
+					away.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if let.Load() != 5 || away.Load() != 4 { // two at work and three in the queue
+			t.Errorf("%d let in, %d sent away", let.Load(), away.Load())
+		}
+		for range 5 { // and all room is given back
+			d.allowed(review{object: pod("app" + pinned)})
+		}
+	})
+}
