@@ -174,15 +174,17 @@ func (c *cluster) write(t testing.TB, id gitops.ID, version string, by writer, c
 	return nil
 }
 
-func (c *cluster) create(t testing.TB, body map[string]any, manager string) {
+func (c *cluster) create(t testing.TB, body map[string]any, manager string) bool {
 	t.Helper()
 	o, err := gitops.NewObject(body, originless)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.resource(o.ID, o.Version).Create(t.Context(), &unstructured.Unstructured{Object: deepCopy(body)}, metav1.CreateOptions{FieldManager: manager}); err != nil {
+	_, err = c.resource(o.ID, o.Version).Create(t.Context(), &unstructured.Unstructured{Object: deepCopy(body)}, metav1.CreateOptions{FieldManager: manager})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
+	return err == nil
 }
 
 func TestEveryTamperIsHealedInACluster(t *testing.T) {

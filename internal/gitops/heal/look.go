@@ -172,6 +172,11 @@ func (l *look) missing(ctx context.Context) error {
 		return l.settle(&gitops.Live{}, []finding{{what: Missing, id: 1}})
 	}
 	live, err := l.target.Apply(ctx, l.o, gitops.ApplyOptions{})
+	if errors.Is(err, gitops.ErrInvalid) {
+		if _, there := l.target.Get(ctx, l.e.id, l.o.Version); there == nil {
+			return fmt.Errorf("%w: somebody made it first", gitops.ErrConflict)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type world interface {
 	gitops.Target
 	// write changes the object as the writer would, and returns what is there then.
 	write(t testing.TB, id gitops.ID, version string, by writer, change func(body map[string]any)) *gitops.Live
-	create(t testing.TB, body map[string]any, manager string)
+	create(t testing.TB, body map[string]any, manager string) bool // false: it is there already
 	namespace() string
 	real() bool // with defaults, validation and fields that cannot be changed
 }
@@ -81,15 +81,17 @@ func (w embeddedWorld) write(t testing.TB, id gitops.ID, version string, by writ
 	return live
 }
 
-func (w embeddedWorld) create(t testing.TB, body map[string]any, manager string) {
+func (w embeddedWorld) create(t testing.TB, body map[string]any, manager string) bool {
 	t.Helper()
 	o, err := gitops.NewObject(body, verdict.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Create(t.Context(), &o, manager); err != nil {
+	_, err = w.Create(t.Context(), &o, manager)
+	if err != nil && !errors.Is(err, gitops.ErrConflict) {
 		t.Fatal(err)
 	}
+	return err == nil
 }
 
 // applicable is a live body as somebody would apply it.
