@@ -73,36 +73,34 @@ func (l *look) verifyNew() ([]Commit, error) {
 	for i := range records {
 		// Named before what it does not cover: it says more about what is wrong.
 		if rec := &records[i]; rec.falseSeal && len(rec.sealed) == 0 {
-			return nil, rec.problem
+			if err := l.unlessKnown(rec.id, rec.problem); err != nil {
+				return nil, err
+			}
 		}
 	}
 	out := make([]Commit, 0, len(records))
 	for i := range records {
 		rec := &records[i]
-		if err := l.judge(rec); err != nil {
-			old, unknown := l.wasKnown(rec.id)
-			if unknown != nil {
-				return nil, unknown
-			}
-			if old {
-				continue
-			}
+		if err := l.judge(rec); err == nil {
+			out = append(out, rec.result())
+		} else if err := l.unlessKnown(rec.id, err); err != nil {
 			return nil, err
 		}
-		out = append(out, rec.result())
 	}
 	return out, nil
 }
 
-// wasKnown says whether a commit was judged before: where dates of commits are
-// wrong, Between lists more than what is new.
-func (l *look) wasKnown(c repo.Commit) (bool, error) {
+// unlessKnown is the refusal of a commit, or nil when it was judged before:
+// where dates of commits are wrong, Between lists more than what is new.
+func (l *look) unlessKnown(c repo.Commit, refusal error) error {
 	for _, k := range l.known() {
-		if old, err := l.ancestor(c, k); err != nil || old {
-			return old, err
+		if old, err := l.ancestor(c, k); err != nil {
+			return err
+		} else if old {
+			return nil
 		}
 	}
-	return false, nil
+	return refusal
 }
 
 // readSignatures begins to read and verify the commits, on every processor. The
