@@ -27,9 +27,9 @@ type Note struct {
 
 // Limits of the API (events.k8s.io/v1 validation).
 const (
-	maxNote     = 1024
-	maxWord     = 128
-	eventAgents = "apexlogic.com/apex"
+	maxNote  = 1024
+	maxWord  = 128
+	reporter = "apexlogic.com/apex"
 )
 
 // Record makes an Event, or counts it up when the same was said before, so that
@@ -58,7 +58,7 @@ func (c *Client) Record(ctx context.Context, n Note) error {
 		"apiVersion": eventKind.APIVersion(), "kind": eventKind.Kind,
 		"metadata":  map[string]any{"namespace": namespace, "name": id.Name},
 		"eventTime": now, "type": kind, "reason": n.Reason, "action": n.Action, "note": text,
-		"reportingController": eventAgents, "reportingInstance": host[:min(len(host), maxWord)],
+		"reportingController": reporter, "reportingInstance": host[:min(len(host), maxWord)],
 		"regarding": map[string]any{
 			"apiVersion": n.Regarding.APIVersion(), "kind": n.Regarding.Kind.Kind,
 			"namespace": n.Regarding.Namespace, "name": n.Regarding.Name, "uid": n.UID,
