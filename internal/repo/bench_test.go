@@ -3,6 +3,8 @@ package repo
 import (
 	"fmt"
 	"io/fs"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -115,5 +117,87 @@ func BenchmarkCommit(b *testing.B) {
 	defer reportCPU(b)()
 	for i := 0; b.Loop(); i++ {
 		commit(b, r, files("team-01/policy-001.yaml", fmt.Sprint(i)))
+	}
+}
+
+// longHistory is a repository of 10,000 commits of 200 files, made by git in one go.
+func longHistory(b *testing.B) served {
+	b.Helper()
+	dir := byGit(b)
+	var in strings.Builder
+	for i := range 10_000 {
+		text := fmt.Sprintf("kind: Policy\nname: p%d\n", i)
+		fmt.Fprintf(&in, "commit refs/heads/main\ncommitter A <a@example.com> %d +0000\ndata 1\nm\nM 644 inline team-%02d/policy-%03d.yaml\ndata %d\n%s\n",
+			1772366400+i, i%20, i%200, len(text), text)
+	}
+	gitInput(b, dir, in.String(), "fast-import", "--quiet")
+	gitCmd(b, dir, "reset", "-q", "--hard")
+	gitCmd(b, dir, "gc", "-q", "--prune=now")
+	return served{dir: dir, url: dir}
+}
+
+// A commit of one file arrives in the mirror of a history of 10,000: what a
+// notification costs.
+func BenchmarkFetchOneCommit(b *testing.B) {
+	for _, way := range []string{"path", "HTTP"} {
+		b.Run(way, func(b *testing.B) {
+			s := longHistory(b)
+			if way == "HTTP" {
+				s = overHTTP(b, s.dir, nil)
+			}
+			m := openMirror(b, filepath.Join(b.TempDir(), "m"), s, "main")
+			fetch(b, m)
+			src := openRepo(b, s.dir)
+			var spent time.Duration
+			for i := 0; b.Loop(); i++ {
+				b.StopTimer()
+				c := commit(b, src, files("team-01/policy-001.yaml", fmt.Sprint(i)))
+				before := cpu()
+				b.StartTimer()
+				if f := fetch(b, m); f.Head != c || f.Forced {
+					b.Fatal(f)
+				}
+				spent += cpu() - before
+			}
+			b.ReportMetric(float64(spent.Microseconds())/float64(b.N), "cpu-µs/op")
+		})
+	}
+}
+
+// The first fetch of a history of 10,000 commits.
+func BenchmarkFetchAll(b *testing.B) {
+	for _, way := range []string{"path", "HTTP"} {
+		b.Run(way, func(b *testing.B) {
+			s := longHistory(b)
+			if way == "HTTP" {
+				s = overHTTP(b, s.dir, nil)
+			}
+			defer reportCPU(b)()
+			for b.Loop() {
+				m := openMirror(b, filepath.Join(b.TempDir(), "m"), s, "main")
+				fetch(b, m)
+			}
+		})
+	}
+}
+
+// A look that finds nothing new: what polling costs.
+func BenchmarkHead(b *testing.B) {
+	for _, way := range []string{"path", "HTTP"} {
+		b.Run(way, func(b *testing.B) {
+			s := served{dir: byGit(b)}
+			s.commit(b, "a", "1")
+			s.url = s.dir
+			if way == "HTTP" {
+				s = overHTTP(b, s.dir, nil)
+			}
+			r := s.remote(b)
+			defer reportCPU(b)()
+			for b.Loop() {
+				if _, err := r.Head(b.Context(), "main"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
