@@ -140,6 +140,13 @@ func TestProbesTellWhetherItAnswers(t *testing.T) {
 	}
 }
 
+// probe returns the status of a path that is asked with GET.
+func (d *door) probe(path string) int {
+	recorder := httptest.NewRecorder()
+	d.ServeHTTP(recorder, httptest.NewRequestWithContext(d.t.Context(), http.MethodGet, path, nil))
+	return recorder.Code
+}
+
 func TestAHandlerNeedsWhatItDecidesWith(t *testing.T) {
 	if _, err := admission.New(admission.Options{}); err == nil {
 		t.Error("made of nothing")

@@ -124,7 +124,9 @@ func (w *world) leaf(m *cert.Manager) *x509.Certificate {
 }
 
 // authorities counts those that are published.
-func (w *world) authorities() int { return strings.Count(string(*w.bundle.Load()), "BEGIN CERTIFICATE") }
+func (w *world) authorities() int {
+	return strings.Count(string(*w.bundle.Load()), "BEGIN CERTIFICATE")
+}
 
 func TestTheFirstReplicaMakesWhatAllServe(t *testing.T) {
 	w := newWorld(t)
