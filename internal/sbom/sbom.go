@@ -27,6 +27,7 @@ import (
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/oci"
+	"github.com/apexlogic/apex/internal/sbom/attestation"
 	"github.com/apexlogic/apex/internal/sbom/distro"
 	"github.com/apexlogic/apex/internal/sbom/extract"
 	"github.com/apexlogic/apex/internal/sbom/integrity"
@@ -90,6 +91,9 @@ type Options struct {
 	// Scratch is the folder for temporary files; "" is the system's. They take
 	// as much room as the largest layer's programs and libraries.
 	Scratch string
+	// Attestations say whom [Examine] trusts for attestations of publishers, and
+	// which it judges beside those that it finds.
+	Attestations attestation.Options
 }
 
 // Collect takes the inventory of the source.
@@ -108,8 +112,9 @@ func Collect(ctx context.Context, src Source, o Options) (fact.Inventory, error)
 }
 
 // Examine takes the inventory and compares the files that can be seen at the
-// end with what their packages recorded about them. The layers of an image are
-// read a second time for that.
+// end with what their packages recorded about them, and with what their
+// publishers attest where such documents are there. The layers of an image are
+// read again for that.
 func Examine(ctx context.Context, src Source, o Options) (fact.Inventory, integrity.Report, error) {
 	c, err := collect(ctx, src, o, extractors())
 	if err != nil {
@@ -121,6 +126,13 @@ func Examine(ctx context.Context, src Source, o Options) (fact.Inventory, integr
 	if err != nil {
 		return fact.Inventory{}, integrity.Report{}, fmt.Errorf("check what is installed: %w", err)
 	}
+	attested, err := attestation.Check(ctx, c, inv.Packages, o.Attestations)
+	if err != nil {
+		return fact.Inventory{}, integrity.Report{}, fmt.Errorf("check attestations: %w", err)
+	}
+	report.Attested = attested.Attested
+	report.Findings = append(report.Findings, attested.Findings...)
+	report.Gaps = append(report.Gaps, attested.Gaps...)
 	return inv, report, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"slices"
 
 	"github.com/apexlogic/apex/internal/bounded"
@@ -86,6 +87,25 @@ func (c *collector) Stat(name string) (integrity.Stat, bool) {
 		return integrity.Stat{}, false
 	}
 	return integrity.Stat{Canon: canon, Layer: int(n.layer), Regular: n.kind == isFile, Link: link}, true
+}
+
+// Find returns the paths of files whose last part matches, sorted, at most that
+// many ([attestation.Files]). It follows no links: a file is found where it lies.
+func (c *collector) Find(match func(name string) bool, most int) (paths []string, whole bool) {
+	var walk func(dir string, n *node)
+	walk = func(dir string, n *node) {
+		for name, kid := range n.kids {
+			switch {
+			case kid.kind == isFolder:
+				walk(path.Join(dir, name), kid)
+			case kid.kind == isFile && match(name):
+				paths = append(paths, path.Join(dir, name))
+			}
+		}
+	}
+	walk("", c.tree.root)
+	slices.Sort(paths)
+	return paths[:min(len(paths), most)], len(paths) <= most
 }
 
 // Visit reads the files of the paths, which are canonical, in no order; do gets
