@@ -43,7 +43,10 @@ type Result struct {
 func (a *Applier) Apply(ctx context.Context, p *Plan) (*Result, error) {
 	r := &Result{Revision: p.Revision, Counter: p.state.Counter, Unchanged: p.Unchanged, Kept: len(p.Kept)}
 	if p.Empty() {
-		return r, a.keepAll(p)
+		if err := a.keepAll(p); err != nil {
+			return r, err
+		}
+		return r, a.sweep(ctx, p.state.copy())
 	}
 	w := &work{a: a, p: p, s: p.state.copy(), result: r}
 	return r, w.run(ctx)
