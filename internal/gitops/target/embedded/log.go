@@ -155,7 +155,7 @@ func readFrames(r io.ReaderAt, size int64, each func([]byte) error) (good int64,
 			return good, nil
 		}
 		payload := make([]byte, n)
-		if _, err := r.ReadAt(payload, good+frameHead); err != nil {
+		if _, err := r.ReadAt(payload, good+frameHead); err != nil && n > 0 {
 			return good, err
 		}
 		if crc32.Checksum(payload, castagnoli) != sum {
