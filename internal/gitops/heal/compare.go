@@ -93,10 +93,7 @@ const (
 // the status, what identifies the object, what the server keeps there for itself,
 // and annotations that change nothing.
 func compare(h hasher, o *gitops.Object, live map[string]any) []finding {
-	c := comparison{hash: h, me: self{kind: o.Kind, name: o.Name}, way: make([]step, 0, 16)}
-	if meta, ok := live["metadata"].(map[string]any); ok {
-		c.me.uid, _ = meta["uid"].(string)
-	}
+	c := newComparison(h, o, live)
 	desired := o.Body
 	if o.Kind == "Secret" && o.Group == "" {
 		desired = encoded(desired)
@@ -135,6 +132,14 @@ type comparison struct {
 	way   []step
 	found []finding
 	fixed int // elements on the way that belong to lists without keys
+}
+
+func newComparison(h hasher, o *gitops.Object, live map[string]any) comparison {
+	c := comparison{hash: h, me: self{kind: o.Kind, name: o.Name}, way: make([]step, 0, 16)}
+	if meta, ok := live["metadata"].(map[string]any); ok {
+		c.me.uid, _ = meta["uid"].(string)
+	}
+	return c
 }
 
 func (c *comparison) enter(name string) { c.way = append(c.way, step{name: name, index: -1}) }

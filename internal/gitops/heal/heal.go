@@ -89,14 +89,15 @@ type Healer struct {
 	wake     sync.Cond // of the workers, with mu
 	entries  map[gitops.ID]*entry
 	kinds    map[groupKind]*kindState
-	scalers  map[gitops.ID]gitops.ID // what an autoscaler in the set names → the autoscaler
+	scalers  map[scaledBy]scaler // by what they scale
 	urgent   queue
 	lazy     queue
 	retries  map[*entry]time.Time
 	fights   map[gitops.ID]*fight
 	inflight int
+	turn     uint
 	closed   bool
-	start    func(groupKind) // begins a watch; nil until Run
+	start    func(*kindState) // begins a watch; nil until Run
 	stats    Stats
 }
 
@@ -122,7 +123,7 @@ func New(c Config) (*Healer, error) {
 	h := &Healer{
 		target: c.Target, source: c.Source, modes: modes, report: c.Report, clock: c.Clock, log: c.Log,
 		hash: newHasher(), workN: c.Workers, fightK: c.FightHeals, fightW: c.FightWindow, period: DefaultSweep,
-		entries: map[gitops.ID]*entry{}, kinds: map[groupKind]*kindState{}, scalers: map[gitops.ID]gitops.ID{},
+		entries: map[gitops.ID]*entry{}, kinds: map[groupKind]*kindState{}, scalers: map[scaledBy]scaler{},
 		retries: map[*entry]time.Time{}, fights: map[gitops.ID]*fight{},
 	}
 	h.wake.L = &h.mu
@@ -166,14 +167,15 @@ func (h *Healer) Run(ctx context.Context) error {
 		h.mu.Unlock()
 		return errors.New("heal: the healer runs already, or has ended")
 	}
-	h.start = func(k groupKind) {
-		state := h.kinds[k]
+	h.start = func(state *kindState) {
 		watching, stop := context.WithCancel(ctx)
 		state.stop = stop
-		all.Go(func() { h.watch(watching, k, gitops.Kind{Group: k.group, Version: state.version, Kind: k.kind}) })
+		all.Go(func() {
+			h.watch(watching, state, gitops.Kind{Group: state.group, Version: state.version, Kind: state.kind})
+		})
 	}
-	for k := range h.kinds {
-		h.start(k)
+	for _, state := range h.kinds {
+		h.start(state)
 	}
 	h.mu.Unlock()
 

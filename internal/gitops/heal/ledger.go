@@ -15,9 +15,9 @@ type groupKind struct{ group, kind string }
 
 // kindState is what objects of one kind share.
 type kindState struct {
+	groupKind
 	version  string
 	objects  int
-	synced   bool
 	shelf    *shelf
 	defaults map[sum]struct{} // of the server, seen on any object of the kind
 	stop     context.CancelFunc
@@ -92,10 +92,10 @@ func (h *Healer) desire(o *gitops.Object, pending bool) error {
 			return fmt.Errorf("heal: a source may hold %d objects", gitops.MaxObjects)
 		}
 		if state == nil {
-			state = &kindState{version: strings.Clone(o.Version), shelf: newShelf(data), defaults: map[sum]struct{}{}}
+			state = &kindState{groupKind: k, version: strings.Clone(o.Version), shelf: newShelf(data), defaults: map[sum]struct{}{}}
 			h.kinds[k] = state
 			if h.start != nil && !h.closed {
-				h.start(k)
+				h.start(state)
 			}
 		}
 		e = &entry{id: gitops.ID{Group: o.Group, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name}}
@@ -162,7 +162,7 @@ func (h *Healer) Forget(id gitops.ID) {
 	delete(h.fights, id)
 	delete(h.retries, e)
 	for scaled, by := range h.scalers {
-		if by == id {
+		if by.id == id {
 			delete(h.scalers, scaled)
 		}
 	}
@@ -188,27 +188,55 @@ func (h *Healer) Desired() []gitops.ID {
 	return all
 }
 
+// scaledBy names what is scaled: the number of Pods, or the size of each.
+type scaledBy struct {
+	gitops.ID
+	size bool
+}
+
+// scaler is an autoscaler of the source, and how far it may go.
+type scaler struct {
+	id       gitops.ID
+	min, max int64
+}
+
 // noteScaler remembers what an autoscaler of the source scales.
 func (h *Healer) noteScaler(id gitops.ID, body map[string]any) {
-	if !strings.HasSuffix(id.Kind, "Autoscaler") && id.Kind != "ScaledObject" {
+	s := scaler{id: id, min: 1, max: 1}
+	spec, _ := body["spec"].(map[string]any)
+	least, most, ref := "minReplicas", "maxReplicas", "scaleTargetRef"
+	switch id.Kind {
+	case "HorizontalPodAutoscaler":
+	case "ScaledObject": // KEDA, with its defaults
+		least, most = "minReplicaCount", "maxReplicaCount"
+		s.min, s.max = 0, 100
+	case "VerticalPodAutoscaler":
+		ref = "targetRef"
+	default:
 		return
 	}
-	spec, _ := body["spec"].(map[string]any)
-	for _, name := range []string{"scaleTargetRef", "targetRef"} {
-		ref, ok := spec[name].(map[string]any)
-		if !ok {
-			continue
-		}
-		kind, _ := ref["kind"].(string)
-		if kind == "" {
-			kind = "Deployment" // KEDA's default
-		}
-		version, _ := ref["apiVersion"].(string)
-		group, _, ok := strings.Cut(version, "/")
-		if !ok {
-			group = "apps"
-		}
-		target, _ := ref["name"].(string)
-		h.scalers[gitops.ID{Group: group, Kind: kind, Namespace: id.Namespace, Name: target}] = id
+	if n, ok := spec[least].(int64); ok {
+		s.min = n
 	}
+	if n, ok := spec[most].(int64); ok {
+		s.max = n
+	}
+	if n, ok := spec["idleReplicaCount"].(int64); ok {
+		s.min = min(s.min, n)
+	}
+	target, _ := spec[ref].(map[string]any)
+	text := func(name, otherwise string) string {
+		if v, ok := target[name].(string); ok && v != "" {
+			return v
+		}
+		return otherwise
+	}
+	group, _, ok := strings.Cut(text("apiVersion", "apps/v1"), "/")
+	if !ok {
+		group = "" // "v1"
+	}
+	h.scalers[scaledBy{
+		gitops.ID{Group: group, Kind: text("kind", "Deployment"), Namespace: id.Namespace, Name: text("name", "")},
+		id.Kind == "VerticalPodAutoscaler",
+	}] = s
 }

@@ -153,9 +153,32 @@ func (h *Healer) unexplained(e *entry, o *gitops.Object, live *gitops.Live, foun
 		if h.allowed(o, live.Body, f) {
 			continue
 		}
+		if parts := h.parts(o, live.Body, f); parts != nil {
+			rest = append(rest, parts...)
+			continue
+		}
 		rest = append(rest, *f)
 	}
 	return rest
+}
+
+// parts returns what of an addition nobody may make, when somebody may make some
+// of it; else nil: the first annotation brings the map with it.
+func (h *Healer) parts(o *gitops.Object, live map[string]any, f *finding) []finding {
+	below, ok := f.have.(map[string]any)
+	if f.what != Added || !ok || !slices.ContainsFunc(h.writer, func(w Writer) bool {
+		return w.Group == o.Group && slices.Contains(w.Kinds, o.Kind) && len(w.path) > len(f.way) && w.path[:len(f.way)].matches(f.way)
+	}) {
+		return nil
+	}
+	c := newComparison(h.hash, o, live)
+	c.way = slices.Clone(f.way)
+	c.mapping(nil, below)
+	rest := slices.DeleteFunc(c.found, func(part finding) bool { return h.allowed(o, live, &part) })
+	if len(rest) == len(below) {
+		return nil
+	}
+	return append([]finding{}, rest...)
 }
 
 // learn notes what the server makes of the object.

@@ -54,6 +54,10 @@ func (h *Healer) suspect(e *entry, urgent bool) {
 	h.wake.Signal()
 }
 
+// lazyShare of the looks go to what is not urgent even when everything is, so that
+// nobody can hold up the sweep by making noise.
+const lazyShare = 8
+
 // next waits for an object to look at; nil when the healer has ended.
 func (h *Healer) next() *entry {
 	h.mu.Lock()
@@ -66,12 +70,17 @@ func (h *Healer) next() *entry {
 			return nil
 		}
 		var e *entry
-		if h.urgent.len() > 0 {
+		h.turn++
+		if h.lazy.len() == 0 || h.urgent.len() > 0 && h.turn%lazyShare != 0 {
 			e = h.urgent.pop()
 		} else if e = h.lazy.pop(); e.urgent {
-			continue // it was, or is, in the other queue
+			continue // it is in the other queue too
 		}
 		if e.gone || !e.queued {
+			continue
+		}
+		if e.pending {
+			e.queued, e.urgent, e.again = false, false, true
 			continue
 		}
 		e.queued, e.urgent, e.busy = false, false, true

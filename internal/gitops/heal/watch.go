@@ -10,9 +10,9 @@ import (
 
 // watch follows one kind, for as long as objects of it are desired. A target's
 // watch comes back by itself; one that ends nevertheless is begun again.
-func (h *Healer) watch(ctx context.Context, k groupKind, kind gitops.Kind) {
+func (h *Healer) watch(ctx context.Context, state *kindState, kind gitops.Kind) {
 	for ctx.Err() == nil {
-		err := h.target.Watch(ctx, h.source, []gitops.Kind{kind}, func(e gitops.Event) { h.see(k, e) })
+		err := h.target.Watch(ctx, h.source, []gitops.Kind{kind}, func(e gitops.Event) { h.see(state, e) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -29,11 +29,14 @@ func (h *Healer) watch(ctx context.Context, k groupKind, kind gitops.Kind) {
 }
 
 // see takes one event. It does no I/O: it holds the watch up.
-func (h *Healer) see(k groupKind, event gitops.Event) {
+func (h *Healer) see(state *kindState, event gitops.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.kinds[state.groupKind] != state {
+		return // the last words of a watch that was ended: another one may have begun
+	}
 	if event.Kind == gitops.Synced {
-		h.synced(k)
+		h.synced(state)
 		return
 	}
 	e := h.entries[event.ID]
@@ -53,14 +56,9 @@ func (h *Healer) see(k groupKind, event gitops.Event) {
 
 // synced is called when a listing is complete: what is desired and was not in
 // it is not there, or lost its label. h.mu is held.
-func (h *Healer) synced(k groupKind) {
-	state := h.kinds[k]
-	if state == nil {
-		return
-	}
-	state.synced = true
+func (h *Healer) synced(state *kindState) {
 	for id, e := range h.entries {
-		if id.Group == k.group && id.Kind == k.kind && !e.seen {
+		if id.Group == state.group && id.Kind == state.kind && !e.seen {
 			h.suspect(e, true)
 		}
 	}

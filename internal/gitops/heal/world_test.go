@@ -364,6 +364,7 @@ func object1(pairs ...any) map[string]any {
 	return maps.Clone(m)
 }
 
+var applyNone gitops.ApplyOptions
 var originless verdict.Origin
 
 var _ = v1alpha1.ModeHeal

@@ -22,7 +22,10 @@ type Writer struct {
 	Path string
 
 	when func(*Healer, *gitops.Object, *finding) bool
-	path pattern
+	// nobody: also when the field has no owner. Servers note none for a scale of
+	// what nobody owned, nor for one to zero.
+	nobody bool
+	path   pattern
 }
 
 func (w *Writer) prepare() error {
@@ -49,7 +52,7 @@ func builtinWriters() []Writer {
 	template := "/spec/template/metadata/annotations/"
 	return []Writer{
 		// Who scales: only what Git has scaled, or leaves open.
-		{Managers: []string{controller, "horizontal-pod-autoscaler"}, Group: "apps", Kinds: workloads, Path: "/spec/replicas", when: scaled},
+		{Managers: []string{controller, "horizontal-pod-autoscaler"}, Group: "apps", Kinds: workloads, Path: "/spec/replicas", when: scaled, nobody: true},
 		{Managers: []string{"keda", "keda-operator"}, Group: "apps", Kinds: workloads, Path: "/spec/replicas", when: scaled},
 		{Managers: []string{"autoscaler", "autoscaler-hpa"}, Group: "apps", Kinds: []string{"Deployment"}, Path: "/spec/replicas", when: scaled}, // Knative
 		{Managers: []string{"vpa-updater", "vpa-recommender"}, Kinds: []string{"Pod"}, Path: "/spec/containers/*/resources", when: scaled},
@@ -105,7 +108,7 @@ func (h *Healer) allowed(o *gitops.Object, live map[string]any, f *finding) bool
 		if !asked {
 			by, asked = owners(live, f), true
 		}
-		if slices.Contains(w.Managers, "*") || slices.ContainsFunc(by, func(m Manager) bool { return w.is(m.Name) }) {
+		if w.nobody && len(by) == 0 && !(f.have == int64(0) && h.scalers[scaledBy{o.ID, false}].id.Kind != "ScaledObject") || slices.Contains(w.Managers, "*") || slices.ContainsFunc(by, func(m Manager) bool { return w.is(m.Name) }) {
 			return true
 		}
 	}
@@ -120,13 +123,19 @@ func (w *Writer) is(manager string) bool {
 	})
 }
 
-// scaled: an autoscaler of the same source names the object, or Git leaves the
-// field open. What Git sets and nobody scales is Git's.
+// scaled: an autoscaler of the same source names the object and may go that far,
+// or Git leaves the field open. What Git sets and nobody scales is Git's.
 func scaled(h *Healer, o *gitops.Object, f *finding) bool {
-	if _, ok := h.scalers[o.ID]; ok {
-		return true
+	if f.way[len(f.way)-1].name != "replicas" {
+		_, named := h.scalers[scaledBy{o.ID, true}]
+		return named
 	}
-	return f.want == nil && f.way[len(f.way)-1].name == "replicas"
+	s, named := h.scalers[scaledBy{o.ID, false}]
+	if !named {
+		return f.want == nil
+	}
+	n, ok := f.have.(int64)
+	return ok && s.min <= n && n <= s.max
 }
 
 func annotated(prefix string) func(*Healer, *gitops.Object, *finding) bool {
