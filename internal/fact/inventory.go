@@ -137,12 +137,34 @@ type Package struct {
 	By string `json:"by,omitempty"`
 	// Modules are the top-level names by which programs import it.
 	Modules []string `json:"modules,omitempty"`
+	// Imported is the evidence that programs load it. None proves nothing: an
+	// observation is of what ran, and only who read all sources can say never.
+	Imported []ImportEvidence `json:"imported,omitempty"`
 	// Hashes are what a lock file pins its archives to, "sha256:<hex>".
 	Hashes []string `json:"hashes,omitempty"`
 	// Attributes are further properties that decide about matching: "yanked",
 	// "editable", "direct" (asked for, not pulled in), "dev", "soname".
 	Attributes []string `json:"attributes,omitempty"`
 }
+
+// ImportEvidence says that programs load a package, and how that is known.
+type ImportEvidence struct {
+	Source ImportSource `json:"source"`
+	// From names the file that says so: a source file or folder, or a record of loads.
+	From string `json:"from,omitempty"`
+	// Module is the module by which it was loaded, or File the library.
+	Module string `json:"module,omitempty"`
+	File   string `json:"file,omitempty"`
+}
+
+// ImportSource is how an import is known.
+type ImportSource string
+
+// The sources of evidence.
+const (
+	ImportStatic   ImportSource = "static"   // a source file imports it
+	ImportObserved ImportSource = "observed" // a program was seen to load it
+)
 
 // Has reports whether the package has the attribute.
 func (p *Package) Has(attribute string) bool { return slices.Contains(p.Attributes, attribute) }
