@@ -6,10 +6,11 @@ import (
 	"testing/fstest"
 
 	"github.com/apexlogic/apex/internal/sbom/extract"
+	"github.com/apexlogic/apex/internal/sbom/extract/extracttest"
 )
 
 func newFile(path string) *extract.File {
-	return &extract.File{Path: path, Tree: tree{fstest.MapFS{}}}
+	return &extract.File{Path: path, Tree: extracttest.Tree{FS: fstest.MapFS{}}}
 }
 
 // fuzz runs one parser on bytes; what it adds must be within its limits.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/fact"
-	"github.com/apexlogic/apex/internal/sbom/extract"
+	"github.com/apexlogic/apex/internal/sbom/extract/extracttest"
 )
 
 // zipped makes an archive of pairs of name and content.
@@ -213,8 +213,7 @@ func TestPackagesAreThoseThatPipLists(t *testing.T) {
 				if err != nil || !info.Mode().IsRegular() || !x.Wants(p, 0o644, info.Size()) {
 					continue
 				}
-				f := extract.File{Path: p, Size: info.Size(), Tree: tree{fsys}, Open: func() (io.ReadCloser, error) { return fsys.Open(p) }}
-				if err := x.Extract(t.Context(), &f, func(p fact.Package) { found[Normalize(p.Name)+" "+p.Version] = p }); err != nil {
+				if err := x.Extract(t.Context(), extracttest.File(fsys, p), func(p fact.Package) { found[Normalize(p.Name)+" "+p.Version] = p }); err != nil {
 					t.Errorf("%s: %v", p, err)
 				}
 			}
@@ -267,10 +266,10 @@ func FuzzEvidence(f *testing.F) {
 		}
 		for _, p := range []string{"conda-meta/x.json", "x.zip", "x.egg-link"} {
 			fsys := files(p, string(data), "src/x/x.egg-info/PKG-INFO", "Name: x\n")
-			file := extract.File{Path: p, Size: int64(len(data)), Tree: tree{fsys}, Open: func() (io.ReadCloser, error) { return fsys.Open(p) }}
+			file := extracttest.File(fsys, p)
 			for _, x := range Extractors() {
 				if x.Wants(p, 0o644, int64(len(data))) {
-					_ = x.Extract(t.Context(), &file, func(p fact.Package) {
+					_ = x.Extract(t.Context(), file, func(p fact.Package) {
 						if p.Name == "" || len(p.Name) > maxName {
 							t.Errorf("%+v", p)
 						}

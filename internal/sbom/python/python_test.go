@@ -1,9 +1,7 @@
 package python
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -11,83 +9,17 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/fact"
-	"github.com/apexlogic/apex/internal/sbom/extract"
+	"github.com/apexlogic/apex/internal/sbom/extract/extracttest"
 )
 
-// tree is a file system as extractors see one.
-type tree struct{ fs fs.FS }
-
-func (t tree) Read(p string, limit int64) ([]byte, error) {
-	f, err := t.fs.Open(p)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return bounded.ReadAll(f, limit)
-}
-
-func (t tree) List(p string) ([]string, error) {
-	entries, err := fs.ReadDir(t.fs, p)
-	var out []string
-	for _, e := range entries {
-		name := e.Name()
-		if e.IsDir() {
-			name += "/"
-		}
-		out = append(out, name)
-	}
-	return out, err
-}
-
-func (tree) Distribution() fact.Distribution { return fact.Distribution{} }
-
-// find runs the extractors over a file system, in the order of paths.
-func find(t *testing.T, fsys fs.FS) ([]fact.Package, error) {
+// find runs the extractors over a file system.
+func find(t testing.TB, fsys fs.FS) ([]fact.Package, error) {
 	t.Helper()
-	var out []fact.Package
-	var problems []error
-	err := fs.WalkDir(fsys, ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		for _, x := range Extractors() {
-			if !x.Wants(p, info.Mode(), info.Size()) {
-				continue
-			}
-			f := extract.File{Path: p, Size: info.Size(), Mode: info.Mode(), Tree: tree{fsys},
-				Open: func() (io.ReadCloser, error) { return fsys.Open(p) }}
-			err := x.Extract(t.Context(), &f, func(found fact.Package) {
-				if found.Path != p || found.By != x.Name || found.Layer != -1 {
-					t.Errorf("%s by %s (layer %d) was found in %s by %s", found.Path, found.By, found.Layer, p, x.Name)
-				}
-				out = append(out, found)
-			})
-			if err != nil && !errors.Is(err, extract.ErrSkip) {
-				problems = append(problems, err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out, errors.Join(problems...)
+	return extracttest.Find(t, fsys, Extractors())
 }
 
-// files makes a file system of pairs of path and content.
-func files(pairs ...string) fstest.MapFS {
-	out := fstest.MapFS{}
-	for i := 0; i+1 < len(pairs); i += 2 {
-		out[pairs[i]] = &fstest.MapFile{Data: []byte(pairs[i+1])}
-	}
-	return out
-}
+func files(pairs ...string) fstest.MapFS { return extracttest.Files(pairs...) }
 
 // say writes packages one a line, so that a table can hold what is expected.
 func say(packages []fact.Package) string {
