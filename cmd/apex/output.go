@@ -53,6 +53,14 @@ func printYAML(w io.Writer, v any) error {
 	return err
 }
 
+// writeDocument prints a document in a format for machines.
+func writeDocument(w io.Writer, format string, v any) error {
+	if format == "yaml" {
+		return printYAML(w, v)
+	}
+	return printJSON(w, v)
+}
+
 // colourful reports whether w is a terminal whose user does not object to colour.
 func colourful(w io.Writer) bool {
 	f, ok := w.(*os.File)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/apexlogic/apex/internal/app"
+	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/report"
 )
 
@@ -26,8 +27,10 @@ root and workloads, beside a registry with a few real images. It verifies every
 workload against the policies of the commit at the head, prints the verdicts,
 and keeps serving the registry and the HTTP API on loopback until it is stopped.
 
-Commit a change to the workspace and it is in force within a second. However up
-ends, the next one continues with all that it had made.
+Commit a change to the workspace and it is in force within a second. What is in its
+folder deploy is judged and applied to the folder deployed, all of it or nothing; what
+is changed there is put back. However up ends, the next one continues with all that it
+had made.
 
 Exit codes: 0 when it was stopped, and for --once when the verdicts are there,
 whatever they are; 3 when it cannot run.`,
@@ -63,6 +66,10 @@ whatever they are; 3 when it cannot run.`,
 				fmt.Fprintf(w, "\nregistry http://%s   API http://%s   tokens in %s/.apex\nstop with Ctrl-C; explain a verdict with: cd %s && apex why captioner-unsigned\n",
 					v.Registry, v.API, v.Workspace, v.Workspace)
 			}
+		}
+		if *output == "table" {
+			o.Source = func(st source.Status) { fmt.Fprintln(w, statusLine(&st)) }
+			o.Drift = func(d source.Drift) { fmt.Fprintln(w, driftLine(&d)) }
 		}
 		if err := app.Up(cmd.Context(), o); err != nil {
 			return err

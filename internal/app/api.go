@@ -139,6 +139,7 @@ func (u *up) health() []component {
 		{"ledger", cmp.Or(u.engine.Ledger.Healthy(), u.unsealed.Load())},
 		{"registry", u.registryDown.Load()},
 		{"meter", u.unmetered.Load()},
+		{"source", u.unfollowed.Load()},
 		{"api", u.apiDown.Load()},
 	}
 	out := make([]component, len(parts))

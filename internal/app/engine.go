@@ -66,6 +66,7 @@ type Engine struct {
 	cache     *store.DB
 	publisher *config.Publisher
 	part      config.Part[*verify.Generation]
+	clock     clock.Clock
 	log       *slog.Logger
 }
 
@@ -80,7 +81,7 @@ func OpenEngine(ctx context.Context, o EngineOptions) (_ *Engine, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{log: o.Logger}
+	e := &Engine{clock: o.Clock, log: o.Logger}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close(context.WithoutCancel(ctx)))

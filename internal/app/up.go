@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/internal/clock"
+	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/meter"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/registry"
@@ -39,6 +40,10 @@ type UpOptions struct {
 	// Verdicts is called with the verdicts of the workspace's workloads: after
 	// the start, and whenever another commit is in force.
 	Verdicts func(Verdicts)
+	// Source is called when the workspace's source stands elsewhere, Drift when
+	// something was changed behind Git's back. They may be nil.
+	Source func(source.Status)
+	Drift  func(source.Drift)
 	// Once ends after the first verdicts.
 	Once bool
 }
@@ -129,11 +134,15 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
+	var deployed *source.Source
 	defer func() {
 		stop()
 		// Our own idle connections would keep the registry's server waiting.
 		engine.Registry.Close()
 		background.Wait()
+		if deployed != nil {
+			err = errors.Join(err, deployed.Close())
+		}
 		err = errors.Join(err, engine.Close(context.WithoutCancel(ctx)))
 	}()
 
@@ -178,9 +187,18 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	if err := u.follow(ctx); err != nil {
 		return err
 	}
-	if o.Once {
-		return u.broken.Load() // nothing was decided then
+	o.Progress("applying what is deployed")
+	if deployed, err = u.openSource(ctx, keys); err != nil {
+		return err
 	}
+	u.source = deployed
+	if o.Once {
+		if err := u.broken.Load(); err != nil {
+			return err // nothing was decided then
+		}
+		return u.applyOnce(ctx)
+	}
+	u.keep(ctx, &background, &u.unfollowed, "following the workspace's source", deployed.Run)
 	tick := time.NewTicker(headInterval)
 	defer tick.Stop()
 	for {
@@ -218,6 +236,8 @@ type up struct {
 	local                 *registry.Registry
 	registryHost, apiHost string
 
+	source *source.Source // nil at the start
+
 	mu     sync.Mutex
 	commit string
 
@@ -226,6 +246,7 @@ type up struct {
 	broken                failure // the commit at the head cannot be put in force
 	registryDown, apiDown failure
 	unsealed, unmetered   failure
+	unfollowed            failure // the workspace's source
 }
 
 // keep runs a task until the context ends, again after it has failed.
@@ -290,12 +311,42 @@ func (u *up) follow(ctx context.Context) error {
 		return nil
 	}
 	u.broken.Store(nil)
+	if u.source != nil {
+		u.source.Notify()
+	}
 	report, err := u.verifyWorkloads(ctx)
 	if err != nil {
 		return err
 	}
 	if u.o.Verdicts != nil {
 		u.o.Verdicts(Verdicts{Workspace: u.workspace.Dir, Commit: head, Registry: u.registryHost, API: u.apiHost, Report: report})
+	}
+	return nil
+}
+
+// openSource opens the workspace's own source.
+func (u *up) openSource(ctx context.Context, keys *keyring) (*source.Source, error) {
+	if err := u.workspace.makeSource(keys); err != nil {
+		return nil, fmt.Errorf("make the workspace's source: %w", err)
+	}
+	documents, err := u.workspace.Sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return u.engine.OpenSource(ctx, SourceOptions{
+		Documents: documents, Name: workspaceSource, State: filepath.Join(u.workspace.State(), "gitops"),
+		Changed: u.o.Source, Drift: u.o.Drift, Clock: u.o.Clock, Logger: u.o.Logger,
+	})
+}
+
+// applyOnce applies the head. A commit that is refused is a decision, and no
+// failure of the process.
+func (u *up) applyOnce(ctx context.Context) error {
+	if err := u.source.Resume(ctx); err != nil {
+		return err
+	}
+	if err := u.source.Pass(ctx); err != nil && !errors.As(err, new(*source.Refused)) {
+		return err
 	}
 	return nil
 }

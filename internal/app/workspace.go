@@ -19,7 +19,6 @@ import (
 	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/examples/captioner"
 	"github.com/apexlogic/apex/internal/bounded"
-	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/registry"
@@ -141,7 +140,7 @@ func (w Workspace) Commit(ctx context.Context, files map[string][]byte, message 
 		return "", err
 	}
 	defer r.Close()
-	c, err := r.Commit(ctx, repo.Change{Files: files, Message: message, At: clock.System{}.Now()})
+	c, err := w.commit(ctx, r, files, message)
 	return string(c), err
 }
 
@@ -231,7 +230,7 @@ func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring)
 		return w, err
 	}
 	defer r.Close()
-	if _, err := r.Commit(ctx, repo.Change{Files: files, Message: "Begin with the captioner example", At: clock.System{}.Now()}); err != nil {
+	if _, err := w.commit(ctx, r, files, "Begin with the captioner example"); err != nil {
 		return w, err
 	}
 	if err := os.Remove(making); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -242,7 +241,7 @@ func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring)
 
 // captionerFiles are the example's files with this workspace's keys and registry in them.
 func captionerFiles(registryHost string, keys *keyring) (map[string][]byte, error) {
-	files := map[string][]byte{".gitignore": []byte("/" + folderState + "/\n")}
+	files := map[string][]byte{".gitignore": []byte("/" + folderState + "/\n/" + folderDeployed + "/\n")}
 	err := fs.WalkDir(captioner.Files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -257,6 +256,8 @@ func captionerFiles(registryHost string, keys *keyring) (map[string][]byte, erro
 	if err != nil {
 		return nil, err
 	}
+	// What is deployed to begin with is the good one; the others are there to be tried.
+	files[path.Join(folderDeploy, "captioner.yaml")] = files[path.Join(folderWorkloads, "captioner.yaml")]
 	root, err := captionerTrust(keys)
 	if err != nil {
 		return nil, err

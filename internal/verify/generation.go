@@ -48,7 +48,7 @@ func Compile(name string, docs policy.Documents, now time.Time) (*Generation, er
 	// the entries for that use and nothing else.
 	roots := map[v1alpha1.TrustUse]*trust.Root{}
 	for _, use := range []v1alpha1.TrustUse{v1alpha1.UseExceptions, v1alpha1.UseRevocations} {
-		root, err := compileRoot(docs.TrustRoots, use, trust.Options{})
+		root, err := CompileRoot(docs.TrustRoots, use, trust.Options{})
 		if err != nil {
 			return nil, fmt.Errorf("trust roots for %s: %w", use, err)
 		}
@@ -74,10 +74,10 @@ func Compile(name string, docs policy.Documents, now time.Time) (*Generation, er
 	if g.models, err = compileTrusted(docs.TrustRoots, v1alpha1.UseModels, options); err != nil {
 		return nil, fmt.Errorf("trust roots for models: %w", err)
 	}
-	if g.sources, err = compileRoot(docs.TrustRoots, v1alpha1.UseSources, options); err != nil {
+	if g.sources, err = CompileRoot(docs.TrustRoots, v1alpha1.UseSources, options); err != nil {
 		return nil, fmt.Errorf("trust roots for sources: %w", err)
 	}
-	if g.vex, err = compileRoot(docs.TrustRoots, v1alpha1.UseVEX, options); err != nil {
+	if g.vex, err = CompileRoot(docs.TrustRoots, v1alpha1.UseVEX, options); err != nil {
 		return nil, fmt.Errorf("trust roots for VEX: %w", err)
 	}
 	g.approvers = approvers(docs.TrustRoots)
@@ -108,13 +108,14 @@ func asksForLog(policies []v1alpha1.ImageSecurityPolicy) bool {
 	})
 }
 
-func compileRoot(roots []v1alpha1.TrustRoot, use v1alpha1.TrustUse, options trust.Options) (*trust.Root, error) {
+// CompileRoot compiles the entries of trust roots that are believed for a use.
+func CompileRoot(roots []v1alpha1.TrustRoot, use v1alpha1.TrustUse, options trust.Options) (*trust.Root, error) {
 	var entries []trust.Entry
 	for i := range roots {
 		for j := range roots[i].Spec.Entries {
 			e := &roots[i].Spec.Entries[j]
 			if e.Scanner == nil && usedFor(e, use) {
-				entries = append(entries, trustEntry(e))
+				entries = append(entries, TrustEntry(e))
 			}
 		}
 	}
@@ -128,7 +129,9 @@ func usedFor(e *v1alpha1.TrustEntry, use v1alpha1.TrustUse) bool {
 	return slices.Contains(e.Uses, use)
 }
 
-func trustEntry(e *v1alpha1.TrustEntry) trust.Entry {
+// TrustEntry is an entry of a TrustRoot as package trust reads it. Entries of
+// scanners and of commit signers are none.
+func TrustEntry(e *v1alpha1.TrustEntry) trust.Entry {
 	out := trust.Entry{Name: e.Name}
 	for _, f := range e.Formats {
 		out.Formats = append(out.Formats, fact.Format(f))
@@ -162,7 +165,7 @@ func trustEntry(e *v1alpha1.TrustEntry) trust.Entry {
 // compileTrusted also works out where evidence can be that some signer would be
 // believed for.
 func compileTrusted(roots []v1alpha1.TrustRoot, use v1alpha1.TrustUse, options trust.Options) (trusted, error) {
-	root, err := compileRoot(roots, use, options)
+	root, err := CompileRoot(roots, use, options)
 	if err != nil {
 		return trusted{}, err
 	}

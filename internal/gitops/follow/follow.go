@@ -151,6 +151,15 @@ func (f *Follower) Notify() {
 	}
 }
 
+// Busy says that a pass is under way.
+func (f *Follower) Busy() bool {
+	if !f.pass.TryLock() {
+		return true
+	}
+	f.pass.Unlock()
+	return false
+}
+
 // Status returns where the source stands.
 func (f *Follower) Status() Status {
 	f.mu.Lock()

@@ -1,0 +1,83 @@
+package source
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+
+	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/internal/gitops/apply"
+	"github.com/apexlogic/apex/internal/gitops/history"
+	"github.com/apexlogic/apex/internal/repo"
+)
+
+// maxConflicts is how often a rollback is begun anew because what is remembered
+// has changed.
+const maxConflicts = 5
+
+// Rollback makes the target hold an earlier revision that was healthy, from what
+// is kept beside it: the repository's remote and the registry are not asked. To
+// is its commit; "" is the last one. The signer is believed for promotions by a
+// TrustRoot beside the source; its record of the rollback stays with the target.
+// Nothing newer is applied until a commit comes that descends from the one that
+// is left.
+func (s *Source) Rollback(ctx context.Context, to, reason string, signer crypto.Signer) (*apply.Result, error) {
+	commits, done, err := s.commits()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	request := apply.RollbackRequest{
+		Source: s.limits(), To: to,
+		Record: func(_ context.Context, t apply.Transition) ([]byte, error) {
+			return history.Rollback{
+				Source: t.Source, From: repo.Commit(t.From.Commit), To: repo.Commit(t.To.Commit),
+				// The record is for the state that it finds.
+				Counter: t.Counter - 1, Reason: reason, At: s.o.Clock.Now().UTC(),
+			}.Sign(signer)
+		},
+		Verify: func(ctx context.Context, t apply.Transition, record []byte) error {
+			last := history.State{Commit: repo.Commit(t.From.Commit), Counter: t.Counter - 1}
+			back, err := s.trust.history.Rollback(ctx, commits, last, record, s.o.Clock.Now())
+			if err != nil {
+				return err
+			}
+			if back.Record.To != repo.Commit(t.To.Commit) {
+				return fmt.Errorf("it goes back to %s and not to %s", back.Record.To, t.To.Commit)
+			}
+			return nil
+		},
+	}
+	result, err := s.applier.Rollback(ctx, request)
+	// Who follows the source may have written that it is healthy meanwhile.
+	for tries := 0; errors.Is(err, gitops.ErrConflict) && tries < maxConflicts; tries++ {
+		result, err = s.applier.Rollback(ctx, request)
+	}
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return result, s.o.Record(ctx, RecordRollback, RollbackRecord{Source: s.name, To: result.Revision, Counter: result.Counter, Reason: reason, At: s.o.Clock.Now()})
+}
+
+// Heal puts back what differs in the target, once, and says what that was.
+func (s *Source) Heal(ctx context.Context) (*apply.Plan, error) {
+	plan, err := s.Diff(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.applier.Apply(ctx, plan); err != nil {
+		return plan, err
+	}
+	return plan, nil
+}
+
+// CheckHealth says which objects do not do what they are there for. When all do,
+// the revision is one to go back to.
+func (s *Source) CheckHealth(ctx context.Context) ([]apply.Unhealthy, error) {
+	sick, err := s.applier.CheckHealth(ctx, s.name)
+	if r, is := errors.AsType[*apply.Refusal](err); is {
+		return nil, fmt.Errorf("its health cannot be asked: %w", r)
+	}
+	return sick, err
+}

@@ -1,0 +1,568 @@
+// Package source is one GitSource at work: its repository, the trust in its
+// commits, its target, what keeps the target as it is, and the way back.
+//
+// Start with [Open]. [Source.Run] follows the branch and heals the target until
+// its context ends; [Source.Plan], [Source.Pass], [Source.Heal] and
+// [Source.Rollback] are the same steps one at a time, for a person. One process
+// at a time fetches for a source: its mirror is locked then. Others may ask, and
+// roll back: who follows notices.
+//
+// The rooms beside this one do the work; this one holds their order and hands
+// each what it needs. What has to be asked of other floors (verdicts, the ledger,
+// a registry) comes in as functions.
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apexlogic/apex/api/v1alpha1"
+	"github.com/apexlogic/apex/internal/clock"
+	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/internal/gitops/apply"
+	"github.com/apexlogic/apex/internal/gitops/follow"
+	"github.com/apexlogic/apex/internal/gitops/heal"
+	"github.com/apexlogic/apex/internal/gitops/render"
+	"github.com/apexlogic/apex/internal/kube"
+	"github.com/apexlogic/apex/internal/oci/reference"
+	"github.com/apexlogic/apex/internal/repo"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// Revision is what the gate is asked about.
+type Revision struct {
+	Source string
+	Commit string
+	// Tree holds the files below the source's path, as they were committed.
+	Tree fs.FS
+	Set  *gitops.Set
+}
+
+// What other floors know of a source.
+type (
+	// Status is where a source stands.
+	Status = follow.Status
+	// Refused is why a commit is not applied.
+	Refused = follow.Refused
+	// Drift is a change behind Git's back.
+	Drift = heal.Report
+)
+
+// Options say what a source is made of. Source, TrustRoots, State, Sign, Verify,
+// Gate and Record are needed.
+type Options struct {
+	Source *v1alpha1.GitSource
+	// TrustRoots and Revocations are kept beside the target, never in the
+	// repository.
+	TrustRoots  []v1alpha1.TrustRoot
+	Revocations []v1alpha1.Revocation
+
+	// State is the directory of this source's mirror and embedded target.
+	State string
+	// Cluster is needed for a target of that kind; System is the namespace of
+	// Apex's own records there.
+	Cluster *kube.Client
+	System  string
+
+	// Sign and Verify protect what is remembered beside the target, see
+	// [apply.Config].
+	Sign   func(ctx context.Context, message []byte) ([]byte, error)
+	Verify func(ctx context.Context, message, signature []byte) error
+
+	// Gate judges all that a revision would deploy.
+	Gate func(ctx context.Context, r Revision) (verdict.Report, error)
+	// Resolve turns a tag into a digest; nil: manifests have to name digests.
+	Resolve func(ctx context.Context, ref reference.Reference) (verdict.Digest, error)
+	// Record writes what was decided to the ledger, durably.
+	Record func(ctx context.Context, kind string, payload any) error
+	// Generation names the policies in force.
+	Generation func() string
+	// Drift and Changed are told what was found and where the source stands.
+	Drift   func(Drift)
+	Changed func(Status)
+	// Remote says how the repository is reached.
+	Remote repo.RemoteOptions
+
+	Clock  clock.Clock
+	Logger *slog.Logger
+
+	// named says whether a commit names the object, for targets that belong to
+	// Apex alone; foreign is told of what none names.
+	named   func(gitops.ID) (bool, error)
+	foreign func(path string, removed bool)
+}
+
+// The types of records.
+const (
+	RecordRevision = "apex.gitops.revision/v1"
+	RecordDrift    = "apex.gitops.drift/v1"
+	RecordRollback = "apex.gitops.rollback/v1"
+)
+
+// DefaultInterval is how often a branch is looked at, when the source does not say.
+const DefaultInterval = 15 * time.Second
+
+// stateInterval is how often what is remembered is looked at: whether another
+// process has rolled back, and whether what was applied is healthy by now.
+const stateInterval = time.Second
+
+// deadAfter is how long another process may take over what it has begun until it
+// is taken up here: a stage of the largest sets.
+const deadAfter = time.Minute
+
+// Source is a source at work. It is safe for concurrent use.
+type Source struct {
+	o        Options
+	spec     *v1alpha1.GitSourceSpec
+	name     string
+	remote   *repo.Remote
+	trust    *trusted
+	place    place
+	applier  *apply.Applier
+	healer   *heal.Healer
+	follower *follow.Follower
+
+	ready   atomic.Bool   // the healer knows what is desired
+	counter atomic.Uint64 // of the state that it knows
+
+	mu     sync.Mutex
+	mirror *repo.Mirror     // nil until something is fetched
+	proofs map[string]proof // by commit
+}
+
+// proof is what trust found about a commit.
+type proof struct {
+	after      string // what it was proved to descend from
+	allowPrune bool
+}
+
+// Open opens the source: its mirror, its target and what that remembers. Nothing
+// is fetched or written yet.
+func Open(ctx context.Context, o Options) (_ *Source, err error) {
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Source{o: o, spec: &o.Source.Spec, name: o.Source.Name, proofs: map[string]proof{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("source %s: %w", s.name, err), s.Close())
+		}
+	}()
+	if err := gitops.CheckSource(s.name); err != nil {
+		return nil, err
+	}
+	if s.trust, err = compileTrust(&o); err != nil {
+		return nil, err
+	}
+	if s.remote, err = repo.NewRemote(s.spec.URL, o.Remote); err != nil {
+		return nil, err
+	}
+	o.named, o.foreign = s.named, s.foreign
+	if s.place, err = o.open(&s.spec.Target); err != nil {
+		return nil, err
+	}
+	s.healer, err = heal.New(heal.Config{
+		Target: s.place.target, Source: s.name, Heal: s.spec.Heal, Report: s.drift, Clock: o.Clock, Log: o.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.applier, err = apply.New(apply.Config{
+		Target: s.place.target, Store: s.place.store, Sign: o.Sign, Verify: o.Verify, Keeper: s.healer, Clock: o.Clock,
+	})
+	if err != nil {
+		return nil, err
+	}
+	interval := DefaultInterval
+	if s.spec.Interval != nil {
+		interval = s.spec.Interval.Duration
+	}
+	s.follower = follow.New(follow.Steps{
+		Fetch: s.fetch, Trust: s.verify, Render: s.render, Gate: s.gate, Apply: s.apply, Applied: s.held, Record: s.record,
+	}, follow.Options{
+		Source: s.name, Interval: interval, Generation: o.Generation, Changed: o.Changed, Clock: o.Clock, Logger: o.Logger,
+	})
+	return s, nil
+}
+
+// errNotReady keeps what is not known to be foreign: nothing is removed before
+// what is desired is known.
+var errNotReady = errors.New("what is applied is not taken up yet")
+
+func (s *Source) named(id gitops.ID) (bool, error) {
+	if !s.ready.Load() {
+		return false, errNotReady
+	}
+	return s.healer.Desires(id), nil
+}
+
+func (s *Source) foreign(path string, removed bool) {
+	if removed {
+		s.drift(heal.Report{Code: verdict.DriftHealed, ID: gitops.ID{Kind: "File", Name: path}, At: s.o.Clock.Now(), Changes: []heal.Change{{What: heal.Added, Path: "/"}}})
+	}
+}
+
+// Close releases the mirror and the target.
+func (s *Source) Close() error {
+	var errs []error
+	if s.mirror != nil {
+		errs = append(errs, s.mirror.Close())
+	}
+	if s.place.close != nil {
+		errs = append(errs, s.place.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Name is the GitSource's name.
+func (s *Source) Name() string { return s.name }
+
+// Status is where the source stands.
+func (s *Source) Status() Status { return s.follower.Status() }
+
+// State is what the target remembers.
+func (s *Source) State(ctx context.Context) (*apply.State, error) { return s.applier.Load(ctx, s.name) }
+
+// Healer keeps the target as it is desired.
+func (s *Source) Healer() *heal.Healer { return s.healer }
+
+// Notify makes Run look at the branch now.
+func (s *Source) Notify() { s.follower.Notify() }
+
+// Run finishes what a killed process left, then follows the branch and heals the
+// target until the context ends.
+func (s *Source) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() {
+		if err := s.healer.Run(ctx); ctx.Err() == nil {
+			stop(fmt.Errorf("source %s: healing ended: %w", s.name, err))
+		}
+	})
+	running.Go(func() { s.watchState(ctx) })
+	for {
+		err := s.Resume(ctx)
+		if err == nil {
+			break
+		}
+		s.o.Logger.Error("what is applied cannot be taken up", "source", s.name, "err", err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Second):
+		}
+	}
+	if s.spec.Suspend {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	err := s.follower.Run(ctx)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// Resume finishes an apply that was interrupted, and tells the healer what is
+// applied.
+func (s *Source) Resume(ctx context.Context) error {
+	// The counter is read first: what changes meanwhile is taken up again.
+	state, err := s.applier.Load(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	if _, err := s.applier.Resume(ctx, s.limits()); err != nil {
+		return err
+	}
+	s.counter.Store(state.Counter)
+	s.ready.Store(true)
+	return nil
+}
+
+// watchState remembers an applied revision as one to go back to, once all of it
+// is healthy, and takes up what another process decided: a rollback.
+func (s *Source) watchState(ctx context.Context) {
+	tick := time.NewTicker(stateInterval)
+	defer tick.Stop()
+	var known verdict.Digest
+	var unfinished time.Time // since when another process is at it
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		state, err := s.applier.Load(ctx, s.name)
+		if err != nil || !s.ready.Load() {
+			continue
+		}
+		if !state.Unfinished() {
+			unfinished = time.Time{}
+		} else if unfinished.IsZero() {
+			unfinished = time.Now()
+		}
+		// Whoever has begun is left to finish, unless it seems to have died.
+		if state.Counter != s.counter.Load() && !s.follower.Busy() && (unfinished.IsZero() || time.Since(unfinished) > deadAfter) {
+			err := s.Resume(ctx)
+			if err == nil {
+				// Until now it was healed to what was desired before.
+				_, err = s.Heal(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
+				s.o.Logger.Error("what another process decided cannot be taken up", "source", s.name, "err", err)
+			}
+			s.follower.Notify()
+			continue
+		}
+		if state.Unfinished() || state.Applied.Set == "" || state.Applied.Set == known {
+			continue
+		}
+		if sick, err := s.applier.CheckHealth(ctx, s.name); err == nil && len(sick) == 0 {
+			known = state.Applied.Set
+		}
+	}
+}
+
+// Pass looks at the branch once and applies what it may; see [follow.Follower.Pass].
+func (s *Source) Pass(ctx context.Context) error { return s.follower.Pass(ctx) }
+
+// Plan says what the branch's newest commit would change, without a write. The
+// error is a [*follow.Refused] when it may not be applied.
+func (s *Source) Plan(ctx context.Context) (*apply.Plan, error) {
+	head, err := s.fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.verify(ctx, head); err != nil {
+		return nil, err
+	}
+	set, err := s.render(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	report, err := s.gateCommit(ctx, head, set)
+	if err == nil {
+		err = follow.Judge(&report)
+	}
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.plan(ctx, head, set, apply.LookAll)
+	return plan, refusal(err)
+}
+
+// Diff says how the target differs from what is applied: the plan of applying it
+// again.
+func (s *Source) Diff(ctx context.Context) (*apply.Plan, error) {
+	state, err := s.applier.Load(ctx, s.name)
+	if err != nil {
+		return nil, err
+	}
+	if state.Current.Set == "" {
+		return nil, fmt.Errorf("nothing of source %s is applied yet", s.name)
+	}
+	data, err := s.place.store.GetSet(ctx, state.Current.Set)
+	if err != nil {
+		return nil, err
+	}
+	set, err := gitops.ReadSet(data)
+	if err != nil {
+		return nil, err
+	}
+	return s.applier.Plan(ctx, apply.Request{Source: s.limits(), Set: set, Commit: state.Current.Commit, After: state.Accepted.Commit, Look: apply.LookAll})
+}
+
+// opened opens the mirror the first time.
+func (s *Source) opened() (*repo.Mirror, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mirror != nil {
+		return s.mirror, nil
+	}
+	m, err := repo.OpenMirror(s.mirrorDir(), s.remote, cmp.Or(s.spec.Branch, "main"))
+	if errors.Is(err, repo.ErrLocked) {
+		return nil, fmt.Errorf("another process follows the source %s: %w", s.name, err)
+	}
+	s.mirror = m
+	return m, err
+}
+
+func (s *Source) mirrorDir() string { return filepath.Join(s.o.State, "mirror") }
+
+// commits is the copy of the repository, to be read while somebody else may
+// fetch into it. The second result closes it.
+func (s *Source) commits() (*repo.Repo, func() error, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mirror != nil {
+		return s.mirror.Repo(), func() error { return nil }, nil
+	}
+	r, err := repo.Open(s.mirrorDir())
+	if err != nil {
+		return nil, nil, err
+	}
+	return r, r.Close, nil
+}
+
+func (s *Source) fetch(ctx context.Context) (string, error) {
+	mirror, err := s.opened()
+	if err != nil {
+		return "", err
+	}
+	fetched, err := mirror.Fetch(ctx)
+	if err != nil {
+		return "", err
+	}
+	return string(fetched.Head), nil
+}
+
+func (s *Source) render(ctx context.Context, commit string) (*gitops.Set, error) {
+	mirror, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	tree, err := mirror.Repo().At(ctx, repo.Commit(commit))
+	if err != nil {
+		return nil, refusal(err)
+	}
+	o := render.Options{
+		Namespace: s.spec.Namespace, Namespaced: s.place.namespaced, MaxObjects: int(s.spec.Quota.Objects), Resolve: s.o.Resolve,
+		Namespaces: []string{"*"},
+	}
+	if c := s.spec.Target.Cluster; c != nil {
+		o.Namespaces = c.Namespaces
+	}
+	if l := s.spec.Target.Lambda; l != nil {
+		o.Account, o.Region = l.Account, l.Region
+	}
+	set, err := render.Render(ctx, tree, s.dir(), o)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return s.segmented(set)
+}
+
+// dir is the path within the repository, as fs.FS names it; "" is all of it.
+func (s *Source) dir() string {
+	if p := path.Clean(s.spec.Path); p != "." {
+		return p
+	}
+	return ""
+}
+
+func (s *Source) gate(ctx context.Context, set *gitops.Set) (verdict.Report, error) {
+	mirror, err := s.opened()
+	if err != nil {
+		return verdict.Report{}, err
+	}
+	head, err := mirror.Head()
+	if err != nil {
+		return verdict.Report{}, err
+	}
+	return s.gateCommit(ctx, string(head), set)
+}
+
+func (s *Source) gateCommit(ctx context.Context, commit string, set *gitops.Set) (verdict.Report, error) {
+	mirror, err := s.opened()
+	if err != nil {
+		return verdict.Report{}, err
+	}
+	tree, err := mirror.Repo().At(ctx, repo.Commit(commit))
+	if err != nil {
+		return verdict.Report{}, err
+	}
+	var files fs.FS = tree
+	if dir := s.dir(); dir != "" {
+		if info, err := fs.Stat(tree, dir); err == nil && info.IsDir() {
+			if files, err = fs.Sub(tree, dir); err != nil {
+				return verdict.Report{}, err
+			}
+		}
+	}
+	return s.o.Gate(ctx, Revision{Source: s.name, Commit: commit, Tree: files, Set: set})
+}
+
+func (s *Source) plan(ctx context.Context, commit string, set *gitops.Set, look apply.Look) (*apply.Plan, error) {
+	s.mu.Lock()
+	p := s.proofs[commit]
+	s.mu.Unlock()
+	return s.applier.Plan(ctx, apply.Request{
+		Source: s.limits(), Set: set, Commit: commit, After: p.after, AllowPrune: p.allowPrune, Look: look,
+	})
+}
+
+func (s *Source) apply(ctx context.Context, commit string, set *gitops.Set) (follow.Applied, error) {
+	// What the applied commit needs is kept, whatever the remote does meanwhile.
+	mirror, err := s.opened()
+	if err != nil {
+		return follow.Applied{}, err
+	}
+	if err := mirror.Accept(repo.Commit(commit)); err != nil {
+		return follow.Applied{}, err
+	}
+	plan, err := s.plan(ctx, commit, set, apply.LookChanged)
+	if err != nil {
+		return follow.Applied{}, refusal(err)
+	}
+	done, err := s.applier.Apply(ctx, plan)
+	if err != nil {
+		return follow.Applied{}, refusal(err)
+	}
+	s.counter.Store(done.Counter)
+	s.mu.Lock()
+	clear(s.proofs)
+	s.mu.Unlock()
+	return s.held(ctx)
+}
+
+func (s *Source) held(ctx context.Context) (follow.Applied, error) {
+	state, err := s.applier.Load(ctx, s.name)
+	if err != nil {
+		return follow.Applied{}, err
+	}
+	a := follow.Applied{Commit: state.Applied.Commit, Set: state.Applied.Set, Counter: state.Counter, Objects: state.Objects}
+	if state.Unfinished() {
+		a.Commit = "" // it is not what the target holds until it is whole
+	}
+	if state.Pin != nil {
+		a.Held = state.Pin.Left.Commit
+	}
+	return a, nil
+}
+
+func (s *Source) record(ctx context.Context, e follow.Event) error {
+	if e.Refused != nil {
+		// The journal beside the target says it too, for whoever only has that.
+		r := apply.Revision{Commit: e.Commit, Set: e.Set}
+		if err := s.applier.Refuse(ctx, s.name, r, e.Refused.Code, e.Refused.Why); err != nil {
+			return err
+		}
+	}
+	return s.o.Record(ctx, RecordRevision, e)
+}
+
+// limits are what the source may do.
+func (s *Source) limits() apply.Source {
+	l := apply.Source{Name: s.name, Tenant: s.place.tenant, MaxObjects: int(s.spec.Quota.Objects)}
+	if n := s.spec.Prune.MaxObjects; n != nil {
+		l.MaxDeletions = new(int(*n))
+	}
+	if n := s.spec.Prune.MaxPercent; n != nil {
+		l.MaxPercent = new(int(*n))
+	}
+	return l
+}
