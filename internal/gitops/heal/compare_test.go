@@ -13,6 +13,8 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
+var originNowhere verdict.Origin
+
 func parse(t testing.TB, text string) map[string]any {
 	t.Helper()
 	data, err := yaml.YAMLToJSON([]byte(text))

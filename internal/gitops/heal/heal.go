@@ -93,6 +93,7 @@ type Healer struct {
 	urgent   queue
 	lazy     queue
 	retries  map[*entry]time.Time
+	failed   chan struct{}
 	fights   map[gitops.ID]*fight
 	inflight int
 	turn     uint
@@ -124,7 +125,7 @@ func New(c Config) (*Healer, error) {
 		target: c.Target, source: c.Source, modes: modes, report: c.Report, clock: c.Clock, log: c.Log,
 		hash: newHasher(), workN: c.Workers, fightK: c.FightHeals, fightW: c.FightWindow, period: DefaultSweep,
 		entries: map[gitops.ID]*entry{}, kinds: map[groupKind]*kindState{}, scalers: map[scaledBy]scaler{},
-		retries: map[*entry]time.Time{}, fights: map[gitops.ID]*fight{},
+		retries: map[*entry]time.Time{}, failed: make(chan struct{}, 1), fights: map[gitops.ID]*fight{},
 	}
 	h.wake.L = &h.mu
 	h.writer = append(builtinWriters(), c.Writers...)

@@ -32,6 +32,7 @@ const maxDefaults = 4096
 type entry struct {
 	id      gitops.ID
 	where   verdict.Origin
+	api     string // version that it is written in: "v1"
 	uid     string
 	version string // resource version that was ours, or was found to be in order
 	body    []byte // the desired body, see shelf
@@ -105,7 +106,10 @@ func (h *Healer) desire(o *gitops.Object, pending bool) error {
 	if e.body, err = state.shelf.put(data); err != nil {
 		return fmt.Errorf("heal: %s: %w", o.ID, err)
 	}
-	e.where, e.digest = o.Where, digest
+	e.where, e.digest, e.api = o.Where, digest, state.version
+	if o.Version != state.version {
+		e.api = strings.Clone(o.Version)
+	}
 	e.known, e.learned, e.version, e.warned = nil, false, "", 0
 	e.pending, e.since = pending, 0
 	if pending {
@@ -164,6 +168,7 @@ func (h *Healer) Forget(id gitops.ID) {
 	for scaled, by := range h.scalers {
 		if by.id == id {
 			delete(h.scalers, scaled)
+			h.doubt(scaled.ID)
 		}
 	}
 	k := groupKind{id.Group, id.Kind}
@@ -198,6 +203,14 @@ type scaledBy struct {
 type scaler struct {
 	id       gitops.ID
 	min, max int64
+}
+
+// doubt has an object compared again: its writers' rights have changed.
+func (h *Healer) doubt(id gitops.ID) {
+	if e := h.entries[id]; e != nil && !e.pending && e.version != "" {
+		e.version = ""
+		h.suspect(e, false)
+	}
 }
 
 // noteScaler remembers what an autoscaler of the source scales.
@@ -235,8 +248,7 @@ func (h *Healer) noteScaler(id gitops.ID, body map[string]any) {
 	if !ok {
 		group = "" // "v1"
 	}
-	h.scalers[scaledBy{
-		gitops.ID{Group: group, Kind: text("kind", "Deployment"), Namespace: id.Namespace, Name: text("name", "")},
-		id.Kind == "VerticalPodAutoscaler",
-	}] = s
+	scaled := gitops.ID{Group: group, Kind: text("kind", "Deployment"), Namespace: id.Namespace, Name: text("name", "")}
+	h.scalers[scaledBy{scaled, id.Kind == "VerticalPodAutoscaler"}] = s
+	h.doubt(scaled)
 }

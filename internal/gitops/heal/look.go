@@ -44,6 +44,7 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 	l := look{Healer: h, e: e, digest: e.digest, uid: e.uid, since: e.since}
 	l.knows = e.learned
 	kept, where, known := e.body, e.where, slices.Clone(e.known)
+	api, version := e.api, e.version
 	h.stats.Looks++
 	h.mu.Unlock()
 	if state == nil {
@@ -56,8 +57,14 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 	l.verified, l.generals = map[sum]struct{}{}, map[sum]struct{}{}
 	l.report = Report{ID: e.id, Where: where}
 
-	var err error
-	for range maxRounds {
+	live, err := h.target.Get(ctx, e.id, api)
+	if err == nil && version != "" && live.ResourceVersion == version && live.UID == l.uid {
+		return nil // it is the one that was in order
+	}
+	for round := range maxRounds {
+		if round > 0 {
+			live, err = h.target.Get(ctx, e.id, api)
+		}
 		// Anew each time: what others may write is written into it.
 		body, bad := state.shelf.get(kept)
 		if bad != nil {
@@ -68,7 +75,7 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 			return l.stuck(bad)
 		}
 		l.o = &o
-		if err = l.once(ctx); !errors.Is(err, gitops.ErrConflict) {
+		if err = l.once(ctx, live, err); !errors.Is(err, gitops.ErrConflict) {
 			break
 		}
 	}
@@ -78,9 +85,8 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 	return err
 }
 
-// once looks at the object as it is now. ErrConflict: it changed meanwhile.
-func (l *look) once(ctx context.Context) error {
-	live, err := l.target.Get(ctx, l.e.id, l.o.Version)
+// once puts the object in order as it was got. ErrConflict: it changed meanwhile.
+func (l *look) once(ctx context.Context, live *gitops.Live, err error) error {
 	if errors.Is(err, gitops.ErrNotFound) {
 		return l.missing(ctx)
 	}

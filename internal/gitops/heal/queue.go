@@ -115,6 +115,10 @@ func (h *Healer) done(e *entry, err error) {
 		wait := min(firstWait<<min(e.tries, 6), longestWait)
 		e.tries = min(e.tries+1, 6)
 		h.retries[e] = h.clock.Now().Add(wait)
+		select {
+		case h.failed <- struct{}{}: // to come again sooner
+		default:
+		}
 	case again:
 		e.tries = 0
 		e.since = 0

@@ -58,28 +58,33 @@ func (h *Healer) see(state *kindState, event gitops.Event) {
 // it is not there, or lost its label. h.mu is held.
 func (h *Healer) synced(state *kindState) {
 	for id, e := range h.entries {
-		if id.Group == state.group && id.Kind == state.kind && !e.seen {
+		if id.Group == state.group && id.Kind == state.kind && !e.seen && !e.pending {
 			h.suspect(e, true)
 		}
 	}
 }
 
-// tick is how often the sweep goes on a little and what failed is tried again.
-const tick = 100 * time.Millisecond
+// How often the sweep goes on a little, and what failed is tried again while
+// there is anything.
+const (
+	sweepTick = time.Second
+	retryTick = firstWait
+)
 
 // sweep has each object looked at once in a period, spread evenly, for the events
 // that were lost: by the target, by the network, by us.
 func (h *Healer) sweep(ctx context.Context) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+	timer := time.NewTimer(sweepTick)
+	defer timer.Stop()
 	s := sweeper{last: h.clock.Now()}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-			h.advance(&s)
+		case <-timer.C:
+		case <-h.failed:
 		}
+		timer.Reset(h.advance(&s))
 	}
 }
 
@@ -90,8 +95,9 @@ type sweeper struct {
 	left []gitops.ID
 }
 
-// advance has the objects looked at that are due by now.
-func (h *Healer) advance(s *sweeper) {
+// advance has the objects looked at that are due by now, and returns when to come
+// again.
+func (h *Healer) advance(s *sweeper) (next time.Duration) {
 	now := h.clock.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,14 +107,18 @@ func (h *Healer) advance(s *sweeper) {
 			h.suspect(e, true)
 		}
 	}
+	next = sweepTick
+	if len(h.retries) > 0 {
+		next = retryTick
+	}
 	for id, f := range h.fights {
 		if f.over(now, h.fightW) {
 			delete(h.fights, id)
 		}
 	}
 	passed := now.Sub(s.last)
-	if passed < time.Second && passed >= 0 { // at rest there is nothing to do ten times a second
-		return
+	if passed < sweepTick/2 && passed >= 0 {
+		return next
 	}
 	s.last = now
 	s.due += float64(len(h.entries)) * max(passed, 0).Seconds() / h.period.Seconds()
@@ -129,4 +139,5 @@ func (h *Healer) advance(s *sweeper) {
 			h.suspect(e, false)
 		}
 	}
+	return next
 }
