@@ -33,7 +33,7 @@ func (t *table) of(name string) (Like, bool) {
 	if like, ok := t.added(name); ok {
 		return like, true
 	}
-	return nearest(name, t.length)
+	return nearest(name, t.near)
 }
 
 // added looks for a name of the table behind words that add nothing. A project
@@ -80,7 +80,7 @@ func (t *table) scoped(name string) (Like, bool) {
 			return Like{other, Scope}, true
 		}
 	}
-	like, ok := nearest(scope, t.scopeLen)
+	like, ok := nearest(scope, t.nearScope)
 	if !ok {
 		return Like{}, false
 	}
@@ -88,17 +88,19 @@ func (t *table) scoped(name string) (Like, bool) {
 }
 
 // nearest looks for a name that is one slip away; the likeliest slip counts.
-func nearest(name string, length map[int][]string) (Like, bool) {
+func nearest(name string, names near) (Like, bool) {
 	best, rank := Like{}, len(slips)
 	for n := len(name) - 1; n <= len(name)+1; n++ {
-		for _, other := range length[n] {
-			kind, ok := slip(name, other)
-			if !ok {
-				continue
-			}
-			for r, k := range slips[:rank] {
-				if k == kind {
-					best, rank = Like{other, kind}, r
+		for _, key := range keysOf(name, n) {
+			for _, other := range names[key] {
+				kind, ok := slip(name, other)
+				if !ok {
+					continue
+				}
+				for r, k := range slips[:rank] {
+					if k == kind {
+						best, rank = Like{other, kind}, r
+					}
 				}
 			}
 		}

@@ -21,24 +21,24 @@ var (
 
 // table is the names that are looked like, by the ways in which one is.
 type table struct {
-	names    map[string]bool
-	scopes   map[string]bool // "@angular"
-	scopeLen map[int][]string
-	squashed map[string]string   // without separators → name
-	skeleton map[string]string   // with letters that look alike made one → name
-	ordered  map[string]string   // words in order → name
-	core     map[string]string   // without added words → name
-	builds   map[string]bool     // cores of which the table has builds for hardware
-	length   map[int][]string    // names by length
-	decor    func(string) kindOf // of a word
-	glued    []string            // languages that stand before or behind a name without a separator
+	names     map[string]bool
+	scopes    map[string]bool // "@angular"
+	nearScope near
+	squashed  map[string]string // without separators → name
+	skeleton  map[string]string // with letters that look alike made one → name
+	ordered   map[string]string // words in order → name
+	core      map[string]string // without added words → name
+	builds    map[string]bool   // cores of which the table has builds for hardware
+	near      near
+	decor     func(string) kindOf // of a word
+	glued     []string            // languages that stand before or behind a name without a separator
 }
 
 // newTable reads names that stand between white space; "#" begins a comment.
 func newTable(text string, decor func(string) kindOf, glued ...string) *table {
 	t := &table{
-		names: map[string]bool{}, scopes: map[string]bool{}, scopeLen: map[int][]string{}, squashed: map[string]string{}, skeleton: map[string]string{},
-		ordered: map[string]string{}, core: map[string]string{}, builds: map[string]bool{}, length: map[int][]string{}, decor: decor, glued: glued,
+		names: map[string]bool{}, scopes: map[string]bool{}, nearScope: near{}, squashed: map[string]string{}, skeleton: map[string]string{},
+		ordered: map[string]string{}, core: map[string]string{}, builds: map[string]bool{}, near: near{}, decor: decor, glued: glued,
 	}
 	var all []string
 	for line := range strings.Lines(text) {
@@ -58,7 +58,7 @@ func newTable(text string, decor func(string) kindOf, glued ...string) *table {
 		if scope, _, ok := strings.Cut(name, "/"); ok {
 			if !t.scopes[scope] {
 				t.scopes[scope] = true
-				t.scopeLen[len(scope)] = append(t.scopeLen[len(scope)], scope)
+				t.nearScope.add(scope)
 			}
 			continue
 		}
@@ -71,9 +71,30 @@ func newTable(text string, decor func(string) kindOf, glued ...string) *table {
 		if built {
 			t.builds[core] = true
 		}
-		t.length[len(name)] = append(t.length[len(name)], name)
+		t.near.add(name)
 	}
 	return t
+}
+
+// near holds names by their length and first letter, and by their length and
+// last: one slip leaves one of the two letters as it was.
+type near map[nearKey][]string
+
+type nearKey struct {
+	length int
+	letter byte
+	last   bool
+}
+
+func (n near) add(name string) {
+	for _, k := range keysOf(name, len(name)) {
+		n[k] = append(n[k], name)
+	}
+}
+
+// keysOf are the keys of names of the length that a name may be one slip from.
+func keysOf(name string, length int) [2]nearKey {
+	return [2]nearKey{{length, name[0], false}, {length, name[len(name)-1], true}}
 }
 
 // squash drops what separates words.
