@@ -57,6 +57,10 @@ func (r *Repo) RawCommit(c Commit) (*RawCommit, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read repository %s: %w", r.dir, err)
 	}
+	return parseRaw(c, data)
+}
+
+func parseRaw(c Commit, data []byte) (*RawCommit, error) {
 	raw, err := ParseCommit(data)
 	if err != nil {
 		return nil, fmt.Errorf("commit %s: %w", c, err)
@@ -84,20 +88,14 @@ func (r *Repo) rawObject(kind plumbing.ObjectType, name Commit) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	return r.unforged(kind, h, maxCommit)
+	return r.unforged(kind, h, maxCommit, nil)
 }
 
 // unforged is [Repo.object] that also refuses bytes which collide on purpose.
-func (r *Repo) unforged(want plumbing.ObjectType, h plumbing.Hash, limit int64) ([]byte, error) {
+// Who reads many objects hands in chains, and shares what is returned.
+func (r *Repo) unforged(want plumbing.ObjectType, h plumbing.Hash, limit int64, c *chains) ([]byte, error) {
 	r.mu.Lock()
-	data, err := r.loose(want, h, limit)
-	if errors.Is(err, fs.ErrNotExist) {
-		var p *pack
-		var offset int64
-		if p, offset, err = r.findPacked(h); err == nil {
-			data, err = readPacked(p, offset, want, limit)
-		}
-	}
+	data, err := r.readUnforged(want, h, limit, c)
 	r.mu.Unlock()
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound):
@@ -115,6 +113,31 @@ func (r *Repo) unforged(want plumbing.ObjectType, h plumbing.Hash, limit int64) 
 		return nil, fmt.Errorf("%s %s: %w: its content has the hash %s", want, h, ErrCorrupt, got)
 	}
 	return data, nil
+}
+
+// readUnforged finds an object. Who reads many looks into the packs first, which
+// hold most of them, with the names in memory so that each costs no calls.
+func (r *Repo) readUnforged(want plumbing.ObjectType, h plumbing.Hash, limit int64, c *chains) ([]byte, error) {
+	if c != nil {
+		p, offset, err := r.inPacks(h)
+		if err == nil {
+			if err = p.load(); err == nil {
+				return c.read(p, offset, want, limit)
+			}
+		}
+		if !errors.Is(err, plumbing.ErrObjectNotFound) {
+			return nil, err
+		}
+	}
+	data, err := r.loose(want, h, limit)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	p, offset, err := r.findPacked(h)
+	if err != nil {
+		return nil, err
+	}
+	return readPacked(p, offset, want, limit)
 }
 
 // sumUnforged returns the hash and whether what was hashed collides on purpose.

@@ -16,7 +16,7 @@ const maxCachedEntries = 200_000
 // treeCache keeps directories that were read, sorted by plain name: a commit's
 // directories are mostly those of its parent.
 type treeCache struct {
-	repo    *Repo
+	graph   *Graph
 	trees   map[plumbing.Hash][]entry
 	entries int
 }
@@ -28,7 +28,7 @@ func (c *treeCache) tree(h plumbing.Hash) ([]entry, error) {
 	if list, ok := c.trees[h]; ok {
 		return list, nil
 	}
-	data, err := c.repo.unforged(plumbing.TreeObject, h, maxTree)
+	data, err := c.graph.repo.unforged(plumbing.TreeObject, h, maxTree, &c.graph.chains)
 	if err != nil {
 		return nil, err
 	}

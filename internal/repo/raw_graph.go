@@ -22,7 +22,13 @@ type Graph struct {
 	nodes   map[plumbing.Hash]*node
 	touched []*node // whose paint is not zero
 	trees   treeCache
+	chains  chains
+	kept    int // bytes of commits
 }
+
+// maxKept bounds the bytes of commits that a Graph keeps, so that who verifies
+// them after [Graph.Between] need not read them twice.
+const maxKept = 32 << 20
 
 // node is a commit in a Graph.
 type node struct {
@@ -30,6 +36,7 @@ type node struct {
 	tree    plumbing.Hash
 	parents []plumbing.Hash
 	when    int64
+	data    []byte // nil when it was not kept
 	paint   uint8
 }
 
@@ -47,7 +54,9 @@ const paintBoth = paintLeft | paintRight
 // NewGraph returns a graph that refuses, with ErrTooLarge, to look at more than
 // limit commits.
 func (r *Repo) NewGraph(limit int) *Graph {
-	return &Graph{repo: r, limit: limit, nodes: map[plumbing.Hash]*node{}, trees: treeCache{repo: r}}
+	g := &Graph{repo: r, limit: limit, nodes: map[plumbing.Hash]*node{}}
+	g.trees.graph = g
+	return g
 }
 
 // node reads a commit. It is no stricter than it has to be: what is older than
@@ -59,7 +68,7 @@ func (g *Graph) node(h plumbing.Hash) (*node, error) {
 	if len(g.nodes) >= g.limit {
 		return nil, fmt.Errorf("%w: more than %d commits have to be looked at", ErrTooLarge, g.limit)
 	}
-	data, err := g.repo.unforged(plumbing.CommitObject, h, maxCommit)
+	data, err := g.repo.unforged(plumbing.CommitObject, h, maxCommit, &g.chains)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +87,25 @@ func (g *Graph) node(h plumbing.Hash) (*node, error) {
 			break
 		}
 	}
+	if g.kept+len(data) <= maxKept {
+		n.data = data
+		g.kept += len(data)
+	}
 	g.nodes[h] = n
 	return n, nil
+}
+
+// Commit returns a commit that the graph has looked at, as [Repo.RawCommit] does,
+// in two steps: the second one may run in any goroutine, and it parses.
+func (g *Graph) Commit(c Commit) func() (*RawCommit, error) {
+	h, err := c.hash()
+	if n := g.nodes[h]; err == nil && n != nil && n.data != nil {
+		data := n.data
+		g.kept -= len(data)
+		n.data = nil
+		return func() (*RawCommit, error) { return parseRaw(c, data) }
+	}
+	return func() (*RawCommit, error) { return g.repo.RawCommit(c) }
 }
 
 func (g *Graph) named(c Commit) (*node, error) {

@@ -15,6 +15,7 @@ import (
 // record is what is found out about one new commit.
 type record struct {
 	id      repo.Commit
+	read    func() (*repo.RawCommit, error)
 	parents []repo.Commit
 	signing trust.CommitSigning
 	// problem is why its own signature does not count; nil when it does.
@@ -43,7 +44,7 @@ func (l *look) verifyNew() ([]Commit, error) {
 	}
 	records := make([]record, len(fresh))
 	for i, c := range fresh {
-		records[i].id = c
+		records[i].id, records[i].read = c, l.g.Commit(c)
 	}
 	// Signatures are verified beside the comparison of trees.
 	signed := l.readSignatures(records)
@@ -123,7 +124,8 @@ func (l *look) readSignatures(records []record) (wait func()) {
 }
 
 func (l *look) readOne(rec *record) {
-	c, err := l.repo.RawCommit(rec.id)
+	c, err := rec.read()
+	rec.read = nil
 	if err != nil {
 		rec.broken = l.explain(rec.id, err)
 		return

@@ -41,9 +41,11 @@ func person(name string) ssh.Signer {
 
 // forge writes a repository object by object, whether or not git would.
 type forge struct {
-	t    testing.TB
-	dir  string
-	when int64 // of the last commit
+	t     testing.TB
+	dir   string
+	when  int64           // of the last commit
+	there map[string]bool // objects that were written
+	z     *zlib.Writer
 }
 
 func newForge(t testing.TB) *forge {
@@ -56,7 +58,7 @@ func newForge(t testing.TB) *forge {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return &forge{t: t, dir: dir, when: now.Add(-24 * time.Hour).Unix()}
+	return &forge{t: t, dir: dir, there: map[string]bool{}, when: now.Add(-24 * time.Hour).Unix()}
 }
 
 func (f *forge) repo() *repo.Repo {
@@ -85,7 +87,10 @@ func (f *forge) object(kind string, data []byte) string {
 	whole := append(fmt.Appendf(nil, "%s %d\x00", kind, len(data)), data...)
 	sum := sha1.Sum(whole)
 	hash := hex.EncodeToString(sum[:])
-	f.put(hash, whole)
+	if !f.there[hash] {
+		f.put(hash, whole)
+		f.there[hash] = true
+	}
 	return hash
 }
 
@@ -93,7 +98,11 @@ func (f *forge) object(kind string, data []byte) string {
 func (f *forge) put(hash string, whole []byte) {
 	f.t.Helper()
 	var out bytes.Buffer
-	z := zlib.NewWriter(&out)
+	if f.z == nil {
+		f.z = zlib.NewWriter(&out)
+	}
+	z := f.z // its tables are larger than a history
+	z.Reset(&out)
 	if _, err := z.Write(whole); err != nil {
 		f.t.Fatal(err)
 	}

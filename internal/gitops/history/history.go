@@ -117,6 +117,8 @@ type PathRule struct {
 type State struct {
 	// Commit that is accepted; "" before the first one.
 	Commit repo.Commit `json:"commit,omitempty"`
+	// First is the trusted commit that Commit is known to descend from.
+	First repo.Commit `json:"first,omitempty"`
 	// Counter grows with every change of the state.
 	Counter uint64    `json:"counter"`
 	At      time.Time `json:"at,omitzero"`

@@ -144,7 +144,7 @@ func (l *look) goBack(b *Rollback) (State, error) {
 	if err != nil {
 		return State{}, l.explain(b.To, err)
 	}
-	next := State{Commit: b.To, Counter: l.last.Counter + 1, At: l.now.UTC()}
+	next := State{Commit: b.To, First: l.trust.First, Counter: l.last.Counter + 1, At: l.now.UTC()}
 	for _, c := range append(slices.Clone(l.last.RolledBack), left...) {
 		if !slices.Contains(again, c) && !slices.Contains(next.RolledBack, c) {
 			next.RolledBack = append(next.RolledBack, c)

@@ -37,6 +37,7 @@ func (v *Verifier) Verify(ctx context.Context, r *repo.Repo, last State, head re
 		return nil, err
 	}
 	out := &Accepted{State: last, Warnings: []Warning{}}
+	out.State.First = v.trust.First
 	if last.Commit != head {
 		var err error
 		if out.Commits, err = l.verifyNew(); err != nil {
@@ -44,7 +45,7 @@ func (v *Verifier) Verify(ctx context.Context, r *repo.Repo, last State, head re
 		}
 		// What was rolled back is forgotten: none of it descends from a new head,
 		// so who sets the branch to it is rewinding from now on.
-		out.State = State{Commit: head, Counter: last.Counter + 1, At: now.UTC()}
+		out.State = State{Commit: head, First: v.trust.First, Counter: last.Counter + 1, At: now.UTC()}
 	}
 	stale, err := l.freshness()
 	if err != nil {
@@ -74,6 +75,9 @@ func (l *look) checkOverlays() error {
 func (l *look) checkDescent() error {
 	if err := l.present(l.head, verdict.HistoryIncomplete, "the head is missing from the repository"); err != nil {
 		return err
+	}
+	if l.last.Commit != "" && l.last.First == l.trust.First {
+		return l.checkForward() // what was accepted descends from the first trusted commit
 	}
 	if err := l.present(l.trust.First, verdict.HistoryUnrelated, "the first trusted commit is not in the repository"); err != nil {
 		return err
@@ -153,9 +157,12 @@ func (l *look) ancestor(old, young repo.Commit) (bool, error) {
 // known are the commits from which on everything was judged before. Those that
 // were rolled back were accepted once, and may be gone from the repository.
 func (l *look) known() []repo.Commit {
-	known := []repo.Commit{l.trust.First}
+	var known []repo.Commit
 	if l.last.Commit != "" {
 		known = append(known, l.last.Commit)
+	}
+	if l.last.Commit == "" || l.last.First != l.trust.First {
+		known = append(known, l.trust.First)
 	}
 	for _, c := range l.last.RolledBack {
 		if _, err := l.g.IsAncestor(l.ctx, c, c); err == nil {
