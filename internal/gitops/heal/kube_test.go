@@ -17,8 +17,10 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/internal/gitops/heal"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/internal/kube/kubetest"
+	"github.com/apexlogic/apex/verdict"
 )
 
 func TestMain(m *testing.M) { kubetest.Main(m) }
@@ -34,7 +36,11 @@ type cluster struct {
 
 func openCluster(t testing.TB, options ...kubetest.Option) *cluster {
 	t.Helper()
-	server := kubetest.Start(t, options...)
+	return joinCluster(t, kubetest.Start(t, options...))
+}
+
+func joinCluster(t testing.TB, server *kubetest.Server) *cluster {
+	t.Helper()
 	c := &cluster{others: server.Dynamic(t), ns: server.Namespace(t)}
 	var err error
 	if c.client, err = kube.Open(kube.Config{Kubeconfig: server.Kubeconfig()}); err != nil {
@@ -174,6 +180,14 @@ func (c *cluster) write(t testing.TB, id gitops.ID, version string, by writer, c
 	return nil
 }
 
+// tamper patches in one request, whatever the version.
+func (c *cluster) tamper(t testing.TB, o *gitops.Object, manager, patch string) {
+	_, err := c.resource(o.ID, o.Version).Patch(context.Background(), o.Name, types.JSONPatchType, []byte(patch), metav1.PatchOptions{FieldManager: manager})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func (c *cluster) create(t testing.TB, body map[string]any, manager string) bool {
 	t.Helper()
 	o, err := gitops.NewObject(body, originless)
@@ -189,4 +203,60 @@ func (c *cluster) create(t testing.TB, body map[string]any, manager string) bool
 
 func TestEveryTamperIsHealedInACluster(t *testing.T) {
 	testTampers(t, openCluster(t, kubetest.Args("--allow-privileged")))
+}
+
+func TestWhatChangedWhileTheServerWasAwayIsHealed(t *testing.T) {
+	server := kubetest.Start(t, kubetest.Own())
+	w := joinCluster(t, server)
+	g := newGuard(t, w, nil)
+	g.run(t)
+	o, other := object(t, w, configMap), object(t, w, deployment)
+	g.put(t, o)
+	g.put(t, other)
+	g.rest(t, 0)
+	server.Restart(t)
+	w.write(t, o.ID, o.Version, writers[0], set("lax", "data", "mode"))
+	w.write(t, other.ID, other.Version, writers[0], drop("metadata", "labels", gitops.LabelSource))
+	g.until(t, "healing", func([]heal.Report) bool {
+		return len(g.of(verdict.DriftHealed, o.ID)) == 1 && len(g.of(verdict.DriftHealed, other.ID)) == 1
+	})
+}
+
+func TestWhatHoldsDataIsNotDeletedToPutItBack(t *testing.T) {
+	w := openCluster(t)
+	g := newGuard(t, w, nil)
+	g.run(t)
+	o := object(t, w, claim)
+	g.put(t, o)
+	g.rest(t, 0)
+	class := func(name string) map[string]any {
+		live, err := w.Get(t.Context(), o.ID, o.Version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := applicable(live.Body)
+		set(name, "spec", "storageClassName")(body)
+		drop("metadata", "finalizers")(body)
+		return body
+	}
+	body := class("other")
+	g.Forget(o.ID) // so that the claim is gone before it is made again
+	w.write(t, o.ID, o.Version, writers[0], drop("metadata", "finalizers"))
+	remove(t, w, o)
+	recreate(t, w, o, body)
+	before, err := w.Get(t.Context(), o.ID, o.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Resume(o); err != nil {
+		t.Fatal(err)
+	}
+	g.until(t, "a report", func([]heal.Report) bool { return len(g.of(verdict.DriftStuck, o.ID)) == 1 })
+	after, err := w.Get(t.Context(), o.ID, o.Version)
+	if err != nil || after.UID != before.UID {
+		t.Errorf("the claim was replaced: %v", err)
+	}
+	if r := g.of(verdict.DriftStuck, o.ID)[0]; r.Err == nil || !strings.Contains(r.Err.Error(), "by hand") {
+		t.Errorf("the report says %v", r.Err)
+	}
 }
