@@ -46,11 +46,13 @@ const (
 
 func deny(code int, message string) answer { return answer{code: code, message: message} }
 
-// reasons are the machine-readable words for the statuses that are used.
+// reasonOf returns the machine-readable word for a status.
 func reasonOf(code int) string {
 	switch code {
 	case http.StatusTooManyRequests:
 		return "TooManyRequests"
+	case http.StatusBadRequest:
+		return "BadRequest"
 	case http.StatusUnprocessableEntity:
 		return "Invalid"
 	case http.StatusInternalServerError:

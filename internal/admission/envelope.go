@@ -177,8 +177,45 @@ func (r *Review) appendFor(out, object []byte) []byte {
 	member(`"operation":`, r.raw.operation)
 	member(`"subResource":`, r.raw.subResource)
 	member(`"dryRun":`, r.raw.dryRun)
-	member(`"object":`, object)
+	if object != nil {
+		out = append(out, `,"object":`...)
+		out = appendUnmanaged(out, object)
+	}
 	return append(out, "}}"...)
+}
+
+// appendUnmanaged appends the object without its metadata.managedFields: the API
+// server keeps those itself, they hold names of fields and run nothing, and they
+// are up to half of an object. What is not plainly one member of one metadata
+// stays, for the reader behind to judge.
+func appendUnmanaged(out, object []byte) []byte {
+	s := &scanner{data: object}
+	from, to, found := 0, 0, 0
+	err := s.object(nil, func(key string) error {
+		if key != "metadata" || s.peek() != '{' {
+			_, err := s.skip()
+			return err
+		}
+		return s.object(nil, func(key string) error {
+			if key != "managedFields" {
+				_, err := s.skip()
+				return err
+			}
+			if s.peek() != '[' {
+				found = 2 // it is no list: that is not the API server's
+			}
+			from = s.i
+			_, err := s.skip()
+			to, found = s.i, found+1
+			return err
+		})
+	})
+	if err != nil || found != 1 || s.end() != nil {
+		return append(out, object...)
+	}
+	out = append(out, object[:from]...)
+	out = append(out, "[]"...)
+	return append(out, object[to:]...)
 }
 
 // map3 names the three strings of a small object.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/apexlogic/apex/internal/manifest"
@@ -30,7 +29,7 @@ func (h *Handler) mutate(ctx context.Context, r *Review, s *scratch) answer {
 	}
 	found, err := h.read(r, s, r.Object)
 	if err != nil {
-		return deny(http.StatusBadRequest, err.Error())
+		return h.unreadable(err)
 	}
 	var p *pins
 	for i := range found.Refs {
@@ -40,7 +39,7 @@ func (h *Handler) mutate(ctx context.Context, r *Review, s *scratch) answer {
 		}
 		if p == nil {
 			if p, err = newPins(r.Object); err != nil {
-				return deny(http.StatusBadRequest, err.Error())
+				return h.unreadable(err)
 			}
 		}
 		path := strings.TrimPrefix(ref.Where.Pointer, "/request/object")

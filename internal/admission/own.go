@@ -18,11 +18,11 @@ const ownGroup = "security.apexlogic.com"
 func validateOwn(ctx context.Context, r *Review) answer {
 	document, err := documentOf(r.Object)
 	if err != nil {
-		return deny(http.StatusBadRequest, "the object cannot be read: "+err.Error())
+		return deny(http.StatusBadRequest, clip("the object cannot be read: "+err.Error(), maxLine))
 	}
 	set, err := config.Load(ctx, config.Bytes(r.Kind, document))
 	if err != nil {
-		return deny(http.StatusInternalServerError, "the object cannot be validated: "+err.Error())
+		return deny(http.StatusInternalServerError, clip("the object cannot be validated: "+err.Error(), maxLine))
 	}
 	a := answer{allowed: true}
 	m := message{}

@@ -23,14 +23,14 @@ func (h *Handler) validate(ctx context.Context, r *Review, s *scratch) answer {
 	}
 	found, err := h.read(r, s, r.Object)
 	if err != nil {
-		return deny(http.StatusBadRequest, err.Error())
+		return h.unreadable(err)
 	}
 	if refused := found.Refused(); len(refused) > 0 {
 		return h.refuse(refused)
 	}
 	before, err := h.before(r, s)
 	if err != nil {
-		return deny(http.StatusBadRequest, err.Error())
+		return h.unreadable(err)
 	}
 	questions := make([]verdict.Question, 0, len(found.Refs))
 	refs := make([]*manifest.Ref, 0, len(found.Refs))
@@ -135,6 +135,14 @@ func (h *Handler) refuse(refused []verdict.Unresolved) answer {
 	a := deny(http.StatusForbidden, m.text("this cannot be verified, so it is denied:"))
 	a.note(auditGeneration, h.o.Generation())
 	a.note(auditCode, string(refused[0].Code))
+	return a
+}
+
+// unreadable denies an object that cannot be read safely.
+func (h *Handler) unreadable(err error) answer {
+	a := deny(http.StatusBadRequest, clip(err.Error(), maxLine)+" ["+string(verdict.ManifestInvalid)+"]")
+	a.note(auditGeneration, h.o.Generation())
+	a.note(auditCode, string(verdict.ManifestInvalid))
 	return a
 }
 
