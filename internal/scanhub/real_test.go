@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/apexlogic/apex/internal/function"
+	"github.com/apexlogic/apex/internal/function/judge"
 	"github.com/apexlogic/apex/internal/scanhub/sarif"
 	"github.com/apexlogic/apex/internal/scanhub/tools"
 )
@@ -151,4 +153,47 @@ func TestGovulncheckReallyRuns(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// TestGitleaksAndTheScanOfFunctionsMeetAtTheSecret takes what both really say of
+// one template.
+func TestGitleaksAndTheScanOfFunctionsMeetAtTheSecret(t *testing.T) {
+	template := func(value string) string {
+		return "AWSTemplateFormatVersion: '2010-09-09'\nTransform: AWS::Serverless-2016-10-31\nResources:\n  Captioner:\n    Type: AWS::Serverless::Function\n    Properties:\n" +
+			"      Handler: app.handler\n      Runtime: python3.13\n      CodeUri: src/\n      Environment:\n        Variables:\n          UPLOAD_TOKEN: " + value + "\n"
+	}
+	for _, c := range []struct {
+		name, value string
+		want        int
+	}{
+		{"a token", "ghp_" + "x7Kq2mN9pR4tV8wZ1bC5dF3gH6jL0sYaQeUi", 1},
+		{"a reference to one", "'{{resolve:secretsmanager:upload:SecretString:token}}'", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := files(t, map[string]string{"template.yaml": template(c.value)})
+			leaks := real(t, "gitleaks", dir, tools.Data{})
+			stacks, err := function.ReadDir(t.Context(), dir, function.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			own := sarif.Run{Tool: "apex-functions"}
+			for _, s := range stacks {
+				for _, f := range judge.Judge(s, judge.Options{}) {
+					own.Results = append(own.Results, sarif.Result{Rule: f.Class, Level: "error", Place: sarif.Place{File: f.File, Line: f.Line, End: f.Line}})
+				}
+			}
+			secrets := 0
+			for _, f := range merged(t, dir, leaks, Report(own)).Findings {
+				if f.Class != sarif.Secret {
+					continue
+				}
+				if secrets++; len(f.By) != 2 || !slices.Contains(f.CWE, 798) {
+					t.Errorf("%+v", f)
+				}
+			}
+			if secrets != c.want {
+				t.Errorf("%d secrets, want %d: %+v %+v", secrets, c.want, leaks.Results, own.Results)
+			}
+		})
+	}
 }
