@@ -18,11 +18,11 @@ import (
 	"github.com/apexlogic/apex/internal/repo"
 )
 
-// cpu is the processor time that this process has used.
-func cpu(b *testing.B) time.Duration {
+// cpu is the processor time that this process, or those that it waited for, used.
+func cpu(b *testing.B, whose int) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+	if err := syscall.Getrusage(whose, &u); err != nil {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
@@ -71,7 +71,8 @@ func git(b *testing.B, dir string, args ...string) string {
 }
 
 // BenchmarkHistory verifies 10,000 commits, and has git verify the newest 100 of
-// the same in the same run. One iteration each is what is meant:
+// the same in the same run. Wall time is that of all processors, and of whatever
+// else the machine does; commits/core-s is not.
 //
 //	go test -run xxx -bench History -benchtime 3x ./internal/gitops/history
 func BenchmarkHistory(b *testing.B) {
@@ -79,7 +80,7 @@ func BenchmarkHistory(b *testing.B) {
 	f, first, head := long(b, commits)
 	v, r := compile(b, rules(first)), f.repo()
 	b.Run("Apex", func(b *testing.B) {
-		start, spent := time.Now(), cpu(b)
+		start, spent := time.Now(), cpu(b, syscall.RUSAGE_SELF)
 		for b.Loop() {
 			got, err := v.Verify(b.Context(), r, history.State{}, head, now)
 			if err != nil || len(got.Commits) != commits {
@@ -88,7 +89,7 @@ func BenchmarkHistory(b *testing.B) {
 		}
 		total := float64(commits * b.N)
 		b.ReportMetric(total/time.Since(start).Seconds(), "commits/s")
-		b.ReportMetric(total/(cpu(b)-spent).Seconds(), "commits/core-s")
+		b.ReportMetric(total/(cpu(b, syscall.RUSAGE_SELF)-spent).Seconds(), "commits/core-s")
 	})
 	b.Run("OneMore", func(b *testing.B) { // the usual case: what was accepted is one commit back
 		raw, err := r.RawCommit(head)
@@ -108,7 +109,7 @@ func BenchmarkHistory(b *testing.B) {
 		if err := os.WriteFile(allowed, []byte("a@example.com "+string(ssh.MarshalAuthorizedKey(person("alice").PublicKey()))), 0o600); err != nil {
 			b.Fatal(err)
 		}
-		start := time.Now()
+		start, spent := time.Now(), cpu(b, syscall.RUSAGE_CHILDREN)
 		for b.Loop() {
 			out := git(b, f.dir, "-c", "gpg.ssh.allowedSignersFile="+allowed, "log", "--format=%G?", fmt.Sprintf("-%d", byGit), string(head))
 			if strings.Count(out, "G\n") != byGit {
@@ -116,5 +117,6 @@ func BenchmarkHistory(b *testing.B) {
 			}
 		}
 		b.ReportMetric(float64(byGit*b.N)/time.Since(start).Seconds(), "commits/s")
+		b.ReportMetric(float64(byGit*b.N)/(cpu(b, syscall.RUSAGE_CHILDREN)-spent).Seconds(), "commits/core-s")
 	})
 }

@@ -384,3 +384,33 @@ func TestGitSignsWithOpenPGP(t *testing.T) {
 	got, err = v.Verify(t.Context(), w.open(w.dir), history.State{}, w.head(), later)
 	expect(t, got, err, verdict.CommitUntrusted, "SSH key")
 }
+
+func TestASignedTagSaysWhoMadeIt(t *testing.T) {
+	w := newWorking(t)
+	first, _ := w.begin()
+	signers := team(t)
+	for _, c := range []struct {
+		name, by string
+		code     verdict.Code
+	}{{"good", "alice", verdict.OK}, {"foreign", "mallory", verdict.CommitUntrusted}, {"unsigned", "", verdict.CommitUnsigned}} {
+		args := []string{"tag", "-m", "Release", c.name}
+		if c.by != "" {
+			args = append([]string{"-c", "user.signingKey=" + w.key(c.by), "-c", "tag.gpgSign=true"}, args...)
+		}
+		w.git(args...)
+		tag, err := w.open(w.dir).RawTag(w.git("rev-parse", "refs/tags/"+c.name))
+		if err != nil || tag.Target != first || tag.Name != c.name {
+			t.Fatalf("%s: got %+v, %v", c.name, tag, err)
+		}
+		got, err := signers.Verify(tag.Payload, tag.Signature, now)
+		if c.code == verdict.OK && (err != nil || !slices.Equal(got.Names, []string{"alice"})) || c.code != verdict.OK && (err == nil || trust.Code(err) != c.code) {
+			t.Errorf("%s: got %+v, %v", c.name, got, err)
+		}
+		if c.code != verdict.OK {
+			continue
+		}
+		if _, err := signers.Verify(append(slices.Clone(tag.Payload), 'x'), tag.Signature, now); err == nil {
+			t.Error("another message has the same signature")
+		}
+	}
+}
