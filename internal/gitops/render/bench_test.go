@@ -1,0 +1,74 @@
+package render_test
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apexlogic/apex/internal/gitops/render"
+)
+
+// thousand is a revision of 1,000 objects in 100 files: half Deployments, half
+// ConfigMaps.
+func thousand() map[string]string {
+	files := map[string]string{}
+	var names []string
+	for i := range 100 {
+		var b strings.Builder
+		for j := range 5 {
+			n := fmt.Sprintf("app-%d-%d", i, j)
+			fmt.Fprintf(&b, "---\n%s---\n%s", strings.ReplaceAll(deployment, "name: captioner", "name: "+n), edited(config, "settings", n))
+		}
+		name := fmt.Sprintf("f%03d.yaml", i)
+		files["base/"+name] = b.String()
+		names = append(names, name)
+	}
+	files["kustomized/kustomization.yaml"] = "namespace: vision\nlabels: [{pairs: {team: vision}}]\nimages: [{name: ghcr.io/vision/captioner, newTag: \"2\"}]\nresources: [../listed]\n"
+	files["listed/kustomization.yaml"] = "resources: [" + strings.Join(names, ", ") + "]\n"
+	for _, name := range names {
+		files["listed/"+name] = files["base/"+name]
+	}
+	return files
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func BenchmarkRender(b *testing.B) {
+	fsys := tree(thousand())
+	for _, dir := range []string{"base", "kustomized"} {
+		b.Run(dir, func(b *testing.B) {
+			b.ReportAllocs()
+			start := cpuTime()
+			for b.Loop() {
+				set, err := render.Render(b.Context(), fsys, dir, options)
+				if err != nil || len(set.Objects()) != 1000 {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime()-start).Milliseconds())/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
+func BenchmarkReferences(b *testing.B) {
+	set, err := render.Render(b.Context(), tree(thousand()), "base", options)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	start := cpuTime()
+	for b.Loop() {
+		if refs, refused := render.References(set); len(refs) != 500 || len(refused) > 0 {
+			b.Fatal(refused)
+		}
+	}
+	b.ReportMetric(float64((cpuTime()-start).Milliseconds())/float64(b.N), "cpu-ms/op")
+}
