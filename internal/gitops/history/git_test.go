@@ -1,6 +1,8 @@
 package history_test
 
 import (
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/pem"
 	"os"
 	"os/exec"
@@ -9,9 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"crypto/ed25519"
-	"crypto/sha256"
 
 	"golang.org/x/crypto/ssh"
 
