@@ -85,11 +85,12 @@ type Options struct {
 // Handler answers the reviews of API servers. It is an [http.Handler], safe for
 // concurrent use.
 type Handler struct {
-	o       Options
-	bodies  *gate // bytes of the requests that are being read or answered
-	work    *gate // verifications
-	pending pending
-	state   lifecycle
+	o         Options
+	bodies    *gate // bytes of the requests that are being read or answered
+	work      *gate // verifications
+	pending   pending
+	resolving resolving
+	state     lifecycle
 }
 
 // The limits that do not depend on the machine.

@@ -82,7 +82,7 @@ func Configuration(w Webhooks) []map[string]any {
 		"sideEffects":       "NoneOnDryRun",
 		"matchConditions": []any{
 			map[string]any{"name": "a-custom-kind", "expression": `request.resource.group.contains(".") && !request.resource.group.endsWith(".k8s.io")`},
-			map[string]any{"name": "a-kind-without-a-rule", "expression": "!(request.resource.group in [" + quotedGroups() + "])"},
+			map[string]any{"name": "a-kind-without-a-rule", "expression": `!((request.resource.group + "/" + request.resource.resource) in ` + celList(customWorkloads()) + `) && request.resource.group != "` + ownGroup + `"`},
 		},
 	}
 	validating := []any{w.webhook(workloads, PathValidate), w.webhook(others, PathValidate)}
@@ -181,15 +181,18 @@ func pinRules() []any {
 	return rules
 }
 
-func quotedGroups() string {
+// customWorkloads are the resources that have a rule, as "group/resource".
+func customWorkloads() []string {
 	var all []string
 	for _, w := range workloads() {
-		if w.group == "" || !strings.Contains(w.group, ".") || strings.HasSuffix(w.group, ".k8s.io") {
+		if !strings.Contains(w.group, ".") {
 			continue // the other condition leaves it out
 		}
-		all = append(all, `"`+w.group+`"`)
+		for resource := range strings.FieldsSeq(w.resources) {
+			all = append(all, w.group+"/"+resource)
+		}
 	}
-	return strings.Join(append(all, `"`+ownGroup+`"`), ", ")
+	return all
 }
 
 func rule(scope string, groups, resources []string, operations ...string) map[string]any {

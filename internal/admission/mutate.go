@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -31,10 +32,16 @@ func (h *Handler) mutate(ctx context.Context, r *Review, s *scratch) answer {
 	if err != nil {
 		return h.unreadable(err)
 	}
+	type target struct {
+		path   string
+		ref    *manifest.Ref
+		digest *resolution
+	}
 	var p *pins
+	var targets []target
 	for i := range found.Refs {
 		ref := &found.Refs[i]
-		if !pinnable(ref) {
+		if !pinnable(ref) || len(targets) == maxQuestions {
 			continue
 		}
 		if p == nil {
@@ -43,18 +50,17 @@ func (h *Handler) mutate(ctx context.Context, r *Review, s *scratch) answer {
 			}
 		}
 		path := strings.TrimPrefix(ref.Where.Pointer, "/request/object")
-		if text, ok := p.at(path); !ok || text != ref.Text {
-			continue // it stands within another text, which we do not rewrite
+		if text, ok := p.at(path); ok && text == ref.Text { // else it stands within another text, which we do not rewrite
+			targets = append(targets, target{path, ref, h.resolve(ctx, ref.Question(nil))})
 		}
-		digest, err := h.resolve(ctx, ref)
-		if err != nil {
-			if ctx.Err() != nil {
-				return h.later(errLate)
-			}
-			continue
-		}
-		if digest != "" {
-			p.pin(path, ref, digest)
+	}
+	for _, t := range targets {
+		digest, err := h.wait(ctx, t.digest)
+		switch {
+		case errors.Is(err, errLate), errors.Is(err, errDraining), errors.Is(err, errFull):
+			return h.later(err)
+		case err == nil && digest != "":
+			p.pin(t.path, t.ref, digest)
 		}
 	}
 	if p == nil || len(p.operations) == 0 {
@@ -65,19 +71,6 @@ func (h *Handler) mutate(ctx context.Context, r *Review, s *scratch) answer {
 		return h.internal()
 	}
 	return a
-}
-
-// resolve asks for one digest, within the handler's limit of work.
-func (h *Handler) resolve(ctx context.Context, ref *manifest.Ref) (verdict.Digest, error) {
-	if err := h.work.enter(ctx, 1); err != nil {
-		return "", err
-	}
-	defer h.work.leave(1)
-	digest, err := h.o.Resolve(ctx, ref.Question(nil))
-	if err != nil || digest == "" {
-		return "", err
-	}
-	return verdict.ParseDigest(string(digest))
 }
 
 // pinnable says whether ref is an image by tag.

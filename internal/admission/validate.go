@@ -148,7 +148,7 @@ func (h *Handler) unreadable(err error) answer {
 
 // later is the answer when there is no report.
 func (h *Handler) later(why error) answer {
-	if errors.Is(why, errLate) || errors.Is(why, errBusy) || errors.Is(why, errDraining) {
+	if errors.Is(why, errLate) || errors.Is(why, errBusy) || errors.Is(why, errFull) || errors.Is(why, errDraining) {
 		a := deny(http.StatusTooManyRequests, "not verified in time, so it is denied for now: "+why.Error()+"; ask again in some seconds ["+string(verdict.DeadlineExceeded)+"]")
 		a.retry = busy
 		a.note(auditGeneration, h.o.Generation())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/internal/admission"
+	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -139,6 +140,69 @@ func TestTooManyAtOnceAreSentAwayAtOnce(t *testing.T) {
 		}
 		for range 5 { // and all room is given back
 			d.allowed(review{object: pod("app" + pinned)})
+		}
+	})
+}
+
+func TestATagThatIsResolvedLateIsPinnedWhenItIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		d := newDoor(t, func(o *admission.Options) {
+			o.Clock = clock.System{}
+			o.Resolve = func(ctx context.Context, q verdict.Question) (verdict.Digest, error) {
+				asked.Add(1)
+				time.Sleep(9 * time.Second)
+				return digest, ctx.Err()
+			}
+		})
+		r := review{object: pod("app:1")}
+		a := d.post(admission.PathMutate, r)
+		if a.Allowed || a.Status.Code != 429 || a.Status.Details.RetryAfterSeconds == 0 {
+			t.Fatalf("%+v", a)
+		}
+		time.Sleep(2 * time.Second)
+		if a = d.post(admission.PathMutate, r); !a.Allowed || a.Patch == nil || asked.Load() != 1 {
+			t.Fatalf("%+v, asked %d times", a, asked.Load())
+		}
+		time.Sleep(time.Minute) // then the tag may name something else
+		d.post(admission.PathMutate, r)
+		if asked.Load() != 2 {
+			t.Errorf("asked %d times", asked.Load())
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestManyPodsOfOneTagResolveItOnceAndTheNextOneAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		d := newDoor(t, func(o *admission.Options) {
+			o.Resolve = func(context.Context, verdict.Question) (verdict.Digest, error) {
+				asked.Add(1)
+				time.Sleep(time.Second)
+				return digest, nil
+			}
+		})
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if a := d.post(admission.PathMutate, review{object: pod("app:1")}); a.Patch == nil {
+					t.Errorf("%+v", a)
+				}
+			})
+		}
+		wg.Wait()
+		if asked.Load() != 1 {
+			t.Errorf("asked %d times at once", asked.Load())
+		}
+		d.post(admission.PathMutate, review{object: pod("app:1")})
+		if asked.Load() != 2 {
+			t.Errorf("asked %d times", asked.Load())
+		}
+		started := time.Now() // different tags of one Pod are resolved side by side
+		d.post(admission.PathMutate, review{object: pod("a:1", "b:1", "c:1", "d:1")})
+		if took := time.Since(started); took != time.Second {
+			t.Errorf("four tags took %s", took)
 		}
 	})
 }
