@@ -24,6 +24,10 @@ const (
 	// maxWork bounds objects times the changes made to each: a thousand objects
 	// under a thousand patches.
 	maxWork = 1_000_000
+	// maxPairs bounds the comparisons of objects with each other: kustomize looks
+	// at all of them for each one that it adds, renames or puts into a namespace.
+	// 3,000 objects in one kustomization take it some 20 s.
+	maxPairs = 10_000_000
 	// maxPath is the longest path of a file that Linux opens, a quarter of it.
 	maxPath = 1_024
 )
@@ -37,6 +41,7 @@ type kustomizer struct {
 	objects map[string][]origin // of each file of resources
 	visits  int
 	work    int
+	pairs   int
 	busy    []string // the folders that are being visited
 }
 
@@ -109,6 +114,9 @@ func (k *kustomizer) visit(dir string, from verdict.Origin) (objects int, err er
 	}
 	if k.work += objects * (1 + c.changes()); k.work > maxWork {
 		return 0, refuse(verdict.RenderTooLarge, in(c.file), "more than %d changes to objects: split the kustomization, or write fewer patches", maxWork)
+	}
+	if k.pairs += objects * objects; k.pairs > maxPairs {
+		return 0, refuse(verdict.RenderTooLarge, in(c.file), "%d objects in one kustomization, and kustomize compares each with all others: split the source, or commit the output of kustomize build", objects)
 	}
 	return objects, nil
 }

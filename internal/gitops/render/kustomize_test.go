@@ -275,6 +275,17 @@ func TestKustomizationsThatGrowWithoutEndAreRefused(t *testing.T) {
 	if r := refusal(t, map[string]string{"kustomization.yaml": patches.String(), "many.yaml": many.String()}, ".", options)[0]; r.Code != verdict.RenderTooLarge || !strings.Contains(r.Why, "changes") {
 		t.Errorf("got %s: %s", r.Code, r.Why)
 	}
+	crowd := map[string]string{"kustomization.yaml": "resources: [f0.yaml, f1.yaml]\n"}
+	for i := range 3200 {
+		crowd[fmt.Sprintf("f%d.yaml", i%2)] += "---\n" + edited(config, "settings", fmt.Sprintf("c%d", i))
+	}
+	if r := refusal(t, crowd, ".", options)[0]; r.Code != verdict.RenderTooLarge || !strings.Contains(r.Why, "compares") {
+		t.Errorf("got %s: %s", r.Code, r.Why)
+	}
+	delete(crowd, "kustomization.yaml") // the same as plain manifests is no trouble
+	if got := len(must(t, crowd, ".", options).Objects()); got != 3200 {
+		t.Errorf("%d objects", got)
+	}
 	o := options
 	o.MaxObjects = 1000
 	if r := refusal(t, map[string]string{"kustomization.yaml": "resources: [many.yaml]\n", "many.yaml": many.String()}, ".", o)[0]; r.Code != verdict.RenderTooLarge || !strings.Contains(r.Why, "quota") {
