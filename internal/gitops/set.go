@@ -42,8 +42,9 @@ func NewSet(objects []Object) (*Set, error) {
 	if len(objects) > MaxObjects {
 		return nil, fmt.Errorf("%d objects: a revision may hold %d", len(objects), MaxObjects)
 	}
-	s := &Set{objects: slices.SortedFunc(slices.Values(objects), func(a, b Object) int { return compare(a.ID, b.ID) })}
-	var out bytes.Buffer
+	s := &Set{objects: slices.Clone(objects)}
+	slices.SortFunc(s.objects, func(a, b Object) int { return compare(a.ID, b.ID) })
+	var out, body bytes.Buffer
 	for i := range s.objects {
 		o := &s.objects[i]
 		if o.Kind == "" || o.Name == "" || o.Version == "" {
@@ -52,24 +53,21 @@ func NewSet(objects []Object) (*Set, error) {
 		if i > 0 && s.objects[i-1].ID == o.ID {
 			return nil, fmt.Errorf("%s is defined twice: %s and %s", o.ID, s.objects[i-1].Where, o.Where)
 		}
-		body, err := encode(o.Body)
-		if err != nil {
+		body.Reset()
+		if err := encode(&body, o.Body); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.ID, err)
 		}
-		if len(body) > MaxObjectBytes {
-			return nil, fmt.Errorf("%s has %d bytes: an object may have %d", o.ID, len(body), MaxObjectBytes)
+		if n := body.Len() - 1; n > MaxObjectBytes {
+			return nil, fmt.Errorf("%s has %d bytes: an object may have %d", o.ID, n, MaxObjectBytes)
 		}
-		l, err := encode(line{o.Where, body})
-		if err != nil {
+		if err := encode(&out, line{o.Where, body.Bytes()}); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.ID, err)
 		}
-		if out.Len()+len(l) > MaxSetBytes {
+		if out.Len() > MaxSetBytes {
 			return nil, fmt.Errorf("a revision may render to %d bytes", MaxSetBytes)
 		}
-		out.Write(l)
-		out.WriteByte('\n')
 	}
-	s.data = out.Bytes()
+	s.data = bytes.Clone(out.Bytes()) // without the room for more
 	sum := sha256.Sum256(s.data)
 	s.digest = verdict.Digest("sha256:" + hex.EncodeToString(sum[:]))
 	return s, nil
@@ -136,15 +134,12 @@ func (s *Set) Bytes() []byte { return s.data }
 // Digest names the bytes.
 func (s *Set) Digest() verdict.Digest { return s.digest }
 
-// encode writes JSON with sorted keys, numbers as they are, and no HTML escapes.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+// encode writes JSON and a line's end, with sorted keys, numbers as they are, and
+// no HTML escapes.
+func encode(to *bytes.Buffer, v any) error {
+	e := json.NewEncoder(to)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return e.Encode(v)
 }
 
 func compare(a, b ID) int {

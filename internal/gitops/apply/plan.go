@@ -1,9 +1,11 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/apexlogic/apex/internal/gitops"
@@ -32,9 +34,16 @@ type Step struct {
 	Fields []Field
 	Why    string // of Keep and Forget
 
-	object gitops.Object // labelled; not for Delete and Keep
+	object *gitops.Object // as the set has it; nil for what left Git
 	hash   string
 	item   Item // what the inventory says, or would
+}
+
+// labelled returns the object as it is applied. It is made when it is needed, and
+// not kept: a plan of thousands would hold all of them twice.
+func (s *Step) labelled(source string) (*gitops.Object, error) {
+	o, err := gitops.Labelled(*s.object, source)
+	return &o, err
 }
 
 // Stage are objects that are written at the same time.
@@ -160,7 +169,8 @@ func (a *Applier) fill(ctx context.Context, p *Plan, source *Source, look Look, 
 	if err := a.look(ctx, p, steps, items, look); err != nil {
 		return err
 	}
-	byStage := [stages][]Step{}
+	slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(stageOf(a.ID), stageOf(b.ID)) })
+	from := 0
 	for i := range steps {
 		s := &steps[i]
 		switch s.Action {
@@ -171,13 +181,10 @@ func (a *Applier) fill(ctx context.Context, p *Plan, source *Source, look Look, 
 		case Unchanged:
 			p.Unchanged++
 		}
-		n := stageOf(s.ID)
-		byStage[n] = append(byStage[n], *s)
 		delete(items, s.ID)
-	}
-	for n, steps := range byStage {
-		if len(steps) > 0 {
-			p.Stages = append(p.Stages, Stage{stageNames[n], steps})
+		if n := stageOf(s.ID); i == len(steps)-1 || stageOf(steps[i+1].ID) != n {
+			p.Stages = append(p.Stages, Stage{stageNames[n], steps[from : i+1]})
+			from = i + 1
 		}
 	}
 	return a.planDeletions(ctx, p, source, items, allowPrune)
@@ -217,7 +224,7 @@ func (a *Applier) prepare(source string, objects []gitops.Object, items map[gito
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", labelled.ID, err)
 		}
-		s := Step{ID: labelled.ID, object: labelled, hash: hash}
+		s := Step{ID: labelled.ID, object: &objects[i], hash: hash}
 		s.item = Item{Owned: gitops.Owned{ID: labelled.ID, Version: labelled.Version}, Prune: pruneOf(labelled.Body)}
 		if was := items[s.ID]; was != nil {
 			s.item.UID, s.item.ResourceVersion, s.item.Desired = was.UID, was.ResourceVersion, was.Desired
@@ -259,7 +266,7 @@ func (a *Applier) look(ctx context.Context, p *Plan, steps []Step, items map[git
 		ours := was != nil && was.UID == there.UID
 		if there.Source != "" && there.Source != p.Source && !ours {
 			mu.Lock()
-			foreign.about(&s.object)
+			foreign.about(s.object)
 			mu.Unlock()
 			return nil
 		}
@@ -269,7 +276,7 @@ func (a *Applier) look(ctx context.Context, p *Plan, steps []Step, items map[git
 			s.Action = Change
 			return nil
 		}
-		return a.compare(ctx, s, live, same)
+		return a.compare(ctx, p, s, live, same)
 	})
 	if err != nil {
 		return err
@@ -281,13 +288,17 @@ func (a *Applier) look(ctx context.Context, p *Plan, steps []Step, items map[git
 }
 
 // compare says whether the target has to be written, and what that changes.
-func (a *Applier) compare(ctx context.Context, s *Step, live *gitops.Live, same bool) error {
+func (a *Applier) compare(ctx context.Context, p *Plan, s *Step, live *gitops.Live, same bool) error {
+	o, err := s.labelled(p.Source)
+	if err != nil {
+		return err
+	}
 	s.Action = Unchanged
-	if same && covers(live.Body, s.object.Body) {
+	if same && covers(live.Body, o.Body) {
 		return nil
 	}
 	// The target knows its defaults and what it takes for equal.
-	dry, err := a.target.Apply(ctx, &s.object, gitops.ApplyOptions{DryRun: true})
+	dry, err := a.target.Apply(ctx, o, gitops.ApplyOptions{DryRun: true})
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", s.object.Where, s.ID, err)
 	}

@@ -56,12 +56,20 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Result, error) {
 func (a *Applier) keepAll(p *Plan) error {
 	for _, stage := range p.Stages {
 		for i := range stage.Steps {
-			if err := a.keeper.Desire(&stage.Steps[i].object); err != nil {
+			if err := a.desire(p.Source, &stage.Steps[i]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (a *Applier) desire(source string, s *Step) error {
+	o, err := s.labelled(source)
+	if err != nil {
+		return err
+	}
+	return a.keeper.Desire(o)
 }
 
 // work is an apply under way.
@@ -198,7 +206,7 @@ func (w *work) stage(ctx context.Context, stage Stage) error {
 	var write, established []*Step
 	for i := range stage.Steps {
 		s := &stage.Steps[i]
-		if err := w.a.keeper.Desire(&s.object); err != nil {
+		if err := w.a.desire(w.p.Source, s); err != nil {
 			return err
 		}
 		if s.Action != Unchanged {
@@ -256,11 +264,15 @@ func (w *work) all(ctx context.Context, n int, fn func(ctx context.Context, i in
 
 // apply applies one object, and again while its kind is not served yet.
 func (w *work) apply(ctx context.Context, s *Step) error {
+	o, err := s.labelled(w.p.Source)
+	if err != nil {
+		return err
+	}
 	var live *gitops.Live
-	err := retry(ctx, servedWithin, func() (bool, error) {
+	err = retry(ctx, servedWithin, func() (bool, error) {
 		var err error
 		for range maxConflicts {
-			live, err = w.a.target.Apply(ctx, &s.object, gitops.ApplyOptions{})
+			live, err = w.a.target.Apply(ctx, o, gitops.ApplyOptions{})
 			if !errors.Is(err, gitops.ErrConflict) {
 				break
 			}
@@ -270,7 +282,7 @@ func (w *work) apply(ctx context.Context, s *Step) error {
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", s.object.Where, s.ID, err)
 	}
-	w.a.keeper.Applied(&s.object, live)
+	w.a.keeper.Applied(o, live)
 	item := s.item
 	item.UID, item.ResourceVersion, item.Desired = live.UID, live.ResourceVersion, s.hash
 	w.mu.Lock()
@@ -290,7 +302,7 @@ func (w *work) established(ctx context.Context, steps []*Step) error {
 	for _, s := range steps {
 		why := ""
 		err := retry(ctx, establishWithin, func() (bool, error) {
-			ok, reason, err := w.a.target.Healthy(ctx, &s.object)
+			ok, reason, err := w.a.target.Healthy(ctx, s.object)
 			if why = reason; err != nil || ok {
 				return false, err
 			}

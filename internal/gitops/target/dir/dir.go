@@ -34,6 +34,7 @@ import (
 	"maps"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -84,6 +85,14 @@ type Dir struct {
 
 	mu    sync.Mutex
 	known map[place]known
+	syncs map[place]*syncing // by directory, which is a place without a file
+}
+
+// syncing lets those who changed a directory at the same time share an fsync.
+type syncing struct {
+	asked atomic.Uint64
+	mu    sync.Mutex
+	done  uint64
 }
 
 // known is what a file was when it was read last.
@@ -103,7 +112,7 @@ func Open(opt Options) (*Dir, error) {
 		return nil, fmt.Errorf("open the target: %w", err)
 	}
 	d := &Dir{root: root, rescan: opt.Rescan, named: opt.Named, foreign: opt.Foreign,
-		seed: maphash.MakeSeed(), known: map[place]known{}}
+		seed: maphash.MakeSeed(), known: map[place]known{}, syncs: map[place]*syncing{}}
 	if d.rescan <= 0 {
 		d.rescan = DefaultRescan
 	}
@@ -458,7 +467,32 @@ func (d *Dir) move(name string, p place) error {
 	if _, err := dir.Lstat(p.file); err != nil {
 		return fmt.Errorf("its directory was replaced meanwhile: %w", err)
 	}
-	return syncRoot(dir)
+	return d.sync(dir, p)
+}
+
+// sync makes the names in the place's directory durable: those of everybody who
+// asked before it began.
+func (d *Dir) sync(dir *os.Root, p place) error {
+	p.file = ""
+	d.mu.Lock()
+	s := d.syncs[p]
+	if s == nil {
+		s = &syncing{}
+		d.syncs[p] = s
+	}
+	d.mu.Unlock()
+	mine := s.asked.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done >= mine {
+		return nil
+	}
+	upTo := s.asked.Load()
+	if err := syncRoot(dir); err != nil {
+		return err // the next one syncs for itself
+	}
+	s.done = upTo
+	return nil
 }
 
 func syncRoot(r *os.Root) error {
@@ -553,7 +587,7 @@ func (d *Dir) Delete(ctx context.Context, id gitops.ID, _ string, only gitops.Pr
 	if err := dir.Remove(p.file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: %w", id, err)
 	}
-	return syncRoot(dir)
+	return d.sync(dir, p)
 }
 
 // Healthy says whether the file is there: a directory runs nothing.
