@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/verdict"
 )
 
 const benchWorkload = `
@@ -37,7 +38,7 @@ func BenchmarkComparison(b *testing.B) {
 	live := parse(b, benchWorkload)
 	live["spec"].(map[string]any)["revisionHistoryLimit"] = int64(10)
 	live["spec"].(map[string]any)["progressDeadlineSeconds"] = int64(600)
-	o, err := gitops.NewObject(body, originNowhere)
+	o, err := gitops.NewObject(body, verdict.Origin{})
 	if err != nil {
 		b.Fatal(err)
 	}

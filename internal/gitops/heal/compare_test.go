@@ -13,8 +13,6 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
-var originNowhere verdict.Origin
-
 func parse(t testing.TB, text string) map[string]any {
 	t.Helper()
 	data, err := yaml.YAMLToJSON([]byte(text))

@@ -97,6 +97,7 @@ type Healer struct {
 	fights   map[gitops.ID]*fight
 	inflight int
 	turn     uint
+	round    uint32 // of the sweeps by listing
 	closed   bool
 	start    func(*kindState) // begins a watch; nil until Run
 	stats    Stats

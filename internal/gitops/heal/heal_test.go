@@ -226,6 +226,70 @@ func TestAtRestNothingIsAskedForAndASweepFindsWhatEventsDidNotTell(t *testing.T)
 	})
 }
 
+// listing can also name what it holds.
+type listing struct {
+	*counted
+	lists atomic.Int64
+	extra int // objects of others
+}
+
+func (l *listing) List(ctx context.Context, kind gitops.Kind, each func(gitops.Held)) error {
+	l.lists.Add(1)
+	for i := range l.extra {
+		each(gitops.Held{ID: gitops.ID{Kind: kind.Kind, Namespace: "other", Name: fmt.Sprint(i)}, UID: "x", ResourceVersion: "1"})
+	}
+	return l.world.(embeddedWorld).List(ctx, kind, each)
+}
+
+func TestASweepListsWhereThatIsCheaper(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		extra           int
+		lists, requests int64
+	}{
+		{"among few others", 100, 1, 6}, // two are got and applied again; one is got, patched
+		{"among very many others", 10_000, 1, 62},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &listing{counted: &counted{world: openEmbedded(t)}, extra: c.extra}
+				g := newGuard(t, w, nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- g.Run(ctx) }()
+				var objects []*gitops.Object
+				for i := range 60 {
+					o := object(t, w, strings.Replace(configMap, "settings", fmt.Sprint("settings-", i), 1))
+					objects = append(objects, o)
+					g.put(t, o)
+				}
+				synctest.Wait()
+				applied := w.requests.Load()
+				w.deaf.Store(true)
+				w.write(t, objects[3].ID, "v1", writers[0], set("lax", "data", "mode"))
+				w.write(t, objects[41].ID, "v1", writers[0], set("x", "data", "extra"))
+				remove(t, w, objects[20])
+				time.Sleep(20*time.Minute + 2*time.Second)
+				synctest.Wait()
+				if n := w.lists.Load(); n < c.lists || n > 2 {
+					t.Errorf("listed %d times in two periods", n)
+				}
+				if n := w.requests.Load() - applied; n < c.requests || n > c.requests+4 {
+					t.Errorf("%d requests, want %d", n, c.requests)
+				}
+				for _, i := range []int{3, 20, 41} {
+					live, err := w.Get(t.Context(), objects[i].ID, "v1")
+					if err != nil || at(live.Body, "data", "mode") != "strict" || at(live.Body, "data", "extra") != nil {
+						t.Errorf("object %d was not healed: %v", i, err)
+					}
+				}
+				cancel()
+				<-done
+			})
+		})
+	}
+}
+
 func TestAfterAStartWhatChangedMeanwhileIsHealed(t *testing.T) {
 	w := openEmbedded(t)
 	first := newGuard(t, w, nil)

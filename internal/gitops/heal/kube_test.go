@@ -190,7 +190,7 @@ func (c *cluster) tamper(t testing.TB, o *gitops.Object, manager, patch string) 
 
 func (c *cluster) create(t testing.TB, body map[string]any, manager string) bool {
 	t.Helper()
-	o, err := gitops.NewObject(body, originless)
+	o, err := gitops.NewObject(body, verdict.Origin{})
 	if err != nil {
 		t.Fatal(err)
 	}

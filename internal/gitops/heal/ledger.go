@@ -18,6 +18,8 @@ type kindState struct {
 	groupKind
 	version  string
 	objects  int
+	swept    time.Time // when it was last listed
+	crowded  bool      // it is not swept by listing
 	shelf    *shelf
 	defaults map[sum]struct{} // of the server, seen on any object of the kind
 	stop     context.CancelFunc
@@ -40,6 +42,7 @@ type entry struct {
 	known   []sum  // what the server adds to it or writes otherwise, sorted
 	warned  sum    // the drift that was last reported and left
 	since   int64  // when it became a suspect, Unix nanoseconds; 0 when it is none
+	round   uint32 // of the sweep that last saw it
 	tries   uint8
 	queued  bool // in one of the queues
 	urgent  bool // in the urgent one
@@ -93,7 +96,7 @@ func (h *Healer) desire(o *gitops.Object, pending bool) error {
 			return fmt.Errorf("heal: a source may hold %d objects", gitops.MaxObjects)
 		}
 		if state == nil {
-			state = &kindState{groupKind: k, version: strings.Clone(o.Version), shelf: newShelf(data), defaults: map[sum]struct{}{}}
+			state = &kindState{groupKind: k, swept: h.clock.Now(), version: strings.Clone(o.Version), shelf: newShelf(data), defaults: map[sum]struct{}{}}
 			h.kinds[k] = state
 			if h.start != nil && !h.closed {
 				h.start(state)

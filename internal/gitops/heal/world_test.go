@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"reflect"
 	"sync"
 	"testing"
@@ -13,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
-	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/internal/gitops"
 	"github.com/apexlogic/apex/internal/gitops/heal"
 	"github.com/apexlogic/apex/internal/gitops/target/embedded"
@@ -356,15 +354,11 @@ func both(changes ...func(map[string]any)) func(map[string]any) {
 	}
 }
 
+// object1 makes a map of names and values.
 func object1(pairs ...any) map[string]any {
 	m := map[string]any{}
 	for i := 0; i < len(pairs); i += 2 {
 		m[pairs[i].(string)] = pairs[i+1]
 	}
-	return maps.Clone(m)
+	return m
 }
-
-var applyNone gitops.ApplyOptions
-var originless verdict.Origin
-
-var _ = v1alpha1.ModeHeal
