@@ -249,22 +249,21 @@ func (g *Graph) unknown(head *node) []Commit {
 	return out
 }
 
-// IsAncestor says whether old is c or an ancestor of it.
-func (g *Graph) IsAncestor(ctx context.Context, old, c Commit) (bool, error) {
+// IsAncestor says whether old is one of the commits or an ancestor of one.
+func (g *Graph) IsAncestor(ctx context.Context, old Commit, of ...Commit) (bool, error) {
 	goal, err := old.hash()
 	if err != nil {
 		return false, err
 	}
-	start, err := g.named(c)
-	if err != nil {
-		return false, err
-	}
 	defer g.clean()
-	if start.hash == goal {
-		return true, nil
-	}
 	p := painter{g: g, done: func(uint8) bool { return false }}
-	p.add(start, paintLeft)
+	for _, c := range of {
+		start, err := g.named(c)
+		if err != nil || start.hash == goal {
+			return err == nil, err
+		}
+		p.add(start, paintLeft)
+	}
 	found := false
 	err = p.spread(ctx, func(n *node) bool {
 		found = slices.Contains(n.parents, goal)

@@ -64,6 +64,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/apexlogic/apex/internal/repo"
@@ -123,7 +124,7 @@ type State struct {
 	Counter uint64    `json:"counter"`
 	At      time.Time `json:"at,omitzero"`
 	// RolledBack are the commits that were gone back from since a head was
-	// accepted. None of them is accepted again as it is.
+	// accepted. None of them, nor what they descend from, is accepted again as it is.
 	RolledBack []repo.Commit `json:"rolledBack,omitempty"`
 }
 
@@ -180,6 +181,9 @@ type Verifier struct {
 	rules     []rule // the last one is for what no other matches
 	members   map[string]bool
 	sealers   map[string]bool
+	// proved is a commit that descends from trust.First, for callers that do not
+	// remember State.First: it spares them a walk over the whole history.
+	proved atomic.Pointer[repo.Commit]
 }
 
 // Compile checks a source's trust. Rollbacks says whose rollback records count;

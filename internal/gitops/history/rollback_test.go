@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apexlogic/apex/internal/gitops/history"
@@ -134,6 +135,13 @@ func TestWhatWasRolledBackStaysAway(t *testing.T) {
 	}
 	try(state, c[4], verdict.HistoryRolledBack, 0) // where the branch still is
 	try(state, c[3], verdict.HistoryRolledBack, 0)
+	newest := history.State{Commit: state.Commit, Counter: state.Counter, RolledBack: []repo.Commit{c[4]}}
+	try(newest, c[4], verdict.HistoryRolledBack, 0) // for whoever remembers the newest alone
+	try(newest, c[3], verdict.HistoryRolledBack, 0)
+	try(newest, mend, verdict.OK, 1)
+	try(newest, beside, verdict.OK, 1)
+	gone := history.State{Commit: state.Commit, Counter: state.Counter, RolledBack: []repo.Commit{repo.Commit(strings.Repeat("1", 40)), c[3]}}
+	try(gone, c[3], verdict.HistoryRolledBack, 0) // where the newest was collected as garbage
 	try(state, c[2], verdict.OK, 0)
 	try(state, c[1], verdict.HistoryRewound, 0)
 	onTop := try(state, mend, verdict.OK, 1) // what was rolled back is known

@@ -52,6 +52,7 @@ func (v *Verifier) Verify(ctx context.Context, r *repo.Repo, last State, head re
 		return nil, err
 	}
 	out.Warnings = append(out.Warnings, stale...)
+	v.proved.Store(&head)
 	return out, nil
 }
 
@@ -76,8 +77,8 @@ func (l *look) checkDescent() error {
 	if err := l.present(l.head, verdict.HistoryIncomplete, "the head is missing from the repository"); err != nil {
 		return err
 	}
-	if l.last.Commit != "" && l.last.First == l.trust.First {
-		return l.checkForward() // what was accepted descends from the first trusted commit
+	if l.firstIsBelow() {
+		return l.checkForward()
 	}
 	if err := l.present(l.trust.First, verdict.HistoryUnrelated, "the first trusted commit is not in the repository"); err != nil {
 		return err
@@ -114,7 +115,14 @@ func (l *look) checkForward() error {
 	if last == l.head {
 		return nil
 	}
-	if slices.Contains(l.last.RolledBack, l.head) {
+	rolledBack := slices.Contains(l.last.RolledBack, l.head)
+	if left := l.left(); !rolledBack && len(left) > 0 {
+		// Whoever remembers the newest of them alone is answered rightly too.
+		if rolledBack, err = l.g.IsAncestor(l.ctx, l.head, left...); err != nil {
+			return l.explain(l.head, err)
+		}
+	}
+	if rolledBack {
 		return refuse(verdict.HistoryRolledBack, l.head, "it was accepted before the source was rolled back to %s", last)
 	}
 	return nil
@@ -155,21 +163,38 @@ func (l *look) ancestor(old, young repo.Commit) (bool, error) {
 }
 
 // known are the commits from which on everything was judged before. Those that
-// were rolled back were accepted once, and may be gone from the repository.
+// were rolled back were accepted once.
 func (l *look) known() []repo.Commit {
 	var known []repo.Commit
 	if l.last.Commit != "" {
 		known = append(known, l.last.Commit)
 	}
-	if l.last.Commit == "" || l.last.First != l.trust.First {
+	if !l.firstIsBelow() {
 		known = append(known, l.trust.First)
 	}
+	return append(known, l.left()...)
+}
+
+// left are the commits that were rolled back and are in the repository still.
+func (l *look) left() []repo.Commit {
+	var left []repo.Commit
 	for _, c := range l.last.RolledBack {
 		if _, err := l.g.IsAncestor(l.ctx, c, c); err == nil {
-			known = append(known, c)
+			left = append(left, c)
 		}
 	}
-	return known
+	return left
+}
+
+// firstIsBelow says whether the accepted commit is known to descend from the
+// first trusted one: the state says so, or it was found out before. What a
+// commit descends from is part of its hash and does not change.
+func (l *look) firstIsBelow() bool {
+	if l.last.Commit == "" {
+		return false
+	}
+	proved := l.proved.Load()
+	return l.last.First == l.trust.First || proved != nil && *proved == l.last.Commit
 }
 
 // freshness warns about a head that may be held back: its date is signed by
