@@ -3,8 +3,7 @@ package heal_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/gitops"
 	"github.com/apexlogic/apex/internal/gitops/heal"
+	target "github.com/apexlogic/apex/internal/gitops/target/cluster"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/internal/kube/kubetest"
 	"github.com/apexlogic/apex/verdict"
@@ -25,13 +25,13 @@ import (
 
 func TestMain(m *testing.M) { kubetest.Main(m) }
 
-// cluster is a real API server. As a target it is written as its administrator,
-// so that what is measured is the healing and nothing else.
+// cluster is a real API server, behind the target that is used for one, and
+// others who write to it.
 type cluster struct {
-	client   *kube.Client
+	*target.Target
 	others   dynamic.Interface
 	ns       string
-	requests atomic.Int64
+	requests atomic.Int64 // of the target
 }
 
 func openCluster(t testing.TB, options ...kubetest.Option) *cluster {
@@ -42,84 +42,36 @@ func openCluster(t testing.TB, options ...kubetest.Option) *cluster {
 func joinCluster(t testing.TB, server *kubetest.Server) *cluster {
 	t.Helper()
 	c := &cluster{others: server.Dynamic(t), ns: server.Namespace(t)}
-	var err error
-	if c.client, err = kube.Open(kube.Config{Kubeconfig: server.Kubeconfig()}); err != nil {
+	client, err := kube.Open(kube.Config{Kubeconfig: server.Kubeconfig(), Wrap: func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			c.requests.Add(1)
+			return next.RoundTrip(r)
+		})
+	}})
+	if err != nil {
 		t.Fatal(err)
 	}
+	c.Target, err = target.New(target.Options{Client: client, ServiceAccount: c.ns + "/applier", Namespaces: []string{c.ns},
+		ClusterKinds: []string{"ClusterRole.rbac.authorization.k8s.io", "ValidatingWebhookConfiguration.admissionregistration.k8s.io",
+			"MutatingWebhookConfiguration.admissionregistration.k8s.io"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.create(t, map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "applier", "namespace": c.ns}}, "test")
+	c.create(t, map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": map[string]any{"name": c.ns + "-applier"},
+		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+		"subjects": []any{map[string]any{"kind": "ServiceAccount", "name": "applier", "namespace": c.ns}}}, "test")
 	server.InstallCRDs(t, kubetest.KServe())
 	server.InstallCRDs(t, kubetest.Knative(t)...)
 	return c
 }
 
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func (c *cluster) namespace() string { return c.ns }
 func (c *cluster) real() bool        { return true }
-
-func kindOf(id gitops.ID, version string) kube.ID {
-	return kube.ID{Kind: kube.Kind{Group: id.Group, Version: version, Kind: id.Kind}, Namespace: id.Namespace, Name: id.Name}
-}
-
-func told(err error) error {
-	for kubes, ours := range map[error]error{
-		kube.ErrNotFound: gitops.ErrNotFound, kube.ErrConflict: gitops.ErrConflict, kube.ErrUnknownKind: gitops.ErrUnknownKind,
-		kube.ErrForbidden: gitops.ErrForbidden, kube.ErrInvalid: gitops.ErrInvalid,
-	} {
-		if errors.Is(err, kubes) {
-			return fmt.Errorf("%w: %w", ours, err)
-		}
-	}
-	return err
-}
-
-func lived(o *kube.Object, err error) (*gitops.Live, error) {
-	if err != nil {
-		return nil, told(err)
-	}
-	return &gitops.Live{UID: string(o.GetUID()), ResourceVersion: o.GetResourceVersion(), Body: o.Object}, nil
-}
-
-func (c *cluster) Get(ctx context.Context, id gitops.ID, version string) (*gitops.Live, error) {
-	c.requests.Add(1)
-	return lived(c.client.Get(ctx, kindOf(id, version)))
-}
-
-func (c *cluster) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOptions) (*gitops.Live, error) {
-	c.requests.Add(1)
-	return lived(c.client.Apply(ctx, o.Body, kube.ApplyOptions{Manager: gitops.FieldManager, DryRun: opt.DryRun, ResourceVersion: opt.ResourceVersion}))
-}
-
-func (c *cluster) Patch(ctx context.Context, id gitops.ID, version string, patch []byte) (*gitops.Live, error) {
-	c.requests.Add(1)
-	return lived(c.client.Patch(ctx, kindOf(id, version), gitops.FieldManager, patch))
-}
-
-func (c *cluster) Delete(ctx context.Context, id gitops.ID, version string, only gitops.Precondition) error {
-	c.requests.Add(1)
-	err := told(c.client.Delete(ctx, kindOf(id, version), kube.Precondition{UID: only.UID, ResourceVersion: only.ResourceVersion}))
-	if errors.Is(err, gitops.ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-func (c *cluster) Watch(ctx context.Context, source string, kinds []gitops.Kind, each func(gitops.Event)) error {
-	k := kinds[0] // the healer asks for one at a time
-	return c.client.Watch(ctx, kube.Selection{Kind: kube.Kind{Group: k.Group, Version: k.Version, Kind: k.Kind}, Labels: gitops.LabelSource + "=" + source}, func(e kube.Event) {
-		out := gitops.Event{UID: e.UID, ResourceVersion: e.ResourceVersion, ID: gitops.ID{Group: k.Group, Kind: k.Kind, Namespace: e.Namespace, Name: e.Name}}
-		switch e.Kind {
-		case kube.Changed:
-			out.Kind = gitops.Changed
-		case kube.Gone:
-			out.Kind = gitops.Gone
-		case kube.Synced:
-			out = gitops.Event{Kind: gitops.Synced}
-		}
-		each(out)
-	})
-}
-
-func (c *cluster) Healthy(context.Context, *gitops.Object) (bool, string, error) {
-	return true, "", nil
-}
 
 // resource is how others name the kind; plurals are regular here.
 func (c *cluster) resource(id gitops.ID, version string) dynamic.ResourceInterface {

@@ -30,12 +30,13 @@ func testTampers(t *testing.T, w world) {
 	if n := len(g.reports); n != 0 {
 		t.Fatalf("%d reports about what nobody touched: %v", n, summary(g.reports))
 	}
-	healed := 0
+	healed, tried := 0, 0
 	for _, c := range tampers {
 		for _, by := range writers {
 			if by.operation == "Wipe" && !w.real() {
 				continue // the embedded target keeps its record of owners to itself
 			}
+			tried++
 			t.Run(fmt.Sprintf("%s, by %s of %s", c.name, by.operation, by.manager), func(t *testing.T) {
 				o := victims[c.victim]
 				before, err := w.Get(t.Context(), o.ID, o.Version)
@@ -70,7 +71,7 @@ func testTampers(t *testing.T, w world) {
 		}
 	}
 	if !t.Failed() {
-		t.Logf("%d of %d healed (%d ways × %d writers)", healed, len(tampers)*len(writers), len(tampers), len(writers))
+		t.Logf("%d of %d healed (%d ways, up to %d writers); the others were refused by the server, or took nothing away", healed, tried, len(tampers), len(writers))
 	}
 }
 
