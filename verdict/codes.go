@@ -89,6 +89,23 @@ const (
 	RollbackNone    Code = "apply.rollback.none"
 	RollbackRecord  Code = "apply.rollback.record"
 
+	// Stages, promotions and canaries.
+	PromotionMissing Code = "release.promotion.missing"
+	PromotionInvalid Code = "release.promotion.invalid"
+	PromotionUsed    Code = "release.promotion.used"
+	PromotionExpired Code = "release.promotion.expired"
+	PromotionAuthor  Code = "release.promotion.author"
+	GateVerdicts     Code = "release.gate.verdicts"
+	GateStage        Code = "release.gate.stage"
+	GateHealth       Code = "release.gate.health"
+	GateSoak         Code = "release.gate.soak"
+	GateMetric       Code = "release.gate.metric"
+	GateFreeze       Code = "release.gate.freeze"
+	GateUnknown      Code = "release.gate.unknown"
+	CanaryUnready    Code = "release.canary.unready"
+	CanaryFailed     Code = "release.canary.failed"
+	ReleaseState     Code = "release.state.invalid"
+
 	// Fetching.
 	RegistryUnreachable  Code = "registry.unreachable"
 	RegistryUnauthorized Code = "registry.unauthorized"
@@ -315,6 +332,22 @@ var table = []CodeInfo{
 	{ApplyState, "What the target remembers about the source is not what Apex wrote.", "Find out who changed it; restore it from a backup, or remove it and apply the source anew."},
 	{RollbackNone, "There is no revision to go back to that was applied and healthy.", "Name one of the revisions in the journal, or commit the mend."},
 	{RollbackRecord, "The rollback has no record that is signed by somebody who may roll back.", "Sign it: apex gitops rollback asks for the key."},
+
+	{PromotionMissing, "The revision waits for a signed promotion into the stage, or for more people to sign one.", "Sign it: apex gitops promote asks for the key."},
+	{PromotionInvalid, "The promotion is not signed by somebody who may promote, or is for another source, stage or revision.", "Make a new one with apex gitops promote, signed with a key of a TrustRoot entry whose uses name Promotions."},
+	{PromotionUsed, "The promotion was made for an earlier state of the stage.", "Make a new one with apex gitops promote; a promotion counts once."},
+	{PromotionExpired, "The promotion was not used in its time.", "Make a new one with apex gitops promote."},
+	{PromotionAuthor, "The promotion is signed by somebody who made the revision, and the stage asks for somebody else.", "Let another person promote it."},
+	{GateVerdicts, "Something that the revision would deploy is not allowed now.", "Look at the verdicts: apex gitops plan names them with their mends."},
+	{GateStage, "The stage before does not hold the commit.", "Wait until it is applied there, or promote the commit that is."},
+	{GateHealth, "Something in the stage before does not do what it is there for.", "Look at the object that is named; commit the mend, or wait until it is ready."},
+	{GateSoak, "The stage before was not healthy for long enough without interruption.", "Wait until the time that is named."},
+	{GateMetric, "A measured value is outside of what the stage allows.", "Find out what raised it; the gate opens when the value is back."},
+	{GateFreeze, "The stage is frozen.", "Wait until the end that is named, or take the window out of the GitSource."},
+	{GateUnknown, "A gate could not be asked, so it stays closed.", "Mend what the message names; it is asked again."},
+	{CanaryUnready, "The new revision did not become ready in time, so traffic stays with the old one.", "Look at the object's status; commit the mend on top of the branch."},
+	{CanaryFailed, "The new revision failed while it had a part of the traffic, which went back to the old one.", "Look at what the journal names; commit the mend on top of the branch."},
+	{ReleaseState, "What the target remembers about the release is not what Apex wrote.", "Find out who changed it; restore it from a backup, or remove it and promote anew."},
 
 	{RegistryUnreachable, "The registry did not answer.", "Check the host name, the network and the registry's health; then ask again."},
 	{RegistryUnauthorized, "The registry refused the credentials, or there are none.", "Log in with docker login HOST, or give the workload's pull secret."},
