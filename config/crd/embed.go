@@ -13,3 +13,8 @@ import "embed"
 //
 //go:embed schema/*.json
 var Schemas embed.FS
+
+// Definitions holds the custom resource definitions as YAML, a file per kind.
+//
+//go:embed *.yaml
+var Definitions embed.FS
