@@ -10,11 +10,12 @@
 // manager says it was: anybody can write under any name. A suspect costs one
 // request and a local comparison, in two parts. A field that Git sets and that
 // differs is put back by a forced apply. A field that Git does not set is
-// removed by a patch that holds for the looked-at version only; if the server's
-// own answer to that removal still has it, it is the server's default and is
-// remembered as such. Nothing is learned from what others wrote. What a
-// controller writes by right (an autoscaler the replicas, cert-manager a CA
-// bundle) is listed, one line each, in writers.go.
+// removed by a patch that holds for the looked-at version only. What the server
+// itself adds is learned from its own answers alone: to a dry run of the same body
+// under another name, and to a removal that it undoes. Nothing is learned from
+// what others wrote, nor from who is said to own a field: that record can be
+// wiped. What a controller writes by right (an autoscaler the replicas,
+// cert-manager a CA bundle) is listed, one line each, in writers.go.
 //
 // Healing never slows down because it is needed often: who changes an object
 // again and again gets one [verdict.DriftFight] report and is healed each time.
