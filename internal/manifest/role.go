@@ -66,7 +66,8 @@ const (
 func (r role) fields() []field { return roleFields()[r] }
 
 // roleFields lists the fields of every role once; nobody changes it.
-var roleFields = sync.OnceValue(func() (all [roleCount][]field) {
+var roleFields = sync.OnceValue(func() *[roleCount][]field {
+	all := new([roleCount][]field) // a pointer, because a copy costs a kilobyte at each use
 	for r := range roleCount {
 		all[r] = r.declare()
 	}
