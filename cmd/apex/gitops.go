@@ -30,6 +30,9 @@ What is changed behind Git's back is put back.
 A GitSource says which repository, whom to trust for it, and where it goes. It is read
 from --config, together with the TrustRoots that it names and the policies; in a
 workspace that apex up has made, those are there already.`,
+		Example: `  apex gitops plan
+  apex gitops run captioner --config gitops/ --target dir:/srv/deployed
+  apex gitops rollback --reason "it answers nonsense"`,
 	}
 	c.AddCommand(newGitopsPlanCommand(), newGitopsApplyCommand(), newGitopsRunCommand(), newGitopsStatusCommand(),
 		newGitopsDiffCommand(), newGitopsHealCommand(), newGitopsRollbackCommand())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -146,6 +147,10 @@ func writeInventoryTable(w io.Writer, inventory *fact.Inventory) error {
 		return err
 	}
 	fmt.Fprintf(w, "%d packages\n", len(inventory.Packages))
+	for i := range inventory.Findings {
+		f := &inventory.Findings[i]
+		fmt.Fprintf(w, "%s: %s %s: %s (%s)\n", f.Code, report.Plain(f.Name), report.Plain(f.Version), report.Plain(f.Detail), report.Plain(f.Path))
+	}
 	for _, g := range inventory.Gaps {
 		fmt.Fprintf(w, "not read: %s: %s\n", report.Plain(g.Path), report.Plain(g.Why))
 	}
@@ -214,14 +219,17 @@ func writeCompared(w io.Writer, format string, r *integrity.Report) error {
 		var found []report.Finding
 		for _, f := range r.Findings {
 			found = append(found, report.Finding{
-				Rule: "file_" + string(f.Kind), Title: "What is installed is not what its package recorded.", Severity: fact.SeverityHigh,
-				Message: fmt.Sprintf("%s: %s (%s of %s)", f.Path, f.Kind, f.Source, f.Package), File: f.Path, Name: f.Package, Identity: []string{f.Path},
+				Rule: "file_" + f.Kind.String(), Title: "What is installed is not what its package recorded.", Severity: fact.SeverityHigh,
+				Message: strings.TrimSpace(fmt.Sprintf("%s: %s (%s of %s) %s", f.Path, f.Kind, f.Source, f.Package, f.Detail)), File: f.Path, Name: f.Package, Identity: []string{f.Path},
 			})
 		}
 		return report.FindingsSARIF(w, found)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Kind, report.Plain(f.Path), f.Source, report.Plain(f.Package))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", f.Kind, report.Plain(f.Path), f.Source, report.Plain(f.Package), report.Plain(f.Detail))
+	}
+	for _, a := range r.Attested {
+		fmt.Fprintf(w, "attested\t%s\t%s\t%s\n", report.Plain(a.Path), report.Plain(a.Package), report.Plain(fmt.Sprint(a.Publisher)))
 	}
 	for _, g := range r.Gaps {
 		fmt.Fprintf(w, "not read: %s: %s\n", report.Plain(g.Path), report.Plain(g.Why))

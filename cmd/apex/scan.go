@@ -18,7 +18,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/bounded"
+	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/report"
 	"github.com/apexlogic/apex/internal/scanhub"
@@ -134,7 +136,7 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 			}
 			return &exit{exitPartial, errors.New("no scanner has scanned: install one, or say what it needs")}
 		}
-		merged, err := scanhub.Merge(scans, target.Dir, nil)
+		merged, err := scanhub.Merge(scans, target.Dir, groups(cmd.Context(), scans))
 		if err != nil {
 			return err
 		}
@@ -151,6 +153,17 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 		return nil
 	}
 	return c
+}
+
+// groups joins the names that advisories give to one vulnerability, when there
+// are some on this machine; without them a vulnerability that two scanners name
+// differently is listed twice.
+func groups(ctx context.Context, scans []scanhub.Scan) scanhub.Groups {
+	s, err := app.LoadAdvisories(ctx, "", clock.System{})
+	if err != nil {
+		return nil
+	}
+	return scanhub.GroupsOf(scans, app.VulnerabilityNames(s))
 }
 
 // replay runs the built-in scan of a service by its description.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/bounded"
+	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/image"
@@ -138,6 +139,7 @@ func handedIn(paths []string) ([]fact.Report, error) {
 func newVerifyCommand() *cobra.Command {
 	var flags engineFlags
 	var labels []string
+	var scanWith string
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "verify IMAGE | oci://MODEL | MANIFEST.yaml | DIR | -",
@@ -157,6 +159,7 @@ Policies select by the labels of the workload; for a bare image, give them with
 	output := outputFlag(c, "table", "json", "yaml", "sarif", "markdown")
 	flags.add(c)
 	c.Flags().StringSliceVarP(&labels, "label", "l", nil, "label of the workload, k=v; in manifests it stands in where a workload lacks it")
+	c.Flags().StringVar(&scanWith, "scan-with", "", "run this scanner of the machine on each image, in a cage, and hand its report in: Trivy, Grype, OSV-Scanner")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every check, not only those that decide")
 	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		ctx := cmd.Context()
@@ -173,6 +176,15 @@ Policies select by the labels of the workload; for a bare image, give them with
 			return err
 		}
 		defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
+		if scanWith != "" {
+			problems, err := e.ScanWith(ctx, scanWith, asked, clock.System{}, version)
+			if err != nil {
+				return err
+			}
+			for _, p := range problems {
+				fmt.Fprintf(cmd.ErrOrStderr(), "apex: not scanned: %s\n", report.Plain(p.Error()))
+			}
+		}
 		r := e.Ask(ctx, asked)
 		if err := writeReport(cmd, *output, &r, verbose); err != nil {
 			return err

@@ -24,7 +24,7 @@ func newVulnsCommand() *cobra.Command {
 	var flags clientFlags
 	var advisories, platform, failOn, exposed string
 	var fleet, unfixed bool
-	var vexFiles, policies []string
+	var vexFiles, observed, policies []string
 	c := &cobra.Command{
 		Use:   "vulns IMAGE | SBOM | DIR | ARCHIVE... | --fleet",
 		Short: "Known vulnerabilities of what is inside, the most urgent first",
@@ -57,6 +57,7 @@ not everything could be looked at; with -o jsonl it is 0.`,
 	c.Flags().StringVar(&exposed, "exposed", "", "yes or no: can what runs there be reached from outside")
 	c.Flags().StringSliceVar(&vexFiles, "vex", nil, "document with statements (OpenVEX, CSAF, CycloneDX); they count when the bundle beside it is by a signer for VEX")
 	c.Flags().StringSliceVar(&policies, "policy", nil, "file or folder with trust roots for --vex (default: the commit at the workspace's head)")
+	c.Flags().StringSliceVar(&observed, "observed-imports", nil, "what was loaded when it ran: JSON lines with \"module\", Python's -X importtime or -v, or /proc/PID/maps")
 	c.Flags().BoolVar(&unfixed, "ignore-unfixed", false, "leave out what no version mends")
 	c.Flags().BoolVar(&fleet, "fleet", false, "everything that was admitted, from the inventories that were kept")
 	c.Args = func(_ *cobra.Command, args []string) error {
@@ -70,7 +71,7 @@ not everything could be looked at; with -o jsonl it is 0.`,
 		if err := least.UnmarshalText([]byte(failOn)); err != nil {
 			return usage("--fail-on: %v", err)
 		}
-		o := app.VulnOptions{Advisories: advisories, Clock: clock.System{}, Platform: platform, Version: version, IgnoreUnfixed: unfixed, VEX: vexFiles}
+		o := app.VulnOptions{Advisories: advisories, Clock: clock.System{}, Platform: platform, Version: version, IgnoreUnfixed: unfixed, VEX: vexFiles, ObservedImports: observed}
 		switch exposed {
 		case "":
 		case "yes":
@@ -231,6 +232,9 @@ func writeVulnTable(w io.Writer, found []app.Vulns) error {
 				return err
 			}
 		}
+		for _, n := range v.Names {
+			fmt.Fprintf(w, "%s: %s %s: %s\n", n.Code, report.Plain(n.Name), report.Plain(n.Version), report.Plain(n.Detail))
+		}
 		for _, g := range v.Gaps {
 			fmt.Fprintf(w, "not looked at: %s\n", report.Plain(g))
 		}
@@ -254,6 +258,12 @@ func vulnFindings(found []app.Vulns) []report.Finding {
 				r.Muted = "a VEX statement: " + f.VEX.Justification
 			}
 			out = append(out, r)
+		}
+		for _, n := range found[i].Names {
+			out = append(out, report.Finding{
+				Rule: string(n.Code), Title: n.Code.Info().Meaning, Severity: fact.SeverityMedium, File: n.Path, Name: n.Name + "@" + n.Version,
+				Identity: []string{n.Package, n.Like}, Message: n.Name + ": " + n.Detail, Mend: n.Code.Info().Mend,
+			})
 		}
 	}
 	return out

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/apexlogic/apex/internal/admission"
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/fact"
@@ -213,6 +214,9 @@ func (r recorder) Record(ctx context.Context, kind string, payload []byte, durab
 	d := ledger.Written
 	if durable {
 		d = ledger.Durable
+	}
+	if admission.DryRun(ctx) {
+		return "", nil // nothing will be stored, so nothing was decided
 	}
 	receipt, err := r.ledger.Append(ctx, ledger.Record{Type: kind, Data: payload}, d)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -205,4 +206,19 @@ func isSnapshot(path string) (bool, error) {
 		return false, nil
 	}
 	return string(head) == "APEXADV", err
+}
+
+// VulnerabilityNames steps through what the advisories call the vulnerabilities
+// of each package: all the names of one record.
+func VulnerabilityNames(s *snapshot.Snapshot) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for id, r := range s.All() {
+			names := append([]string{id}, r.Aliases...)
+			for i := range r.Affected {
+				if !yield(r.Affected[i].Name, names) {
+					return
+				}
+			}
+		}
+	}
 }

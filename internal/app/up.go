@@ -189,6 +189,9 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	}
 	o.Progress("applying what is deployed")
 	if deployed, err = u.openSource(ctx, keys); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to end
+		}
 		return err
 	}
 	u.source = deployed

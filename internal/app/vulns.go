@@ -15,6 +15,7 @@ import (
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/fact"
 	"github.com/apexlogic/apex/internal/oci"
+	"github.com/apexlogic/apex/internal/sbom/imported"
 	"github.com/apexlogic/apex/internal/sbom/python"
 	"github.com/apexlogic/apex/internal/verify"
 )
@@ -31,6 +32,8 @@ type VulnOptions struct {
 	// VEX are documents with statements; Trust says whose count, nil: nobody's.
 	VEX   []string
 	Trust *verify.Generation
+	// ObservedImports are files that say what was loaded when it ran.
+	ObservedImports []string
 	// IgnoreUnfixed leaves out what no version mends.
 	IgnoreUnfixed bool
 }
@@ -42,6 +45,8 @@ type Vulns struct {
 	Packages   int       `json:"packages"`
 	Advisories time.Time `json:"advisories"` // when they were fetched
 	Findings   []Vuln    `json:"findings"`
+	// Names are packages whose names look like those of others.
+	Names []fact.InventoryFinding `json:"names,omitempty"`
 	// Gaps are what could not be looked at: nothing is known about it.
 	Gaps []string `json:"gaps,omitempty"`
 }
@@ -92,11 +97,16 @@ func FindVulns(ctx context.Context, sources []string, o VulnOptions) ([]Vulns, e
 		return nil, err
 	}
 	var out []Vulns
+	observed, err := readObserved(o.ObservedImports)
+	if err != nil {
+		return nil, err
+	}
 	for _, text := range sources {
 		inventory, more, err := ReadInventory(ctx, text, InventoryOptions{Registry: o.Registry, Platform: o.Platform, Clock: o.Clock, Version: o.Version})
 		if err != nil {
 			return nil, err
 		}
+		imported.Mark(inventory.Packages, observed...)
 		v := matched(index, &inventory, append(slices.Clone(statements), more...), &o, importsBelow(ctx, text))
 		v.Source = text
 		out = append(out, v)
@@ -145,7 +155,7 @@ func (o *VulnOptions) load(ctx context.Context) (*advisory.Index, error) {
 	return advisory.New(s), nil
 }
 
-func matched(index *advisory.Index, inventory *fact.Inventory, statements []fact.VEX, o *VulnOptions, imported map[string]bool) Vulns {
+func matched(index *advisory.Index, inventory *fact.Inventory, statements []fact.VEX, o *VulnOptions, static map[string]bool) Vulns {
 	matches := index.Match(inventory.Packages)
 	now := o.Clock.Now()
 	product := advisory.Product{}
@@ -160,21 +170,43 @@ func matched(index *advisory.Index, inventory *fact.Inventory, statements []fact
 			continue
 		}
 		p := &inventory.Packages[m.Package]
-		where := advisory.Circumstances{Exposed: o.Exposed, Imported: isImported(p, imported)}
+		where := advisory.Circumstances{Exposed: o.Exposed, Imported: isImported(p, static)}
 		v.Findings = append(v.Findings, Vuln{
 			Match: m, Ecosystem: p.Ecosystem, Name: m.Target.Name, Version: p.Version, PURL: p.PURL, Path: p.Path, Layer: p.Layer, Priority: advisory.Rank(&m, where),
 		})
 	}
 	slices.SortStableFunc(v.Findings, func(a, b Vuln) int { return a.Priority.Compare(b.Priority) })
+	v.Names = inventory.Findings
 	for _, g := range gapsOf(index, inventory) {
 		v.Gaps = append(v.Gaps, g.why)
 	}
 	return v
 }
 
-// isImported says whether the sources that were looked at import the package.
-func isImported(p *fact.Package, imported map[string]bool) advisory.Tri {
-	if imported == nil || p.Ecosystem != python.Ecosystem {
+// readObserved reads what was loaded when something ran.
+func readObserved(files []string) ([]imported.Evidence, error) {
+	var out []imported.Evidence
+	for _, f := range files {
+		data, err := bounded.ReadFile(f, imported.MaxRecord)
+		if err != nil {
+			return nil, err
+		}
+		e, err := imported.Observed(f, data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// isImported says whether the package is imported: it was seen to be loaded, or
+// the sources that were looked at import it. That it was not seen proves nothing.
+func isImported(p *fact.Package, static map[string]bool) advisory.Tri {
+	if len(p.Imported) > 0 {
+		return advisory.Yes
+	}
+	if static == nil || p.Ecosystem != python.Ecosystem {
 		return advisory.Untold
 	}
 	names := p.Modules
@@ -185,7 +217,7 @@ func isImported(p *fact.Package, imported map[string]bool) advisory.Tri {
 		return advisory.Untold
 	}
 	for _, n := range names {
-		if top, _, _ := strings.Cut(n, "."); imported[top] {
+		if top, _, _ := strings.Cut(n, "."); static[top] {
 			return advisory.Yes
 		}
 	}

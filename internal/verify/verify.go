@@ -129,6 +129,12 @@ func orElse[T comparable](v, fallback T) T {
 	return v
 }
 
+// HandIn adds reports that the caller has; they count as if they had been given
+// in [Options.Reports]. It is called before the first Verify.
+func (v *Verifier) HandIn(reports ...fact.Report) {
+	v.o.Reports = append(slices.Clone(v.o.Reports), reports...)
+}
+
 // Use puts the generation in force for every call that begins from now on.
 func (v *Verifier) Use(g *Generation) { v.generation.Store(g) }
 
@@ -240,6 +246,13 @@ func (v *Verifier) decide(ctx context.Context, g *Generation, q verdict.Question
 }
 
 // selecting returns the policies that speak about a workload with the labels.
+// Selects says whether some policy about images asks about a workload with these
+// labels.
+func (v *Verifier) Selects(labels map[string]string) bool {
+	g := v.generation.Load()
+	return g != nil && len(selecting(g.policy.Policies, labels)) > 0
+}
+
 func selecting(policies []policy.Policy, labels map[string]string) []*policy.Policy {
 	var selected []*policy.Policy
 	for i := range policies {

@@ -60,6 +60,9 @@ type Options struct {
 // manager of the fields that the controller writes.
 const manager = "apex-controller"
 
+// verifyWithin bounds one verification, also after its answer was due.
+const verifyWithin = time.Minute
+
 // controller is the running role.
 type controller struct {
 	o      Options
@@ -127,6 +130,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	c.engine, err = app.OpenEngine(ctx, app.EngineOptions{
 		State: o.State, Role: "controller", Version: o.Version, AllowPrivate: o.AllowPrivate, PlainHTTP: o.PlainHTTP,
 		Keychain: o.Keychain, Clock: o.Clock, Logger: o.Logger, KeepInventories: true,
+		// The webhook has a deadline of its own; what is late for it goes on.
+		Deadline: verifyWithin,
 	})
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func (c *controller) publishWebhooks(ctx context.Context, bundle []byte) error {
 // the image: nothing else is changed.
 func (c *controller) resolve(ctx context.Context, q verdict.Question) (verdict.Digest, error) {
 	ref, err := reference.Parse(q.Asked)
-	if err != nil || ref.Digest != "" {
+	if err != nil || ref.Digest != "" || !c.engine.Verifier.Selects(q.Labels) {
 		return "", err
 	}
 	return c.engine.ResolveTag(ctx, ref)
