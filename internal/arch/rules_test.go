@@ -15,7 +15,7 @@ var floors = [][]string{
 	2: {"internal/policy", "internal/access", "internal/dlp", "internal/image", "internal/model", "internal/dataset", "internal/sbom", "internal/function", "internal/manifest", "internal/report"},
 	3: {"internal/verify", "internal/protect", "internal/detect", "internal/cost", "internal/lineage", "internal/advisory", "internal/scanhub"},
 	4: {"internal/ci", "internal/gitops", "internal/admission", "internal/registry", "internal/gateway", "internal/objects", "internal/policytest"},
-	5: {"internal/app", "internal/console", "internal/advise", "internal/doctor"},
+	5: {"internal/app", "internal/console", "internal/advise", "internal/doctor", "internal/install"},
 	6: {"cmd/apex", "test/interop"},
 }
 
@@ -58,7 +58,7 @@ var heavy = []struct {
 	{"k8s.io/apimachinery/", []string{"api/v1alpha1", "internal/config", "internal/policy", "internal/kube", "internal/gitops", "internal/admission"}},
 	// Metadata and times are part of our kinds: who writes a document names them.
 	{"k8s.io/apimachinery/pkg/apis/meta/v1", []string{"api/v1alpha1", "internal/config", "internal/policy", "internal/kube", "internal/gitops", "internal/admission", "internal/app", "cmd/apex"}},
-	{"sigs.k8s.io/yaml", []string{"internal/config", "internal/report", "internal/app", "cmd/apex"}},
+	{"sigs.k8s.io/yaml", []string{"internal/config", "internal/report", "internal/app", "internal/install", "cmd/apex"}},
 	{"sigs.k8s.io/json", []string{"internal/config"}},
 }
 

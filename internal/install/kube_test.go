@@ -1,0 +1,394 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/apexlogic/apex/internal/admission"
+	"github.com/apexlogic/apex/internal/app/controller"
+	"github.com/apexlogic/apex/internal/kube"
+	"github.com/apexlogic/apex/internal/kube/kubetest"
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m) }
+
+// cluster is a server of the test's own: what is installed is the same for all.
+type cluster struct {
+	t      *testing.T
+	server *kubetest.Server
+	client *kube.Client
+}
+
+func newCluster(t *testing.T, opts ...kubetest.Option) *cluster {
+	t.Helper()
+	server := kubetest.Start(t, append(opts, kubetest.Own())...)
+	return &cluster{t, server, open(t, server.Kubeconfig())}
+}
+
+func open(t *testing.T, kubeconfig string) *kube.Client {
+	t.Helper()
+	c, err := kube.Open(kube.Config{Kubeconfig: kubeconfig})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// as returns a kubeconfig by which somebody else comes.
+func (c *cluster) as(user string, groups ...string) string {
+	c.t.Helper()
+	data, err := os.ReadFile(c.server.Kubeconfig())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var config map[string]any
+	if err := yaml.Unmarshal(data, &config); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, u := range config["users"].([]any) {
+		u := u.(map[string]any)["user"].(map[string]any)
+		u["as"], u["as-groups"] = user, texts(groups...)
+	}
+	if data, err = yaml.Marshal(config); err != nil {
+		c.t.Fatal(err)
+	}
+	path := filepath.Join(c.t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
+}
+
+// controllerAs is the controller's ServiceAccount.
+func (c *cluster) controllerAs() string {
+	return c.as("system:serviceaccount:"+Namespace+":"+ServiceAccount, "system:serviceaccounts", "system:serviceaccounts:"+Namespace, "system:authenticated")
+}
+
+// install installs, and returns how many steps did what.
+func (c *cluster) install(o Options, dryRun bool) map[string]int {
+	c.t.Helper()
+	did, err := c.try(o, dryRun)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return did
+}
+
+func (c *cluster) try(o Options, dryRun bool) (map[string]int, error) {
+	did := map[string]int{}
+	err := Apply(c.t.Context(), c.client, o, dryRun, func(s Step) { did[s.Did]++ })
+	return did, err
+}
+
+func TestInstallingIsIdempotentAndADryRunChangesNothing(t *testing.T) {
+	c := newCluster(t)
+	o := Options{Image: image}
+	all := len(objects(t, o))
+	if did := c.install(o, true); !maps.Equal(did, map[string]int{"would be made": all}) {
+		t.Errorf("dry run in an empty cluster: %v, want %d to be made", did, all)
+	}
+	if _, err := c.client.Get(t.Context(), kube.ID{Kind: kube.Kind{Version: "v1", Kind: "Namespace"}, Name: Namespace}); !errors.Is(err, kube.ErrNotFound) {
+		t.Fatalf("the dry run made the namespace: %v", err)
+	}
+	if did := c.install(o, false); !maps.Equal(did, map[string]int{"made": all}) {
+		t.Errorf("first run: %v, want %d made", did, all)
+	}
+	if did := c.install(o, false); !maps.Equal(did, map[string]int{"unchanged": all}) {
+		t.Errorf("second run: %v, want %d unchanged", did, all)
+	}
+	if did := c.install(Options{Image: image, Replicas: 3}, true); did["would be changed"] != 1 || did["unchanged"] != all-1 {
+		t.Errorf("dry run of another replica: %v", did)
+	}
+	if did := c.install(Options{Image: image, Replicas: 3}, false); did["changed"] != 1 || did["unchanged"] != all-1 {
+		t.Errorf("another replica: %v", did)
+	}
+}
+
+func TestTheRenderedChartIsWhatTheServerHolds(t *testing.T) {
+	c := newCluster(t)
+	for _, o := range rendered(t, nil) {
+		if _, err := c.client.Apply(t.Context(), o, kube.ApplyOptions{Manager: "helm"}); err != nil {
+			t.Fatal(err)
+		}
+		if o["kind"] == "CustomResourceDefinition" {
+			if err := established(t.Context(), c.client, idOf(o).Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// The chart's objects and those of the command are one and the same.
+	if did := c.install(Options{Image: image}, true); did["would be made"] != 0 {
+		t.Errorf("the command would make what the chart did not: %v", did)
+	}
+	for _, o := range objects(t, Options{Image: image}) {
+		there, err := c.client.Get(t.Context(), idOf(o))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if o["kind"] == "Deployment" {
+			contains(t, "Deployment", there.Object["spec"], o["spec"])
+		}
+	}
+}
+
+// contains holds that the server has all that was written.
+func contains(t *testing.T, at string, got, want any) {
+	t.Helper()
+	switch want := want.(type) {
+	case Object:
+		got, ok := got.(Object)
+		if !ok {
+			t.Errorf("%s: is %v, want a mapping", at, got)
+			return
+		}
+		for key, value := range want {
+			contains(t, at+"."+key, got[key], value)
+		}
+	case []any:
+		got, ok := got.([]any)
+		if !ok || len(got) != len(want) {
+			t.Errorf("%s: is %v, want %v", at, got, want)
+			return
+		}
+		for i := range want {
+			contains(t, fmt.Sprintf("%s[%d]", at, i), got[i], want[i])
+		}
+	default:
+		if got != want {
+			t.Errorf("%s: is %v, want %v", at, got, want)
+		}
+	}
+}
+
+func TestThePodIsOneThatRestrictedNamespacesTake(t *testing.T) {
+	c := newCluster(t)
+	c.install(Options{Image: image}, false)
+	pod := func(name string, change func(spec Object)) error {
+		var template Object
+		for _, o := range objects(t, Options{Image: image}) {
+			if o["kind"] == "Deployment" {
+				template = o["spec"].(Object)["template"].(Object)
+			}
+		}
+		spec := template["spec"].(Object)
+		delete(spec, "serviceAccountName") // nobody makes tokens here
+		if change != nil {
+			change(spec)
+		}
+		body := made("v1", "Pod", Namespace, name, "controller", Object{"spec": spec})
+		_, err := c.client.Apply(t.Context(), body, kube.ApplyOptions{Manager: "test", DryRun: true})
+		return err
+	}
+	if err := pod("ours", nil); err != nil {
+		t.Errorf("the controller's pod is refused: %v", err)
+	}
+	err := pod("root", func(spec Object) { spec["securityContext"] = Object{"runAsUser": int64(0)} })
+	if err == nil || !strings.Contains(err.Error(), "restricted") {
+		t.Errorf("a pod that runs as root: %v", err)
+	}
+}
+
+func TestTheControllerRunsWithItsRightsAlone(t *testing.T) {
+	c := newCluster(t)
+	c.install(Options{Image: image}, false)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ready := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- controller.Run(ctx, controller.Options{
+			State: t.TempDir(), Version: "test", Identity: "one", Kube: kube.Config{Kubeconfig: c.controllerAs()},
+			WebhookAddress: "127.0.0.1:0", HealthAddress: "127.0.0.1:0", Ready: func(_, _ net.Addr) { close(ready) },
+		})
+	}()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatalf("it ended: %v", err)
+	case <-time.After(time.Minute):
+		t.Fatal("it is not ready after a minute")
+	}
+	for _, kind := range []kube.Kind{kube.ValidatingWebhooks, kube.MutatingWebhooks} {
+		if _, err := c.client.Get(t.Context(), kube.ID{Kind: kind, Name: admission.ConfigurationName}); err != nil {
+			t.Errorf("a controller that is ready has written its webhooks: %v", err)
+		}
+	}
+	c.until("it leads", func() error {
+		_, err := c.client.Get(t.Context(), kube.ID{Kind: kube.Kind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"}, Namespace: Namespace, Name: "apex-controller"})
+		return err
+	})
+	stop()
+	<-ended
+	// Taking it out takes away first what fails closed.
+	var order []string
+	if err := Remove(t.Context(), c.client, "", false, func(s Step) {
+		if s.Did == "removed" {
+			order = append(order, s.Object)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(order) < 10 || order[0] != "ClusterRoleBinding apex-webhooks" || !strings.HasPrefix(order[1], "ValidatingWebhook") || !strings.HasPrefix(order[2], "MutatingWebhook") {
+		t.Errorf("it removed in this order: %v", order)
+	}
+	if slices.ContainsFunc(order, func(o string) bool { return strings.HasPrefix(o, "CustomResourceDefinition") }) {
+		t.Error("it removed a definition, and with it all policies")
+	}
+}
+
+// until asks until it is so, or a while has passed.
+func (c *cluster) until(what string, so func() error) {
+	c.t.Helper()
+	ctx, stop := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := so()
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			c.t.Fatalf("%s: %v", what, err)
+		case <-tick.C:
+		}
+	}
+}
+
+func TestRightsEndWhereTheyShould(t *testing.T) {
+	c := newCluster(t, kubetest.Controllers()) // they write the rules of aggregated roles
+	c.install(Options{Image: image}, false)
+	for _, body := range []Object{
+		{"apiVersion": "v1", "kind": "Namespace", "metadata": Object{"name": "team"}},
+		{"apiVersion": "v1", "kind": "Namespace", "metadata": Object{"name": "others"}},
+		{"apiVersion": rbac + "/v1", "kind": "RoleBinding", "metadata": Object{"name": "apex-source", "namespace": "team"},
+			"roleRef":  Object{"apiGroup": rbac, "kind": "ClusterRole", "name": SourceAccount},
+			"subjects": []any{Object{"kind": "ServiceAccount", "namespace": Namespace, "name": ServiceAccount}}},
+	} {
+		if _, err := c.client.Apply(t.Context(), body, kube.ApplyOptions{Manager: "test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := open(t, c.controllerAs())
+	id := func(group, kind, namespace, name string) kube.ID {
+		return kube.ID{Kind: kube.Kind{Group: group, Version: "v1", Kind: kind}, Namespace: namespace, Name: name}
+	}
+	hooks := "admissionregistration.k8s.io"
+	c.until("the aggregated role has its rules", func() error {
+		ok, why, err := client.Can(t.Context(), "list", id("apps", "Deployment", "", ""))
+		if err == nil && !ok {
+			err = fmt.Errorf("not allowed: %s", why)
+		}
+		return err
+	})
+	for _, tt := range []struct {
+		name string
+		verb string
+		id   kube.ID
+		want bool
+	}{
+		{"impersonate the account of a namespace that binds the role", "impersonate", id("", "ServiceAccount", "team", SourceAccount), true},
+		{"impersonate another account there", "impersonate", id("", "ServiceAccount", "team", "default"), false},
+		{"impersonate the account of a namespace that does not", "impersonate", id("", "ServiceAccount", "others", SourceAccount), false},
+		{"read its own Secrets", "get", id("", "Secret", Namespace, "apex-webhook"), true},
+		{"read Secrets of others", "get", id("", "Secret", "team", "password"), false},
+		{"list Secrets everywhere", "list", id("", "Secret", "", ""), false},
+		{"write its own webhooks", "patch", id(hooks, "ValidatingWebhookConfiguration", "", admission.ConfigurationName), true},
+		{"write webhooks of others", "patch", id(hooks, "ValidatingWebhookConfiguration", "", "others"), false},
+		{"delete its own webhooks", "delete", id(hooks, "ValidatingWebhookConfiguration", "", admission.ConfigurationName), false},
+		{"watch Deployments", "watch", id("apps", "Deployment", "", ""), true},
+		{"write a Deployment", "patch", id("apps", "Deployment", "team", "web"), false},
+		{"make a Pod", "create", id("", "Pod", "team", ""), false},
+		{"say what happened", "create", id("events.k8s.io", "Event", "team", ""), true},
+		{"renew its lease", "update", id("coordination.k8s.io", "Lease", Namespace, "apex-controller"), true},
+		{"take the lease of others", "update", id("coordination.k8s.io", "Lease", "kube-system", "kube-controller-manager"), false},
+		{"give itself rights", "create", id(rbac, "ClusterRoleBinding", "", ""), false},
+		{"change its own rights", "patch", id(rbac, "ClusterRole", "", "apex-controller"), false},
+		{"change its own kinds", "patch", id("apiextensions.k8s.io", "CustomResourceDefinition", "", "trustroots.security.apexlogic.com"), false},
+		{"change its own policies", "patch", kube.ID{Kind: kube.Kind{Group: "security.apexlogic.com", Version: "v1alpha1", Kind: "TrustRoot"}, Name: "roots"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ok, why, err := client.Can(t.Context(), tt.verb, tt.id)
+			if err != nil || ok != tt.want {
+				t.Errorf("it may: %v (%s), want %v; %v", ok, why, tt.want, err)
+			}
+		})
+	}
+}
+
+func TestSomebodyWhoCouldNotChangeApexAfterwardsDoesNotInstallIt(t *testing.T) {
+	c := newCluster(t)
+	if _, err := c.client.Apply(t.Context(), Object{
+		"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": Object{"name": "ops"},
+		"roleRef":  Object{"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
+		"subjects": []any{Object{"apiGroup": rbac, "kind": "Group", "name": "ops"}},
+	}, kube.ApplyOptions{Manager: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	administrator := c.client
+	c.client = open(t, c.as("ada", "ops", "system:authenticated"))
+	did, err := c.try(Options{Image: image}, false)
+	if err == nil || !strings.Contains(err.Error(), "--operator-group") || len(did) != 0 {
+		t.Errorf("ada installs what locks her out: %v, %v", did, err)
+	}
+	// The same person, named.
+	c.install(Options{Image: image, Groups: []string{"ops"}}, false)
+	c.install(Options{Image: image, Groups: []string{"ops"}, Replicas: 3}, false)
+	// Somebody with all rights and not named is denied by the API server itself.
+	c.until("the protection is in force", func() error {
+		_, err := administrator.Apply(t.Context(), Object{
+			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": Object{"name": ServiceAccount, "namespace": Namespace},
+			"spec": Object{"replicas": int64(0)},
+		}, kube.ApplyOptions{Manager: "mallory", DryRun: true})
+		if err == nil || !strings.Contains(err.Error(), "part of Apex") {
+			return fmt.Errorf("somebody else writes the controller: %v", err)
+		}
+		return nil
+	})
+}
+
+func TestUninstallingMindsSourcesUnlessForced(t *testing.T) {
+	c := newCluster(t)
+	c.install(Options{Image: image}, false)
+	if _, err := c.client.Apply(t.Context(), Object{
+		"apiVersion": "security.apexlogic.com/v1alpha1", "kind": "GitSource", "metadata": Object{"name": "captioner"},
+		"spec": Object{
+			"url": "https://git.example/captioner", "target": Object{"embedded": Object{}},
+			"trust": Object{"firstCommit": strings.Repeat("a", 40), "signers": texts("ada")},
+		},
+	}, kube.ApplyOptions{Manager: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	steps := 0
+	count := func(Step) { steps++ }
+	if err := Remove(t.Context(), c.client, "", false, count); !errors.Is(err, ErrSources) || steps != 0 {
+		t.Errorf("with a source: %v after %d steps, want it refused before the first", err, steps)
+	}
+	if err := Remove(t.Context(), c.client, "", true, count); err != nil || steps == 0 {
+		t.Errorf("forced: %v after %d steps", err, steps)
+	}
+	// A second run finds nothing, and the source is still there.
+	if err := Remove(t.Context(), c.client, "", true, func(s Step) {
+		if s.Did != "was not there" && s.Object != "Namespace "+Namespace { // it goes when its controller is there
+			t.Errorf("the second run %s %s", s.Did, s.Object)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.client.Get(t.Context(), kube.ID{Kind: kube.Kind{Group: "security.apexlogic.com", Version: "v1alpha1", Kind: "GitSource"}, Name: "captioner"}); err != nil {
+		t.Errorf("the source went, too: %v", err)
+	}
+}
