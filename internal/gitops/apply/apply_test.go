@@ -3,6 +3,7 @@ package apply_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -466,16 +467,16 @@ func TestARollbackGoesBackAndStaysUntilADescendantArrives(t *testing.T) {
 	f.must("two", objects(t, "ConfigMap vision/a v=two", "ConfigMap vision/b v=two", "ConfigMap vision/c v=two")...)
 
 	unsigned := f.rollback()
-	unsigned.Record = func(context.Context, apply.Transition) ([]byte, error) { return []byte("forged"), nil }
+	unsigned.Record = func(context.Context, *apply.State, apply.Transition) ([]byte, error) { return []byte("forged"), nil }
 	_, err = f.Rollback(t.Context(), unsigned)
 	wantRefusal(t, err, verdict.RollbackRecord)
 
 	var said apply.Transition
 	r := f.rollback()
 	verify := r.Verify
-	r.Verify = func(ctx context.Context, tr apply.Transition, record []byte) error {
+	r.Verify = func(ctx context.Context, s *apply.State, tr apply.Transition, record []byte) (json.RawMessage, error) {
 		said = tr
-		return verify(ctx, tr, record)
+		return verify(ctx, s, tr, record)
 	}
 	if _, err := f.Rollback(t.Context(), r); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package apply_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -102,12 +103,12 @@ func storyRequest(t testing.TB, n, after string) apply.Request {
 func rollbackRequest() apply.RollbackRequest {
 	return apply.RollbackRequest{
 		Source: apply.Source{Name: victimsSource},
-		Record: func(context.Context, apply.Transition) ([]byte, error) { return []byte("record"), nil },
-		Verify: func(_ context.Context, _ apply.Transition, r []byte) error {
+		Record: func(context.Context, *apply.State, apply.Transition) ([]byte, error) { return []byte("record"), nil },
+		Verify: func(_ context.Context, _ *apply.State, _ apply.Transition, r []byte) (json.RawMessage, error) {
 			if string(r) != "record" {
-				return errors.New("not the record")
+				return nil, errors.New("not the record")
 			}
-			return nil
+			return nil, nil
 		},
 	}
 }

@@ -3,6 +3,7 @@ package apply
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -76,6 +77,9 @@ type Request struct {
 	// State.Accepted, "" for the first. It binds the proof to the state that it
 	// was made for. A Commit that is accepted already needs none.
 	After string
+	// Memory is kept as [State.Memory] once the commit is accepted; nil keeps
+	// what is there.
+	Memory json.RawMessage
 	// AllowPrune says that the commit carries the signed trailer for deletions
 	// beyond the bounds.
 	AllowPrune bool
@@ -98,6 +102,7 @@ type Plan struct {
 	set    *gitops.Set
 	pin    *Pin // of a rollback
 	resume bool
+	memory json.RawMessage
 	// kinds are those that the set itself defines.
 	kinds map[groupKind]bool
 }
@@ -131,7 +136,7 @@ func (a *Applier) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err := follows(state, r.Commit, r.After); err != nil {
 		return nil, err
 	}
-	p := &Plan{Source: r.Source.Name, Revision: Revision{r.Commit, r.Set.Digest()}, state: state, set: r.Set}
+	p := &Plan{Source: r.Source.Name, Revision: Revision{r.Commit, r.Set.Digest()}, state: state, set: r.Set, memory: r.Memory}
 	return p, a.fill(ctx, p, &r.Source, r.Look, r.AllowPrune)
 }
 

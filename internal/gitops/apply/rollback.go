@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -62,11 +63,12 @@ type RollbackRequest struct {
 	Source Source
 	// To is the commit to go back to; "" picks the last one that was healthy.
 	To string
-	// Record makes the signed record of the transition, Verify refuses one that
-	// does not say it or is not signed by somebody who may roll back. Both are
+	// Record makes the signed record of the transition from a state, Verify
+	// refuses one that does not say it or is not signed by somebody who may roll
+	// back, and returns what is remembered of it; see [State.Memory]. Both are
 	// needed.
-	Record func(ctx context.Context, t Transition) ([]byte, error)
-	Verify func(ctx context.Context, t Transition, record []byte) error
+	Record func(ctx context.Context, s *State, t Transition) ([]byte, error)
+	Verify func(ctx context.Context, s *State, t Transition, record []byte) (memory json.RawMessage, err error)
 }
 
 // maxRollbackRecord bounds the signed record, which the state holds.
@@ -90,21 +92,22 @@ func (a *Applier) Rollback(ctx context.Context, r RollbackRequest) (*Result, err
 		return nil, err
 	}
 	t := Transition{Source: r.Source.Name, From: state.Current, To: to, Counter: state.Counter + 1}
-	record, err := r.Record(ctx, t)
+	record, err := r.Record(ctx, state, t)
 	if err != nil {
 		return nil, fmt.Errorf("make the record of the rollback: %w", err)
 	}
 	if len(record) == 0 || len(record) > maxRollbackRecord {
 		return nil, refuse(verdict.RollbackRecord, "the record has %d bytes", len(record))
 	}
-	if err := r.Verify(ctx, t, record); err != nil {
+	memory, err := r.Verify(ctx, state, t, record)
+	if err != nil {
 		return nil, refuse(verdict.RollbackRecord, "%v", err)
 	}
 	set, err := a.set(ctx, to.Set)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Source: r.Source.Name, Revision: to, state: state, set: set,
+	p := &Plan{Source: r.Source.Name, Revision: to, state: state, set: set, memory: memory,
 		pin: &Pin{Left: state.Accepted, At: a.clock.Now().UTC(), Record: record}}
 	if err := a.fill(ctx, p, &r.Source, LookChanged, true); err != nil {
 		return nil, err

@@ -182,6 +182,9 @@ func (w *work) intend(ctx context.Context) error {
 			s.write(now, Accepted, w.p.Revision, "", "")
 		}
 		s.Current = w.p.Revision
+		if w.p.memory != nil {
+			s.Memory = w.p.memory
+		}
 	}
 	w.result.Counter = s.Counter
 	if err := w.a.save(ctx, s); err != nil {

@@ -71,6 +71,9 @@ type State struct {
 	Current Revision `json:"current,omitzero"`
 	Applied Revision `json:"applied,omitzero"`
 	Pin     *Pin     `json:"pin,omitempty"`
+	// Memory is what whoever proves that a commit may follow remembers of the
+	// decision that was made last. It is saved together with the decision.
+	Memory json.RawMessage `json:"memory,omitempty"`
 	// Inventory names the list of objects in the store, Objects counts those of
 	// them that are in Applied.
 	Inventory verdict.Digest `json:"inventory,omitempty"`

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"crypto"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -30,23 +31,29 @@ func (s *Source) Rollback(ctx context.Context, to, reason string, signer crypto.
 	defer done()
 	request := apply.RollbackRequest{
 		Source: s.limits(), To: to,
-		Record: func(_ context.Context, t apply.Transition) ([]byte, error) {
+		Record: func(_ context.Context, state *apply.State, t apply.Transition) ([]byte, error) {
+			last, err := remembered(state)
+			if err != nil {
+				return nil, err
+			}
 			return history.Rollback{
-				Source: t.Source, From: repo.Commit(t.From.Commit), To: repo.Commit(t.To.Commit),
-				// The record is for the state that it finds.
-				Counter: t.Counter - 1, Reason: reason, At: s.o.Clock.Now().UTC(),
+				Source: t.Source, From: last.Commit, To: repo.Commit(t.To.Commit),
+				Counter: last.Counter, Reason: reason, At: s.o.Clock.Now().UTC(),
 			}.Sign(signer)
 		},
-		Verify: func(ctx context.Context, t apply.Transition, record []byte) error {
-			last := history.State{Commit: repo.Commit(t.From.Commit), Counter: t.Counter - 1}
+		Verify: func(ctx context.Context, state *apply.State, t apply.Transition, record []byte) (json.RawMessage, error) {
+			last, err := remembered(state)
+			if err != nil {
+				return nil, err
+			}
 			back, err := s.trust.history.Rollback(ctx, commits, last, record, s.o.Clock.Now())
 			if err != nil {
-				return err
+				return nil, err
 			}
 			if back.Record.To != repo.Commit(t.To.Commit) {
-				return fmt.Errorf("it goes back to %s and not to %s", back.Record.To, t.To.Commit)
+				return nil, fmt.Errorf("it goes back to %s and not to %s", back.Record.To, t.To.Commit)
 			}
-			return nil
+			return json.Marshal(back.State)
 		},
 	}
 	result, err := s.applier.Rollback(ctx, request)

@@ -15,6 +15,7 @@ package source
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -142,6 +143,7 @@ type Source struct {
 // proof is what trust found about a commit.
 type proof struct {
 	after      string // what it was proved to descend from
+	memory     json.RawMessage
 	allowPrune bool
 }
 
@@ -501,7 +503,7 @@ func (s *Source) plan(ctx context.Context, commit string, set *gitops.Set, look 
 	p := s.proofs[commit]
 	s.mu.Unlock()
 	return s.applier.Plan(ctx, apply.Request{
-		Source: s.limits(), Set: set, Commit: commit, After: p.after, AllowPrune: p.allowPrune, Look: look,
+		Source: s.limits(), Set: set, Commit: commit, After: p.after, Memory: p.memory, AllowPrune: p.allowPrune, Look: look,
 	})
 }
 

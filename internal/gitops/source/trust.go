@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -108,7 +109,11 @@ func (s *Source) verify(ctx context.Context, commit string) error {
 		return err
 	}
 	defer done()
-	accepted, err := s.trust.history.Verify(ctx, commits, remembered(state), repo.Commit(commit), s.o.Clock.Now())
+	last, err := remembered(state)
+	if err != nil {
+		return err
+	}
+	accepted, err := s.trust.history.Verify(ctx, commits, last, repo.Commit(commit), s.o.Clock.Now())
 	if r, is := errors.AsType[*history.Refusal](err); is {
 		return &follow.Refused{Step: "trust", Code: r.Code, Where: verdict.Origin{Object: "commit " + string(r.Commit)}, Why: r.Why}
 	}
@@ -122,19 +127,25 @@ func (s *Source) verify(ctx context.Context, commit string) error {
 	if err != nil {
 		return refusal(err)
 	}
+	memory, err := json.Marshal(accepted.State)
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.proofs)
-	s.proofs[commit] = proof{after: state.Accepted.Commit, allowPrune: slices.Contains(raw.Trailers(TrailerPrune), "allow")}
+	s.proofs[commit] = proof{after: state.Accepted.Commit, memory: memory, allowPrune: slices.Contains(raw.Trailers(TrailerPrune), "allow")}
 	return nil
 }
 
-// remembered is what was accepted, as history asks for it. The state beside the
-// target is the one record of it.
-func remembered(s *apply.State) history.State {
-	h := history.State{Commit: repo.Commit(s.Accepted.Commit), Counter: s.Counter}
-	if s.Pin != nil {
-		h.RolledBack = []repo.Commit{repo.Commit(s.Pin.Left.Commit)}
+// remembered is what history remembers of the decision that was made last. It is
+// kept beside the target with the decision.
+func remembered(s *apply.State) (h history.State, err error) {
+	if s.Memory == nil {
+		return h, nil
 	}
-	return h
+	if err := json.Unmarshal(s.Memory, &h); err != nil {
+		return h, fmt.Errorf("what is remembered of the source's history: %w", err)
+	}
+	return h, nil
 }
