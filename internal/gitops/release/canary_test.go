@@ -57,10 +57,10 @@ func TestTrafficMovesStepByStep(t *testing.T) {
 
 func TestTrafficGoesBackWhenACanaryFails(t *testing.T) {
 	for _, tc := range []struct {
-		name   string
-		code   verdict.Code
-		harm func(p *place)
-		steps  time.Duration
+		name  string
+		code  verdict.Code
+		harm  func(p *place)
+		steps time.Duration
 	}{
 		{"its analysis is out of bounds", verdict.CanaryFailed, func(p *place) {
 			p.value = func(s release.Sample) (float64, error) {
