@@ -257,3 +257,5 @@ func wantRefusal(t testing.TB, err error, code verdict.Code) {
 		t.Fatalf("got %v, want a refusal with the code %s", err, code)
 	}
 }
+
+func applySource(p *place) apply.Source { return apply.Source{Name: p.Name()} }

@@ -39,6 +39,13 @@ func recordName(name string) string {
 // What no order can satisfy is an error.
 func Stages(source string, spec *v1alpha1.GitSourceSpec) ([]v1alpha1.GitStage, error) {
 	var out []v1alpha1.GitStage
+	names := map[string]bool{}
+	for _, s := range spec.Stages {
+		if names[s.Name] {
+			return nil, fmt.Errorf("spec.stages: %.40q is there twice", s.Name)
+		}
+		names[s.Name] = true
+	}
 	seen := map[string]bool{}
 	for len(out) < len(spec.Stages) {
 		before := len(out)
@@ -66,7 +73,7 @@ func Stages(source string, spec *v1alpha1.GitSourceSpec) ([]v1alpha1.GitStage, e
 		}
 		if len(out) == before {
 			i := slices.IndexFunc(spec.Stages, func(s v1alpha1.GitStage) bool { return !seen[s.Name] })
-			return nil, fmt.Errorf("spec.stages: %s comes after %s, which never comes: name an earlier stage, each name once", spec.Stages[i].Name, spec.Stages[i].After)
+			return nil, fmt.Errorf("spec.stages: %s comes after %s, which never comes: name an earlier stage", spec.Stages[i].Name, spec.Stages[i].After)
 		}
 	}
 	return out, nil

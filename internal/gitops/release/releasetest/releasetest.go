@@ -21,26 +21,21 @@ import (
 type Controller struct {
 	store *embedded.Store
 
-	mu sync.Mutex
-	// broken and slow say what becomes of a revision whose template holds the text.
-	templates map[gitops.ID]string
-	made      map[gitops.ID]int
-	broken    map[string]bool
-	slow      map[string]bool
-	sick      map[gitops.ID]string
+	mu     sync.Mutex
+	broken map[string]bool // revisions that never become ready
+	slow   map[string]bool // revisions that are not ready yet
+	sick   map[gitops.ID]string
 }
 
 // New returns a controller that has seen nothing yet.
 func New(store *embedded.Store) *Controller {
-	return &Controller{store: store, templates: map[gitops.ID]string{}, made: map[gitops.ID]int{},
-		broken: map[string]bool{}, slow: map[string]bool{}, sick: map[gitops.ID]string{}}
+	return &Controller{store: store, broken: map[string]bool{}, slow: map[string]bool{}, sick: map[gitops.ID]string{}}
 }
 
-// Break makes the revision one that never becomes ready; Delay one that is not
-// ready until it is called with false.
+// Break makes the revision one that never becomes ready.
 func (c *Controller) Break(revision string) { c.mu.Lock(); c.broken[revision] = true; c.mu.Unlock() }
 
-// Delay keeps a revision from becoming ready, or lets it.
+// Delay keeps the revision from becoming ready until it is called with false.
 func (c *Controller) Delay(revision string, on bool) {
 	c.mu.Lock()
 	c.slow[revision] = on
@@ -89,34 +84,25 @@ func text(v any, path ...string) string { s, _ := at(v, path...).(string); retur
 
 func number(v any) int64 { n, _ := v.(int64); return n }
 
-// revise makes a revision when the template is another one, and says which is the
-// newest, which the newest that is ready. What was made is read off the status,
-// so that another controller can go on.
-func (c *Controller) revise(id gitops.ID, template any, created, ready, pattern string) (string, string, error) {
+// revise makes a revision when the template is another one than that of the newest,
+// which the status names in a field of our own: so another controller, or another
+// process, can go on.
+func (c *Controller) revise(id gitops.ID, status, template any, created, ready, pattern string) (newest, serving, played string, err error) {
 	data, err := json.Marshal(template)
 	if err != nil {
-		return "", "", err
+		return "", "", "", err
 	}
-	if was, known := c.templates[id]; !known && created != "" {
-		if _, err := fmt.Sscanf(created, id.Name+pattern, new(int)); err != nil {
-			return "", "", fmt.Errorf("%s: revision %q is none of ours", id, created)
-		}
+	if played = string(data); created == "" || text(status, "played") != played {
 		n := 0
-		_, _ = fmt.Sscanf(created, id.Name+pattern, &n)
-		c.made[id] = n
-	} else if known && was == string(data) {
-		return c.serve(created, ready)
+		if _, err := fmt.Sscanf(created, id.Name+pattern, &n); err != nil && created != "" {
+			return "", "", "", fmt.Errorf("%s: revision %q is none of ours", id, created)
+		}
+		created = fmt.Sprintf(id.Name+pattern, n+1)
 	}
-	c.templates[id] = string(data)
-	c.made[id]++
-	return c.serve(fmt.Sprintf(id.Name+pattern, c.made[id]), ready)
-}
-
-func (c *Controller) serve(created, ready string) (string, string, error) {
 	if !c.broken[created] && !c.slow[created] {
 		ready = created
 	}
-	return created, ready, nil
+	return created, ready, played, nil
 }
 
 func yes(ok bool) string {
@@ -132,7 +118,7 @@ func (c *Controller) knative(id gitops.ID, body map[string]any) error {
 	if status == nil {
 		status = map[string]any{}
 	}
-	created, ready, err := c.revise(id, at(body, "spec", "template"), text(status, "latestCreatedRevisionName"), text(status, "latestReadyRevisionName"), "-%05d")
+	created, ready, played, err := c.revise(id, status, at(body, "spec", "template"), text(status, "latestCreatedRevisionName"), text(status, "latestReadyRevisionName"), "-%05d")
 	if err != nil {
 		return err
 	}
@@ -166,7 +152,7 @@ func (c *Controller) knative(id gitops.ID, body map[string]any) error {
 		configured = "False"
 	}
 	body["status"] = map[string]any{
-		"observedGeneration": at(body, "metadata", "generation"), "latestCreatedRevisionName": created, "latestReadyRevisionName": ready, "traffic": routed,
+		"played": played, "observedGeneration": at(body, "metadata", "generation"), "latestCreatedRevisionName": created, "latestReadyRevisionName": ready, "traffic": routed,
 		"conditions": []any{
 			map[string]any{"type": "ConfigurationsReady", "status": configured, "reason": "RevisionFailed", "message": "played"},
 			map[string]any{"type": "Ready", "status": serving, "reason": "Played", "message": why},
@@ -186,7 +172,7 @@ func (c *Controller) kserve(id gitops.ID, body map[string]any) error {
 			template[k] = v
 		}
 	}
-	created, ready, err := c.revise(id, template, text(was, "latestCreatedRevision"), text(was, "latestReadyRevision"), "-predictor-%05d")
+	created, ready, played, err := c.revise(id, body["status"], template, text(was, "latestCreatedRevision"), text(was, "latestReadyRevision"), "-predictor-%05d")
 	if err != nil {
 		return err
 	}
@@ -221,7 +207,7 @@ func (c *Controller) kserve(id gitops.ID, body map[string]any) error {
 		transition = "InProgress"
 	}
 	body["status"] = map[string]any{
-		"observedGeneration": at(body, "metadata", "generation"),
+		"played": played, "observedGeneration": at(body, "metadata", "generation"),
 		"components": map[string]any{"predictor": map[string]any{
 			"latestCreatedRevision": created, "latestReadyRevision": ready, "latestRolledoutRevision": rolled, "previousRolledoutRevision": previous, "traffic": traffic,
 		}},
