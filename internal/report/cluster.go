@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -69,6 +70,9 @@ type clusterObject struct {
 const (
 	clusterSource   = "apex"
 	clusterCategory = "Image Security"
+
+	openReportsVersion  = "openreports.io/v1alpha1"
+	policyReportVersion = "wgpolicyk8s.io/v1alpha2"
 	// maxMessage keeps a report of many checks below what etcd stores (1.5 MB).
 	maxMessage = 1024
 )
@@ -79,13 +83,13 @@ const (
 // is "fail", one that could not be made "error", one that does not deny "warn",
 // one that an exception covers "skip".
 func OpenReports(w io.Writer, r *verdict.Report, name string) error {
-	return writeYAML(w, clusterReports(r, name, "openreports.io/v1alpha1", "Report", "ClusterReport", clusterSource))
+	return writeYAML(w, clusterReports(r, name, openReportsVersion, "Report", "ClusterReport", clusterSource))
 }
 
 // PolicyReport writes the same as [OpenReports] for consumers of the older
 // wgpolicyk8s.io/v1alpha2 kinds, PolicyReport and ClusterPolicyReport.
 func PolicyReport(w io.Writer, r *verdict.Report, name string) error {
-	return writeYAML(w, clusterReports(r, name, "wgpolicyk8s.io/v1alpha2", "PolicyReport", "ClusterPolicyReport", ""))
+	return writeYAML(w, clusterReports(r, name, policyReportVersion, "PolicyReport", "ClusterPolicyReport", ""))
 }
 
 func clusterReports(r *verdict.Report, name, version, kind, clusterKind, source string) clusterList {
@@ -240,4 +244,63 @@ func message(s string) string {
 		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
 	}
 	return s
+}
+
+// ClusterVersions returns the API versions of the report kinds.
+func ClusterVersions() []string { return []string{openReportsVersion, policyReportVersion} }
+
+// ClusterKind returns the kind of the report of a namespace in one of the
+// versions; "" is the one of what has no namespace.
+func ClusterKind(version, namespace string) string {
+	switch {
+	case version == openReportsVersion && namespace == "":
+		return "ClusterReport"
+	case version == openReportsVersion:
+		return "Report"
+	case namespace == "":
+		return "ClusterPolicyReport"
+	}
+	return "PolicyReport"
+}
+
+// ClusterObject returns the report of one namespace, whose verdicts alone r
+// holds, as the object of one of [ClusterVersions] that is applied to a cluster.
+// It has at most the given number of results, what fails first; the counts are
+// of all of them.
+func ClusterObject(r *verdict.Report, version, name, namespace string, results int) (map[string]any, error) {
+	item := clusterReport{
+		APIVersion: version, Kind: ClusterKind(version, namespace), Results: []clusterResult{},
+		Metadata: clusterMetadata{Name: name, Namespace: namespace, Labels: map[string]string{"app.kubernetes.io/managed-by": "apex"}},
+	}
+	if version == openReportsVersion {
+		item.Source = clusterSource
+	}
+	for i := range r.Verdicts {
+		item.Results = append(item.Results, clusterResults(&r.Verdicts[i])...)
+	}
+	for i := range r.Unresolved {
+		item.Results = append(item.Results, unresolvedResult(&r.Unresolved[i]))
+	}
+	for i := range item.Results {
+		res := &item.Results[i]
+		res.Source, res.Category = clusterSource, clusterCategory
+		if !r.At.IsZero() {
+			res.Timestamp = clusterTime{Seconds: r.At.Unix(), Nanos: int32(r.At.Nanosecond())}
+		}
+		item.Summary.add(res.Result)
+	}
+	slices.SortStableFunc(item.Results, func(a, b clusterResult) int { return badness(a.Result) - badness(b.Result) })
+	item.Results = item.Results[:min(len(item.Results), results)]
+	data, err := json.Marshal(item)
+	if err != nil {
+		return nil, err
+	}
+	var body map[string]any
+	err = json.Unmarshal(data, &body)
+	return body, err
+}
+
+// badness orders results, what fails first.
+func badness(result string) int {
+	return slices.Index([]string{"fail", "error", "warn", "skip", "pass"}, result)
 }
