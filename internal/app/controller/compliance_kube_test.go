@@ -1,0 +1,368 @@
+package controller
+
+import (
+	"context"
+	_ "embed" // testdata
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/apexlogic/apex/config/crd"
+	"github.com/apexlogic/apex/internal/kube"
+	"github.com/apexlogic/apex/internal/kube/kubetest"
+	"github.com/apexlogic/apex/internal/ledger"
+	"github.com/apexlogic/apex/internal/oci"
+	"github.com/apexlogic/apex/internal/oci/build"
+	"github.com/apexlogic/apex/internal/oci/ocitest"
+	"github.com/apexlogic/apex/internal/oci/reference"
+)
+
+//go:embed testdata/reports.yaml
+var reportKinds []byte
+
+// runningScene is a scene with a registry that holds an image, and with report kinds.
+type runningScene struct {
+	*scene
+	registry *ocitest.Server
+	image    string // by digest
+	digest   string
+	state    string
+	stop     func()
+	begin    func()
+}
+
+func newRunningScene(t *testing.T) *runningScene {
+	t.Helper()
+	server := kubetest.Start(t)
+	s := &runningScene{scene: &scene{t: t}, registry: ocitest.Registry(t), state: t.TempDir()}
+	var err error
+	if s.client, err = kube.Open(kube.Config{Kubeconfig: server.Kubeconfig()}); err != nil {
+		t.Fatal(err)
+	}
+	server.InstallCRDs(t, reportKinds)
+	files, err := crd.Definitions.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".yaml") {
+			data, err := crd.Definitions.ReadFile(f.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.InstallCRDs(t, data)
+		}
+	}
+	s.push()
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: apex-system}}`)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	s.begin = func() {
+		ctx, stop := context.WithCancel(context.Background())
+		ready, done := make(chan struct{}), make(chan error, 1)
+		go func() {
+			done <- Run(ctx, Options{
+				Kube: kube.Config{Kubeconfig: server.Kubeconfig()}, State: s.state, Identity: "a", Version: "test",
+				WebhookURL: "https://" + address, WebhookAddress: address, HealthAddress: "127.0.0.1:0",
+				AllowPrivate: []string{s.registry.Host}, PlainHTTP: []string{s.registry.Host},
+				Ready: func(_, _ net.Addr) { close(ready) },
+			})
+		}()
+		s.stop = func() {
+			s.stop = func() {}
+			stop()
+			if err := <-done; err != nil {
+				t.Errorf("the controller ended: %v", err)
+			}
+		}
+		select {
+		case <-ready:
+		case err := <-done:
+			done <- err
+			t.Fatalf("the controller ended: %v", err)
+		case <-time.After(60 * time.Second):
+			t.Fatal("the controller is not ready")
+		}
+	}
+	t.Cleanup(func() {
+		s.stop()
+		s.clean()
+	})
+	s.begin()
+	return s
+}
+
+// clean removes what the next test of the same server would fall over.
+func (s *runningScene) clean() {
+	ctx := context.Background()
+	kinds := []kube.Kind{kube.ValidatingWebhooks, kube.MutatingWebhooks, ours("ImageSecurityPolicy"), ours("Revocation"), ours("GitSource"), ours("TrustRoot")}
+	for _, kind := range kinds {
+		list, err := s.client.List(ctx, kind, "", "")
+		if err != nil {
+			s.t.Error(err)
+		}
+		for i := range list {
+			if err := s.client.Delete(ctx, kube.IDOf(&list[i]), kube.Precondition{}); err != nil {
+				s.t.Error(err)
+			}
+		}
+	}
+}
+
+func (s *runningScene) push() {
+	s.t.Helper()
+	client, err := oci.New(oci.Options{PlainHTTP: []string{s.registry.Host}, AllowPrivate: []string{s.registry.Host}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer client.Close()
+	ref, err := reference.Parse(s.registry.Host + "/vision/app:1")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	img, err := build.Image{Platform: "linux/amd64", Layers: []build.Layer{{"app": s.t.Name()}}}.Build()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pushed, err := client.PushImage(s.t.Context(), ref, img)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.digest = string(pushed.Digest)
+	s.image = ref.Name() + "@" + s.digest
+}
+
+// holds puts a policy in force under which images are as the CEL expression says.
+func (s *runningScene) holds(expression string) {
+	s.t.Helper()
+	s.apply(fmt.Sprintf(`
+apiVersion: security.apexlogic.com/v1alpha1
+kind: ImageSecurityPolicy
+metadata: {name: images}
+spec:
+  imageSelector: {matchLabels: {app: x}}
+  rules: [{name: Expression, action: Deny, parameters: {expressions: [{name: it-holds, expression: '%s'}]}}]`, expression))
+}
+
+func (s *runningScene) deployment(namespace, labels string) {
+	s.t.Helper()
+	s.apply(fmt.Sprintf(`
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: captioner, namespace: %s, labels: {app: x%s}}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: x}}
+  template: {metadata: {labels: {app: x}}, spec: {containers: [{name: c, image: "%s"}]}}`, namespace, labels, s.image))
+}
+
+func (s *runningScene) events(namespace, reason string) (n int, text string) {
+	s.t.Helper()
+	list, err := s.client.List(s.t.Context(), kube.Kind{Group: "events.k8s.io", Version: "v1", Kind: "Event"}, namespace, "")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := range list {
+		regarding, _ := list[i].Object["regarding"].(map[string]any)
+		if list[i].Object["reason"] != reason || regarding["name"] != "captioner" {
+			continue
+		}
+		n, text = n+1, fmt.Sprint(list[i].Object["note"])
+		if _, repeated := list[i].Object["series"]; repeated {
+			s.t.Errorf("%s was said more than once: %v", reason, list[i].Object["series"])
+		}
+	}
+	return n, text
+}
+
+func (s *runningScene) awaitEvent(namespace, reason, part string) {
+	s.t.Helper()
+	s.await("the event "+reason, func() (bool, string) {
+		n, text := s.events(namespace, reason)
+		return n > 0 && strings.Contains(text, part), text
+	})
+}
+
+// conditionOf is a condition of an object of ours: status, reason, message.
+func (s *runningScene) conditionOf(kind, name, typ string) string {
+	o, err := s.client.Get(s.t.Context(), kube.ID{Kind: ours(kind), Name: name})
+	if err != nil {
+		return err.Error()
+	}
+	c := readCondition(o, typ)
+	return c.status + " " + c.reason + " " + c.message
+}
+
+func (s *runningScene) isolated(namespace string) int {
+	s.t.Helper()
+	list, err := s.client.List(s.t.Context(), networkPolicies, namespace, labelAction+"="+actIsolate)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return len(list)
+}
+
+func (s *runningScene) replicas(namespace string) string {
+	s.t.Helper()
+	o, err := s.client.Get(s.t.Context(), kube.ID{Kind: kube.Kind{Group: "apps", Version: "v1", Kind: "Deployment"}, Namespace: namespace, Name: "captioner"})
+	if err != nil {
+		return err.Error()
+	}
+	spec, _ := o.Object["spec"].(map[string]any)
+	return fmt.Sprintf("%v %s", spec["replicas"], o.GetAnnotations()[annotationStopped])
+}
+
+func (s *runningScene) revoke() {
+	s.t.Helper()
+	s.apply(fmt.Sprintf(`{apiVersion: security.apexlogic.com/v1alpha1, kind: Revocation, metadata: {name: stop}, spec: {digest: "%s", reason: "it leaks"}}`, s.digest))
+}
+
+func (s *runningScene) remove(kind, name string) {
+	s.t.Helper()
+	if err := s.client.Delete(s.t.Context(), kube.ID{Kind: ours(kind), Name: name}, kube.Precondition{}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// records returns what the ledger of the controller, which has stopped, holds of a type.
+func (s *runningScene) records(kind string) string {
+	s.t.Helper()
+	l, err := ledger.Open(s.t.Context(), s.state+"/ledger/controller", ledger.Options{ReadOnly: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer l.Close()
+	var b strings.Builder
+	for e, err := range l.Records(s.t.Context(), ledger.Cursor{}) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if e.Type == kind {
+			fmt.Fprintf(&b, "%s\n", e.Data)
+		}
+	}
+	return b.String()
+}
+
+func TestAPolicyChangeIsSaidOfWhatRuns(t *testing.T) {
+	s := newRunningScene(t)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: said}}`)
+	s.apply(`
+apiVersion: security.apexlogic.com/v1alpha1
+kind: GitSource
+metadata: {name: vision}
+spec:
+  url: /nowhere
+  trust: {firstCommit: "0000000000000000000000000000000000000000", signers: [nobody]}
+  target: {cluster: {serviceAccount: said/deployer, namespaces: [said]}}`)
+	s.holds("true")
+	s.deployment("said", ", apexlogic.com/source: vision")
+	report := func(version, kind string) func() (bool, string) {
+		return func() (bool, string) {
+			group, v, _ := strings.Cut(version, "/")
+			o, err := s.client.Get(t.Context(), kube.ID{Kind: kube.Kind{Group: group, Version: v, Kind: kind}, Namespace: "said", Name: reportName})
+			if err != nil {
+				return false, err.Error()
+			}
+			summary, _ := o.Object["summary"].(map[string]any)
+			return summary["fail"] == int64(1), fmt.Sprint(o.Object["summary"], o.Object["results"])
+		}
+	}
+	s.await("the policy's status says that it is in force", func() (bool, string) {
+		c := s.conditionOf("ImageSecurityPolicy", "images", "Ready")
+		return strings.HasPrefix(c, "True InForce"), c
+	})
+
+	s.holds("false")
+	s.awaitEvent("said", "NotCompliant", "policy.expression.false")
+	s.await("an OpenReports report", report("openreports.io/v1alpha1", "Report"))
+	s.await("a PolicyReport", report("wgpolicyk8s.io/v1alpha2", "PolicyReport"))
+	s.await("the source's condition", func() (bool, string) {
+		c := s.conditionOf("GitSource", "vision", "Compliant")
+		return strings.HasPrefix(c, "False NotCompliant 1 of 1") && strings.Contains(c, "captioner"), c
+	})
+	if c := s.conditionOf("GitSource", "vision", "Ready"); strings.HasPrefix(c, " ") {
+		t.Errorf("the other condition of the source is gone: %q", c)
+	}
+
+	// A replica that takes over does not say it again.
+	s.stop()
+	s.begin()
+	s.holds("1 == 1")
+	s.awaitEvent("said", "Compliant", "again")
+	s.await("the source's condition", func() (bool, string) {
+		c := s.conditionOf("GitSource", "vision", "Compliant")
+		return strings.HasPrefix(c, "True Compliant all 1"), c
+	})
+	if n, _ := s.events("said", "NotCompliant"); n != 1 {
+		t.Errorf("that it does not comply was said %d times", n)
+	}
+	// Nothing is left to report on.
+	if err := s.client.Delete(t.Context(), kube.ID{Kind: kube.Kind{Group: "apps", Version: "v1", Kind: "Deployment"}, Namespace: "said", Name: "captioner"}, kube.Precondition{}); err != nil {
+		t.Fatal(err)
+	}
+	s.holds("2 == 2")
+	s.await("the report is removed", func() (bool, string) {
+		_, seen := report("openreports.io/v1alpha1", "Report")()
+		return strings.Contains(seen, "not found"), seen
+	})
+	s.stop()
+	all := s.records(RecordCompliance)
+	if strings.Count(all, `"to":"NotCompliant"`) != 1 || strings.Count(all, `"to":"Compliant"`) != 1 || !strings.Contains(all, "policy.expression.false") {
+		t.Errorf("the ledger says\n%s", all)
+	}
+}
+
+func TestARevocationIsolatesWhereSomebodyHasSaidSo(t *testing.T) {
+	s := newRunningScene(t)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: cut, labels: {apexlogic.com/on-violation: isolate}}}`)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: stopped, labels: {apexlogic.com/on-violation: scaleToZero}}}`)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: owned, labels: {apexlogic.com/on-violation: scaleToZero}}}`)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: waits, labels: {apexlogic.com/on-violation: isolate, apexlogic.com/on-violation-approval: required}}}`)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: reported}}`)
+	s.apply(`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: open-door, namespace: cut}, spec: {podSelector: {}, ingress: [{}]}}`)
+	s.holds("true")
+	for _, namespace := range []string{"cut", "stopped", "waits", "reported"} {
+		s.deployment(namespace, "")
+	}
+	s.deployment("owned", ", apexlogic.com/source: somebody")
+
+	before := time.Now()
+	s.revoke()
+	s.await("it is isolated", func() (bool, string) { return s.isolated("cut") == 1, "" })
+	t.Logf("isolated %s after the Revocation", time.Since(before).Round(time.Millisecond))
+	s.awaitEvent("cut", "Isolated", "open-door") // what else is open is said
+	s.await("it is stopped", func() (bool, string) { r := s.replicas("stopped"); return r == "0 3", r })
+	s.awaitEvent("owned", "ActionRefused", "GitSource somebody")
+	s.awaitEvent("waits", "ApprovalNeeded", annotationApproved)
+	s.awaitEvent("reported", "NotCompliant", "subject.revoked")
+	if s.isolated("waits")+s.isolated("reported") != 0 || s.replicas("owned") != "3 " || s.replicas("reported") != "3 " {
+		t.Error("something was done that nobody wants")
+	}
+	// What is wanted stays, whoever changes it; what was approved is done.
+	_, text := s.events("waits", "ApprovalNeeded")
+	_, generation, _ := strings.Cut(text, annotationApproved+"=")
+	s.apply(fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: waits, labels: {apexlogic.com/on-violation: isolate, apexlogic.com/on-violation-approval: required}, annotations: {apexlogic.com/approved: "%s"}}}`, generation))
+	s.await("it is isolated with the approval", func() (bool, string) { return s.isolated("waits") == 1, "" })
+
+	s.remove("Revocation", "stop")
+	s.await("all is as before", func() (bool, string) {
+		seen := fmt.Sprintf("%d %d %s", s.isolated("cut"), s.isolated("waits"), s.replicas("stopped"))
+		return seen == "0 0 3 ", seen
+	})
+	s.stop()
+	all := s.records(RecordAction)
+	for _, action := range []string{"Isolate", "Connect", "ScaleToZero", "ScaleBack"} {
+		for _, phase := range []string{"Intent", "Done"} {
+			if !strings.Contains(all, fmt.Sprintf(`"action":%q,"phase":%q`, action, phase)) {
+				t.Errorf("no record of %s of %s in\n%s", phase, action, all)
+			}
+		}
+	}
+}
