@@ -8,12 +8,20 @@ import (
 // looked at. It is written by "apex base update" and reviewed like code.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster,categories=apex
+// +kubebuilder:resource:scope=Cluster,shortName=bil,categories=apex
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="First",type=string,JSONPath=`.spec.images[0].image`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Summary",type=string,JSONPath=`.status.summary`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Why",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type BaseImageLock struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec BaseImageLockSpec `json:"spec"`
+	// +optional
+	Status PolicyStatus `json:"status,omitzero"`
 }
 
 // BaseImageLockList is a list of BaseImageLock.

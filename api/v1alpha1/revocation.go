@@ -7,9 +7,15 @@ import (
 // Revocation stops a digest, a key or an identity everywhere.
 //
 // +kubebuilder:object:root=true
-// +kubebuilder:resource:scope=Cluster,categories=apex
+// +kubebuilder:resource:scope=Cluster,shortName=revoke,categories=apex
 // +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Digest",type=string,JSONPath=`.spec.digest`
+// +kubebuilder:printcolumn:name="Key",type=string,JSONPath=`.spec.keyID`
+// +kubebuilder:printcolumn:name="Identity",type=string,JSONPath=`.spec.identity.subject`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.spec.reason`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Why",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type Revocation struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

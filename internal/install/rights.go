@@ -18,13 +18,16 @@ func named(r Object, names ...string) Object {
 func rights(o *Options) []Object {
 	read := texts("get", "list", "watch")
 	controller := []any{
-		// The kinds of Apex are what is in force; where a source stands is said in its status.
+		// The kinds of Apex are what is in force; whether each is, stands in its status.
 		rule(texts("security.apexlogic.com"), texts("*"), read),
-		rule(texts("security.apexlogic.com"), texts("gitsources/status"), texts("get", "patch")),
+		rule(texts("security.apexlogic.com"), texts("*/status"), texts("patch")),
 		// Which namespaces enforce.
 		rule(texts(""), texts("namespaces"), read),
 		// What was refused, healed, or runs and may not, is said where people look.
 		rule(texts("events.k8s.io"), texts("events"), texts("get", "create", "update")),
+		// What runs and whether it may, for those who collect reports.
+		rule(texts("openreports.io"), texts("reports", "clusterreports"), texts("get", "list", "create", "patch", "delete")),
+		rule(texts("wgpolicyk8s.io"), texts("policyreports", "clusterpolicyreports"), texts("get", "list", "create", "patch", "delete")),
 	}
 	hooks := []any{
 		// Its own two webhook configurations, and no others.
@@ -70,6 +73,13 @@ func rights(o *Options) []Object {
 		}}),
 		// Bound by nobody here: a namespace that wants to be written by a source binds it.
 		clusterRole(SourceAccount, []any{named(rule(texts(""), texts("serviceaccounts"), texts("impersonate")), SourceAccount)}),
+		// Bound by nobody here either: a namespace in which Apex may cut off or stop
+		// what no longer complies binds it. It is the right to change workloads.
+		clusterRole("apex-actions", []any{
+			rule(texts("networking.k8s.io"), texts("networkpolicies"), texts("create", "patch", "delete")),
+			rule(texts("apps"), texts("deployments", "statefulsets"), texts("patch")),
+			rule(texts("batch"), texts("jobs", "cronjobs"), texts("patch")),
+		}),
 		bound("apex-controller"),
 		bound("apex-webhooks"),
 		bound("apex-watched"),
