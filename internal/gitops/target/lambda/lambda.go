@@ -1,0 +1,537 @@
+// Package lambda is a target that is one region of one account of AWS: its
+// Lambda functions and the IAM roles that they run as.
+//
+// Start with [Open]. [Target] implements [gitops.Target] and [gitops.Lister] for
+// the kinds Function and Role of lambda.apexlogic.com/v1, whose fields are
+// [gitops.LambdaFunction] and [gitops.LambdaRole].
+//
+// An object is described by everything that decides what the function does and
+// who may reach it: code, configuration, environment, the role with all its
+// policies, the resource policy, the function URL, aliases and versions. What a
+// description has beside the fields that Git can write (an alias, an image's
+// command, a statement with a condition of another sort) stands in fields of its
+// own, so that it is seen as an addition and taken away. What the platform keeps
+// for itself (times, sizes, states, tags of aws:…, where it logs to) is left out.
+//
+// Each write is level-triggered: describe, do the difference, describe again. A
+// process that is killed in between leaves what the next one finishes. What is
+// in the way of others is closed first (addresses, permissions), what opens
+// something is opened last.
+//
+// The tag apexlogic.com/source says whose an object is, from its creation on.
+// What does not carry it is never touched, unless it did while this process
+// looked, or the source's inventory names it ([Options.Owned]): then the tag was
+// taken away behind Git's back.
+//
+// Sources: AWS Lambda API Reference (2015-03-31), IAM API Reference (2010-05-08).
+package lambda
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/apexlogic/apex/internal/gitops"
+	"github.com/apexlogic/apex/verdict"
+)
+
+// Defaults of [Options], and bounds on what one call does.
+const (
+	// DefaultInterval is the time between two listings of a watch.
+	DefaultInterval = 30 * time.Second
+	// DefaultBudget is how many objects that look unchanged in the listing are
+	// described at each turn of a watch. A description costs six calls, and an
+	// account may make 15 a second of most of them.
+	DefaultBudget = 25
+	// DefaultSettle bounds the wait for a change to arrive everywhere. A new role
+	// can be assumed after about ten seconds; a function in a VPC takes longer.
+	DefaultSettle = time.Minute
+	// DefaultPause is the first wait of those; it doubles up to maxPause.
+	DefaultPause = 200 * time.Millisecond
+	maxPause     = 5 * time.Second
+	// maxAttempts of one call, throttled ones included.
+	maxAttempts = 6
+	// maxRounds of describing and writing, for one Apply.
+	maxRounds = 6
+	// maxPages of one listing: 50 functions or 100 roles each.
+	maxPages = 2000
+	// maxParts of one object: aliases, versions, policies. AWS's own limits on
+	// those that count are lower.
+	maxParts = 1000
+)
+
+// Options say which account and region, and how it is reached. Account and
+// Region have to be given; credentials come from the environment, a profile or
+// the instance, as for every tool of AWS.
+type Options struct {
+	Account string // 12 digits; credentials for another account are refused
+	Region  string // "eu-central-1"
+	Profile string // of the shared configuration; "" for the default one
+	// Endpoint replaces those of AWS, for servers that stand in for it.
+	Endpoint string
+	// Source, when not empty, is the only one whose objects may be written.
+	Source string
+	// Owned says whether the inventory of a source has the object: one that has
+	// lost its tag is then tagged again, and not taken for somebody else's. May
+	// be nil.
+	Owned func(id gitops.ID) bool
+	// CodeDigest returns the base64 SHA-256 of an archive in a bucket, as Lambda
+	// calls it CodeSha256. Without it, an archive is known by what Lambda answered
+	// when this process deployed it: after a start it is deployed once more.
+	CodeDigest func(ctx context.Context, code gitops.LambdaCode) (string, error)
+
+	Interval time.Duration // between two listings; 0: DefaultInterval
+	Budget   int           // 0: DefaultBudget
+	Settle   time.Duration // 0: DefaultSettle
+	Pause    time.Duration // 0: DefaultPause
+}
+
+// Target is the target. It is safe for concurrent use.
+type Target struct {
+	opt      Options
+	lambda   *lambda.Client
+	iam      *iam.Client
+	sts      *sts.Client
+	seed     maphash.Seed
+	writes   [64]sync.Mutex // by name: this process writes an object once at a time
+	identity sync.Mutex
+
+	mu      sync.Mutex
+	checked bool
+	left    map[gitops.ID]string // version that this process left it in
+	owned   map[gitops.ID]string // source that was seen on the object, or given by us
+	codes   map[gitops.LambdaCode]string
+}
+
+// maxRemembered archives have their digests kept; beyond, all are forgotten.
+const maxRemembered = 20_000
+
+// accountID and regionID are also parts of ARNs that are compared as text.
+var (
+	accountID    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{12}$`) })
+	regionID     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+){1,3}-[0-9]{1,2}$`) })
+	functionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`) })
+	roleName     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`) })
+)
+
+// Open returns the target. It makes no call: the account is checked before the
+// first one of every other kind.
+func Open(ctx context.Context, opt Options) (*Target, error) {
+	if !accountID().MatchString(opt.Account) {
+		return nil, fmt.Errorf("open the target: %.20q is no account of AWS: write its 12 digits", opt.Account)
+	}
+	if !regionID().MatchString(opt.Region) {
+		return nil, fmt.Errorf("open the target: %.30q is no region of AWS: write one such as eu-central-1", opt.Region)
+	}
+	opt.Interval, opt.Settle, opt.Pause = or(opt.Interval, DefaultInterval), or(opt.Settle, DefaultSettle), or(opt.Pause, DefaultPause)
+	opt.Budget = or(opt.Budget, DefaultBudget)
+	load := []func(*config.LoadOptions) error{
+		config.WithRegion(opt.Region),
+		config.WithRetryer(func() aws.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) {
+				o.MaxAttempts, o.MaxBackoff = maxAttempts, maxPause
+				o.RateLimiter = noQuota{} // the attempts are bounded, and a bound across objects would let one hold up all
+			})
+		}),
+	}
+	if opt.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(opt.Profile))
+	}
+	c, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return nil, fmt.Errorf("open the target: %w", err)
+	}
+	if opt.Endpoint != "" {
+		c.BaseEndpoint = aws.String(opt.Endpoint)
+	}
+	return &Target{opt: opt, lambda: lambda.NewFromConfig(c), iam: iam.NewFromConfig(c), sts: sts.NewFromConfig(c),
+		seed: maphash.MakeSeed(), owned: map[gitops.ID]string{}, left: map[gitops.ID]string{}, codes: map[gitops.LambdaCode]string{}}, nil
+}
+
+// or returns the value, or what is used when it is not positive.
+func or[T int | time.Duration](value, otherwise T) T {
+	if value > 0 {
+		return value
+	}
+	return otherwise
+}
+
+// noQuota lets each call make its attempts.
+type noQuota struct{}
+
+func (noQuota) GetToken(context.Context, uint) (func() error, error) {
+	return func() error { return nil }, nil
+}
+func (noQuota) AddTokens(uint) error { return nil }
+
+// ready checks, once, that the credentials are those of the account.
+func (t *Target) ready(ctx context.Context) error {
+	t.identity.Lock()
+	defer t.identity.Unlock()
+	if t.checked {
+		return nil
+	}
+	who, err := t.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return failure("find out whose credentials these are", err, true)
+	}
+	if got := aws.ToString(who.Account); got != t.opt.Account {
+		return fmt.Errorf("the credentials are of account %.20q, the target is account %s: use others: %w", got, t.opt.Account, gitops.ErrForbidden)
+	}
+	t.checked = true
+	return nil
+}
+
+// check refuses IDs that this target does not hold, and names that would reach
+// out of it: the API takes ARNs and other accounts where it takes names.
+func check(id gitops.ID, version string) error {
+	if id.Group != gitops.LambdaGroup || version != gitops.LambdaVersion || id.Kind != gitops.LambdaFunctionKind && id.Kind != gitops.LambdaRoleKind {
+		return fmt.Errorf("%s in version %s: %w", id, version, gitops.ErrUnknownKind)
+	}
+	if id.Namespace != "" {
+		return fmt.Errorf("%s: an account has no namespaces: %w", id, gitops.ErrInvalid)
+	}
+	names := functionName
+	if id.Kind == gitops.LambdaRoleKind {
+		names = roleName
+	}
+	if !names().MatchString(id.Name) {
+		return fmt.Errorf("%s %.80q: this is no name of one in this account: use 1 to 64 letters, digits, '-' and '_': %w", id.Kind, id.Name, gitops.ErrInvalid)
+	}
+	return nil
+}
+
+// held is an object as AWS holds it.
+type held struct {
+	id       gitops.ID
+	uid, arn string
+	source   string
+	tags     map[string]string // as they are
+	revision string            // of the function, for writes that must not be blind
+	function *function
+	role     *role
+}
+
+func (h *held) spec() any {
+	if h.function != nil {
+		return h.function
+	}
+	return h.role
+}
+
+// describe reads the object. ErrNotFound: it is not there.
+func (t *Target) describe(ctx context.Context, id gitops.ID) (*held, error) {
+	if err := t.ready(ctx); err != nil {
+		return nil, err
+	}
+	return t.describeOf(ctx, id, "")
+}
+
+// describeOf describes the object; when a source is given, of one that neither
+// is nor was the source's no more than whose it is.
+func (t *Target) describeOf(ctx context.Context, id gitops.ID, source string) (*held, error) {
+	read := t.readFunction
+	if id.Kind == gitops.LambdaRoleKind {
+		read = t.readRole
+	}
+	h, err := read(ctx, id, source)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", id, err)
+	}
+	if h.source != "" && t.sourceSeen(id) == "" {
+		t.remember(id, h.source)
+	}
+	return h, nil
+}
+
+func (t *Target) remember(id gitops.ID, source string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.owned) >= gitops.MaxObjects {
+		clear(t.owned)
+	}
+	t.owned[id] = source
+}
+
+func (t *Target) sourceSeen(id gitops.ID) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.owned[id]
+}
+
+// mayWrite refuses what is not the source's.
+func (t *Target) mayWrite(h *held, id gitops.ID, source string) error {
+	if err := gitops.CheckSource(source); err != nil {
+		return fmt.Errorf("%s carries no source: %w: %w", id, err, gitops.ErrForbidden)
+	}
+	if t.opt.Source != "" && source != t.opt.Source {
+		return fmt.Errorf("%s belongs to the source %s, the target to %s: %w", id, source, t.opt.Source, gitops.ErrForbidden)
+	}
+	switch {
+	case h == nil, h.source == source, t.sourceSeen(id) == source:
+		return nil
+	case t.opt.Owned != nil && t.opt.Owned(id):
+		return nil
+	case h.source != "":
+		return fmt.Errorf("%s belongs to the source %.63q: %w", id, h.source, gitops.ErrForbidden)
+	}
+	return fmt.Errorf("%s is there and is not tagged %s: to hand it over, tag it with %s: %w", id, gitops.LabelSource, source, gitops.ErrForbidden)
+}
+
+// Get implements [gitops.Target].
+func (t *Target) Get(ctx context.Context, id gitops.ID, version string) (*gitops.Live, error) {
+	if err := check(id, version); err != nil {
+		return nil, err
+	}
+	h, err := t.describe(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return h.live()
+}
+
+func (t *Target) hold(id gitops.ID) *sync.Mutex {
+	m := &t.writes[maphash.Comparable(t.seed, id)%uint64(len(t.writes))]
+	m.Lock()
+	return m
+}
+
+// Apply implements [gitops.Target]. The object is made to be exactly what it
+// says: whatever else was added to it goes. A function waits for its role, and
+// both until AWS shows what was written, for [Options.Settle] at most.
+func (t *Target) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOptions) (*gitops.Live, error) {
+	want, err := wanted(o)
+	if err != nil {
+		return nil, err
+	}
+	defer t.hold(o.ID).Unlock()
+	now, err := t.describe(ctx, o.ID)
+	if errors.Is(err, gitops.ErrNotFound) {
+		now, err = nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if opt.ResourceVersion != "" {
+		version := ""
+		if now != nil {
+			if version, err = now.version(); err != nil {
+				return nil, err
+			}
+		}
+		if version != opt.ResourceVersion {
+			return nil, fmt.Errorf("%s: %w", o.ID, gitops.ErrConflict)
+		}
+	}
+	return t.settle(ctx, now, want, opt.DryRun, opt.ResourceVersion != "")
+}
+
+// Patch implements [gitops.Target].
+func (t *Target) Patch(ctx context.Context, id gitops.ID, version string, patch []byte) (*gitops.Live, error) {
+	if err := check(id, version); err != nil {
+		return nil, err
+	}
+	if len(patch) > gitops.MaxObjectBytes {
+		return nil, fmt.Errorf("%s: a patch may have %d bytes: %w", id, gitops.MaxObjectBytes, gitops.ErrInvalid)
+	}
+	operations, err := jsonpatch.DecodePatch(patch)
+	if err != nil {
+		return nil, fmt.Errorf("%s: this is no patch: %w: %w", id, err, gitops.ErrInvalid)
+	}
+	defer t.hold(id).Unlock()
+	now, err := t.describe(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	live, err := now.live()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(live.Body)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", id, err)
+	}
+	limits := jsonpatch.NewApplyOptions()
+	limits.AccumulatedCopySizeLimit = gitops.MaxObjectBytes
+	text, err = operations.ApplyWithOptions(text, limits)
+	if errors.Is(err, jsonpatch.ErrTestFailed) {
+		return nil, fmt.Errorf("%s: %w", id, gitops.ErrConflict)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: the patch does not fit: %w", id, gitops.ErrInvalid) // its text may hold values
+	}
+	var body map[string]any
+	if err := utiljson.Unmarshal(text, &body); err != nil {
+		return nil, fmt.Errorf("%s: %w", id, gitops.ErrInvalid)
+	}
+	o, err := gitops.NewObject(body, verdict.Origin{File: id.String()})
+	if err != nil || o.ID != id {
+		return nil, fmt.Errorf("%s: the patch makes it another object: %w", id, errors.Join(err, gitops.ErrForbidden))
+	}
+	want, err := patchedTo(&o)
+	if err != nil {
+		return nil, err
+	}
+	return t.settle(ctx, now, want, false, true)
+}
+
+// settle makes the object what is wanted, and returns what is there then.
+// Pinned: it has to be what it was read as.
+func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) (*gitops.Live, error) {
+	if err := t.mayWrite(now, want.id, want.source); err != nil {
+		return nil, err
+	}
+	if dry {
+		if now != nil {
+			want.uid, want.arn = now.uid, now.arn
+		}
+		return want.live()
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*t.opt.Settle)
+	defer cancel()
+	pause := pauses{next: t.opt.Pause}
+	for round := range maxRounds {
+		wrote, err := t.write(ctx, now, want, pinned && round == 0)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", want.id, err)
+		}
+		if !wrote {
+			return t.leave(now, want.source)
+		}
+		if round > 0 { // what was read may be older than what was written
+			if err := pause.wait(ctx); err != nil {
+				return nil, err
+			}
+		}
+		now, err = t.describe(ctx, want.id)
+		for errors.Is(err, gitops.ErrNotFound) && pause.wait(ctx) == nil {
+			now, err = t.describe(ctx, want.id)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := t.mayWrite(now, want.id, want.source); err != nil {
+			return nil, err // somebody else made one meanwhile
+		}
+	}
+	return t.leave(now, want.source) // AWS holds something else to be right; the healer says so
+}
+
+// leave notes how the object was left.
+func (t *Target) leave(now *held, source string) (*gitops.Live, error) {
+	live, err := now.live()
+	if err != nil {
+		return nil, err
+	}
+	t.remember(now.id, source)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.left) >= gitops.MaxObjects {
+		clear(t.left)
+	}
+	t.left[now.id] = live.ResourceVersion
+	return live, nil
+}
+
+// write does the difference, and says whether there was one.
+func (t *Target) write(ctx context.Context, now, want *held, pinned bool) (bool, error) {
+	if want.role != nil {
+		return t.writeRole(ctx, now, want)
+	}
+	return t.writeFunction(ctx, now, want, pinned)
+}
+
+// Delete implements [gitops.Target].
+func (t *Target) Delete(ctx context.Context, id gitops.ID, version string, only gitops.Precondition) error {
+	if err := check(id, version); err != nil {
+		return err
+	}
+	defer t.hold(id).Unlock()
+	now, err := t.describe(ctx, id)
+	if errors.Is(err, gitops.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if only.UID != "" && only.UID != now.uid {
+		return fmt.Errorf("%s: %w", id, gitops.ErrConflict)
+	}
+	if only.ResourceVersion != "" {
+		if is, err := now.version(); err != nil || is != only.ResourceVersion {
+			return fmt.Errorf("%s: %w", id, errors.Join(err, gitops.ErrConflict))
+		}
+	}
+	source := now.source
+	if seen := t.sourceSeen(id); seen != "" {
+		source = seen
+	}
+	if source == "" {
+		source = t.opt.Source
+	}
+	if err := t.mayWrite(now, id, source); err != nil {
+		return err
+	}
+	if now.role != nil {
+		err = t.deleteRole(ctx, now)
+	} else {
+		err = t.deleteFunction(ctx, now)
+	}
+	if err != nil && !errors.Is(err, gitops.ErrNotFound) {
+		return fmt.Errorf("%s: %w", id, err)
+	}
+	t.mu.Lock()
+	delete(t.owned, id)
+	delete(t.left, id)
+	t.mu.Unlock()
+	// Reads may lag behind.
+	pause := pauses{next: t.opt.Pause}
+	ctx, cancel := context.WithTimeout(ctx, t.opt.Settle)
+	defer cancel()
+	for {
+		_, err := t.describe(ctx, id)
+		if errors.Is(err, gitops.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := pause.wait(ctx); err != nil {
+			return fmt.Errorf("%s: it is still there after its deletion: %w", id, err)
+		}
+	}
+}
+
+// pauses are waits that grow.
+type pauses struct{ next time.Duration }
+
+func (p *pauses) wait(ctx context.Context) error {
+	timer := time.NewTimer(p.next)
+	defer timer.Stop()
+	p.next = min(2*p.next, maxPause)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+var (
+	_ gitops.Target = (*Target)(nil)
+	_ gitops.Lister = (*Target)(nil)
+)
