@@ -294,6 +294,21 @@ func TestRightsEndWhereTheyShould(t *testing.T) {
 		}
 		return err
 	})
+	roots := Object{
+		"apiVersion": "security.apexlogic.com/v1alpha1", "kind": "TrustRoot", "metadata": Object{"name": "roots"},
+		"spec": Object{"entries": []any{Object{"name": "ci", "keyless": Object{"issuer": "https://issuer.example", "subject": "ada"}}}},
+	}
+	if _, err := c.client.Apply(t.Context(), roots, kube.ApplyOptions{Manager: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Apply(t.Context(), roots, kube.ApplyOptions{Manager: "test"}); !errors.Is(err, kube.ErrForbidden) {
+		t.Errorf("the controller writes whom it believes: %v", err)
+	}
+	delete(roots, "spec")
+	roots["status"] = Object{"summary": "names 1"}
+	if _, err := client.ApplyStatus(t.Context(), roots, "test"); err != nil {
+		t.Errorf("the controller cannot say that a trust root is in force: %v", err)
+	}
 	for _, tt := range []struct {
 		name string
 		verb string
