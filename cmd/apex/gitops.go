@@ -8,7 +8,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +38,7 @@ workspace that apex up has made, those are there already.`,
   apex gitops rollback --reason "it answers nonsense"`,
 	}
 	c.AddCommand(newGitopsPlanCommand(), newGitopsApplyCommand(), newGitopsRunCommand(), newGitopsStatusCommand(),
-		newGitopsDiffCommand(), newGitopsHealCommand(), newGitopsRollbackCommand())
+		newGitopsDiffCommand(), newGitopsHealCommand(), newGitopsRollbackCommand(), newGitopsPromoteCommand())
 	return c
 }
 
@@ -45,23 +48,44 @@ type sourceFlags struct {
 	config     []string
 	target     string
 	kubeconfig string
+	stage      string
 }
 
 func (f *sourceFlags) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.config, "config", nil, "files and folders with the GitSource, TrustRoots and policies (default: the workspace's)")
 	c.Flags().StringVar(&f.target, "target", "", "another target than the source's: dir:PATH, embedded, or embedded:PATH")
 	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: as kubectl finds it)")
+	c.Flags().StringVar(&f.stage, "stage", "", "of a source with stages, the one that is meant (default: the first)")
 	f.engine.addConnection(c)
 }
 
 // opened is a source with what has to be closed after it.
 type opened struct {
-	*source.Source
-	engine *app.Engine
+	*source.Source                  // the stage that is meant
+	all            []*source.Source // all stages
+	engine         *app.Engine
 }
 
 func (o *opened) Close(ctx context.Context) error {
-	return errors.Join(o.Source.Close(), o.engine.Close(context.WithoutCancel(ctx)))
+	var errs []error
+	for _, s := range o.all {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, o.engine.Close(context.WithoutCancel(ctx)))...)
+}
+
+// pick chooses the stage.
+func (o *opened) pick(stage string) error {
+	var known []string
+	for _, s := range o.all {
+		name := s.Stage()
+		if name == stage || stage == "" {
+			o.Source = s
+			return nil
+		}
+		known = append(known, name)
+	}
+	return fmt.Errorf("there is no stage %q; there are %s", stage, strings.TrimSpace(strings.Join(known, ", ")))
 }
 
 // open opens the source that the arguments name.
@@ -101,11 +125,18 @@ func (f *sourceFlags) open(cmd *cobra.Command, args []string, more func(*app.Sou
 	if err := e.Publish(ctx, policies); err != nil {
 		return nil, err
 	}
-	s, err := e.OpenSource(ctx, o)
+	all, err := e.OpenSource(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	return &opened{s, e}, nil
+	s := &opened{all: all, engine: e}
+	if err := s.pick(f.stage); err != nil {
+		for _, one := range all {
+			err = errors.Join(err, one.Close())
+		}
+		return nil, err
+	}
+	return s, nil
 }
 
 // load reads the documents of sources, and the policies that judge what they
@@ -248,14 +279,22 @@ it happens. Each line says what was decided or healed.`,
 		hup := make(chan os.Signal, 1)
 		signal.Notify(hup, syscall.SIGHUP)
 		defer signal.Stop(hup)
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
+		done := make(chan error, len(s.all))
+		within, end := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer end()
+		for _, one := range s.all {
+			running.Go(func() { done <- one.Run(within) })
+		}
 		for {
 			select {
 			case line := <-lines:
 				fmt.Fprintln(cmd.OutOrStdout(), line)
 			case <-hup:
-				s.Notify()
+				for _, one := range s.all {
+					one.Notify()
+				}
 			case err := <-done:
 				if ctx.Err() != nil {
 					return nil // stopped, as asked
@@ -397,6 +436,64 @@ that descends from the one that was left.`,
 			return refusedExit(cmd, *output, err)
 		}
 		return writeStatus(ctx, cmd.OutOrStdout(), *output, s)
+	}
+	return c
+}
+
+func newGitopsPromoteCommand() *cobra.Command {
+	var flags sourceFlags
+	var as, reason, key string
+	var life time.Duration
+	c := &cobra.Command{
+		Use:   "promote [SOURCE] --stage STAGE --reason TEXT",
+		Short: "Let what a stage holds into the next one",
+		Long: `Promote signs that what the stage before holds may enter this one. It counts for
+that revision and this state of the stage, once, and until it expires. The revision
+enters when all gates of the stage are open: enough owners have promoted it, the stage
+before is healthy and has been for long enough, the metrics are within their bounds, and
+the policies still allow all of it.
+
+The exit code is 1 when the promotion does not count, and 4 when gates are left closed.`,
+		Example: `  apex gitops promote captioner --stage prod --as operator --key operator.key --reason "soaked since Monday"`,
+		Args:    cobra.MaximumNArgs(1),
+	}
+	output := outputFlag(c, "table", "json", "yaml")
+	c.Flags().StringVar(&as, "as", "", "TrustRoot entry of the key, with the use Promotions (default: the workspace's)")
+	c.Flags().StringVar(&reason, "reason", "", "why, for people and auditors")
+	c.Flags().StringVar(&key, "key", "", "private key file that signs (default: the workspace's)")
+	c.Flags().DurationVar(&life, "for", 24*time.Hour, "how long the promotion counts")
+	flags.add(c)
+	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		ctx := cmd.Context()
+		switch {
+		case reason == "":
+			return usage("--reason is missing: say why, for those who ask later")
+		case flags.stage == "":
+			return usage("--stage is missing: name the stage that it may enter")
+		case key == "" || as == "":
+			w, inside := app.FindWorkspace(".")
+			if !inside {
+				return usage("--key and --as are needed: the private key of a TrustRoot entry with the use Promotions, and that entry's name")
+			}
+			as = app.WorkspaceOperator
+			if key, err = w.ApproverKey(); err != nil {
+				return err
+			}
+		}
+		signer, err := app.LoadKey(key, password(cmd, key))
+		if err != nil {
+			return err
+		}
+		s, err := flags.open(cmd, args, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.Close(ctx)) }()
+		d, err := s.Promote(ctx, as, reason, life, signer)
+		if err != nil {
+			return refusedExit(cmd, *output, err)
+		}
+		return writeGates(cmd.OutOrStdout(), *output, s.Name(), d)
 	}
 	return c
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/apexlogic/apex/internal/gitops/apply"
+	"github.com/apexlogic/apex/internal/gitops/release"
 	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/report"
+	"github.com/apexlogic/apex/verdict"
 )
 
 // The documents that these commands print.
@@ -159,6 +161,44 @@ func driftLine(d *source.Drift) string {
 		line += ": " + d.Err.Error()
 	}
 	return report.Plain(line)
+}
+
+// writeGates says what still keeps a revision out of a stage.
+func writeGates(out io.Writer, format, stage string, d *release.Decision) error {
+	var err error
+	if format != "table" {
+		type gate struct {
+			Gate  string       `json:"gate"`
+			State string       `json:"state"`
+			Code  verdict.Code `json:"code"`
+			Why   string       `json:"why,omitempty"`
+			Until *time.Time   `json:"until,omitempty"`
+		}
+		document := struct {
+			Schema string `json:"schema"`
+			Stage  string `json:"stage"`
+			Open   bool   `json:"open"`
+			Gates  []gate `json:"gates"`
+		}{"apex.gitops.gates/v1", stage, d.Open, []gate{}}
+		for _, g := range d.Gates {
+			one := gate{g.Gate, g.State.String(), g.Code, g.Why, nil}
+			if !g.Until.IsZero() {
+				one.Until = &g.Until
+			}
+			document.Gates = append(document.Gates, one)
+		}
+		err = writeDocument(out, format, document)
+	} else {
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, g := range d.Gates {
+			fmt.Fprintf(t, "%s\t%s\t%s\n", g.Gate, g.State, report.Plain(g.Why))
+		}
+		err = t.Flush()
+	}
+	if err == nil && !d.Open {
+		return &exit{code: exitPartial}
+	}
+	return err
 }
 
 // refusedExit prints a refusal, which is a decision and no failure of the command.

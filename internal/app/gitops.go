@@ -43,9 +43,9 @@ type SourceOptions struct {
 	Logger  *slog.Logger
 }
 
-// OpenSource opens a GitSource whose revisions the engine judges. The policies
-// in force are the engine's.
-func (e *Engine) OpenSource(ctx context.Context, o SourceOptions) (*source.Source, error) {
+// OpenSource opens a GitSource whose revisions the engine judges, one for each of
+// its stages in their order. The policies in force are the engine's.
+func (e *Engine) OpenSource(ctx context.Context, o SourceOptions) ([]*source.Source, error) {
 	found, err := findSource(o.Documents, o.Name)
 	if err != nil {
 		return nil, err
@@ -55,6 +55,9 @@ func (e *Engine) OpenSource(ctx context.Context, o SourceOptions) (*source.Sourc
 	}
 	gs := found.DeepCopy()
 	if o.Target != "" {
+		if len(gs.Spec.Stages) > 0 {
+			return nil, fmt.Errorf("the source %s has stages with targets of their own; another target is for sources without", gs.Name)
+		}
 		if gs.Spec.Target, err = targetOf(o.Target); err != nil {
 			return nil, err
 		}
@@ -69,7 +72,7 @@ func (e *Engine) OpenSource(ctx context.Context, o SourceOptions) (*source.Sourc
 		}
 	}
 	key := stateKey(seed)
-	return source.Open(ctx, source.Options{
+	return source.OpenAll(ctx, source.Options{
 		Source: gs, TrustRoots: specs(o.Documents.TrustRoots), Revocations: specs(o.Documents.Revocations),
 		State: filepath.Join(o.State, "sources", gs.Name), Cluster: o.Cluster,
 		Sign: key.sign, Verify: key.verify,

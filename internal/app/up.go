@@ -336,10 +336,14 @@ func (u *up) openSource(ctx context.Context, keys *keyring) (*source.Source, err
 	if err != nil {
 		return nil, err
 	}
-	return u.engine.OpenSource(ctx, SourceOptions{
+	all, err := u.engine.OpenSource(ctx, SourceOptions{
 		Documents: documents, Name: workspaceSource, State: filepath.Join(u.workspace.State(), "gitops"),
 		Changed: u.o.Source, Drift: u.o.Drift, Clock: u.o.Clock, Logger: u.o.Logger,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil // it has no stages
 }
 
 // applyOnce applies the head. A commit that is refused is a decision, and no

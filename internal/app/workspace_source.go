@@ -28,6 +28,10 @@ const (
 	commitKey       = "workspace-commits"
 )
 
+// WorkspaceOperator is the entry of a workspace's trust whose key rolls back and
+// promotes: that of the approver.
+const WorkspaceOperator = "workspace-operator"
+
 // Sources reads the GitSources of the workspace and whom they trust. They are
 // kept in its state, which no commit changes.
 func (w Workspace) Sources(ctx context.Context) (*config.Set, error) {
@@ -115,7 +119,7 @@ func (w Workspace) makeSource(keys *keyring) error {
 	root := &v1alpha1.TrustRoot{TypeMeta: typeMeta("TrustRoot"), ObjectMeta: metav1.ObjectMeta{Name: "workspace-sources"}}
 	root.Spec.Entries = []v1alpha1.TrustEntry{
 		{Name: commitKey, Owner: author.Email, Uses: []v1alpha1.TrustUse{v1alpha1.UseCommits}, SSH: &v1alpha1.SSHEntry{PublicKey: public}},
-		{Name: "workspace-operator", Owner: "security@apexlogic.example", Uses: []v1alpha1.TrustUse{v1alpha1.UsePromotions}, Key: &v1alpha1.KeyEntry{PEM: operator}},
+		{Name: WorkspaceOperator, Owner: "security@apexlogic.example", Uses: []v1alpha1.TrustUse{v1alpha1.UsePromotions}, Key: &v1alpha1.KeyEntry{PEM: operator}},
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -120,7 +121,7 @@ func (c *controller) follow(ctx context.Context, set *config.Set, name, key stri
 }
 
 func (c *controller) runSource(ctx context.Context, set *config.Set, name, key string) (err error) {
-	s, err := c.engine.OpenSource(ctx, app.SourceOptions{
+	stages, err := c.engine.OpenSource(ctx, app.SourceOptions{
 		Documents: set, Name: name, State: c.sourcesDir(), Cluster: c.client, Key: key,
 		Changed: func(st source.Status) { c.writeStatus(ctx, st) }, Drift: func(d source.Drift) { c.noteDrift(ctx, name, &d) },
 		Clock: c.o.Clock, Logger: c.o.Logger,
@@ -128,14 +129,32 @@ func (c *controller) runSource(ctx context.Context, set *config.Set, name, key s
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return s.Run(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
+	var running sync.WaitGroup
+	defer func() {
+		stop(nil)
+		running.Wait()
+		for _, s := range stages {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	for _, s := range stages {
+		running.Go(func() { stop(s.Run(ctx)) })
+	}
+	<-ctx.Done()
+	return context.Cause(ctx)
 }
 
 // writeStatus says in the GitSource where it stands.
 func (c *controller) writeStatus(ctx context.Context, st source.Status) {
 	now := c.o.Clock.Now().UTC().Format(time.RFC3339)
-	ready := map[string]any{"type": "Ready", "lastTransitionTime": now}
+	// A stage has a condition of its own, "prod/Ready", and a manager of its own
+	// for it: of one manager, what is applied last is all that there is.
+	name, stage, staged := strings.Cut(st.Source, ".")
+	ready, by := map[string]any{"type": "Ready", "lastTransitionTime": now}, manager
+	if staged {
+		ready["type"], by = stage+"/Ready", manager+"-"+stage
+	}
 	switch {
 	case st.Refused != nil:
 		ready["status"], ready["reason"], ready["message"] = "False", "Refused", clip(st.Refused.Error())
@@ -156,14 +175,14 @@ func (c *controller) writeStatus(ctx context.Context, st source.Status) {
 		status["set"] = string(st.Set)
 	}
 	body := map[string]any{
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "GitSource", "metadata": map[string]any{"name": st.Source}, "status": status,
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "GitSource", "metadata": map[string]any{"name": name}, "status": status,
 	}
-	if _, err := c.client.ApplyStatus(ctx, body, manager); err != nil && ctx.Err() == nil {
+	if _, err := c.client.ApplyStatus(ctx, body, by); err != nil && ctx.Err() == nil {
 		c.o.Logger.Warn("the status of a source is not written", "source", st.Source, "err", err)
 	}
 	if st.Refused != nil {
 		c.note(ctx, kube.Note{
-			Regarding: kube.ID{Kind: ours("GitSource"), Name: st.Source}, Warning: true, Reason: "RevisionRefused", Action: "Refuse",
+			Regarding: kube.ID{Kind: ours("GitSource"), Name: name}, Warning: true, Reason: "RevisionRefused", Action: "Refuse",
 			Text: fmt.Sprintf("commit %.12s: %s", st.Head, st.Refused.Error()),
 		})
 	}

@@ -31,9 +31,12 @@ func (s *Source) Rollback(ctx context.Context, to, reason string, signer crypto.
 	defer done()
 	request := apply.RollbackRequest{
 		Source: s.limits(), To: to,
-		Record: func(_ context.Context, state *apply.State, t apply.Transition) ([]byte, error) {
+		Record: func(ctx context.Context, state *apply.State, t apply.Transition) ([]byte, error) {
 			last, err := remembered(state)
 			if err != nil {
+				return nil, err
+			}
+			if err := s.shiftBack(ctx, t.To); err != nil {
 				return nil, err
 			}
 			return history.Rollback{
@@ -65,6 +68,22 @@ func (s *Source) Rollback(ctx context.Context, to, reason string, signer crypto.
 		return nil, refusal(err)
 	}
 	return result, s.o.Record(ctx, RecordRollback, RollbackRecord{Source: s.name, To: result.Revision, Counter: result.Counter, Reason: reason, At: s.o.Clock.Now()})
+}
+
+// shiftBack sends all traffic to the earlier revision, in one step.
+func (s *Source) shiftBack(ctx context.Context, to apply.Revision) error {
+	if s.release == nil {
+		return nil
+	}
+	data, err := s.place.store.GetSet(ctx, to.Set)
+	if err != nil {
+		return err
+	}
+	set, err := gitops.ReadSet(data)
+	if err != nil {
+		return err
+	}
+	return s.shift(ctx, to.Commit, set, true)
 }
 
 // Heal puts back what differs in the target, once, and says what that was.

@@ -32,6 +32,7 @@ import (
 	"github.com/apexlogic/apex/internal/gitops/apply"
 	"github.com/apexlogic/apex/internal/gitops/follow"
 	"github.com/apexlogic/apex/internal/gitops/heal"
+	"github.com/apexlogic/apex/internal/gitops/release"
 	"github.com/apexlogic/apex/internal/gitops/render"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/internal/oci/reference"
@@ -66,6 +67,11 @@ type Options struct {
 	// repository.
 	TrustRoots  []v1alpha1.TrustRoot
 	Revocations []v1alpha1.Revocation
+
+	// Stage is the one that is opened; nil for a source without stages. Before is
+	// the stage before it, open; nil for the first. See [OpenAll].
+	Stage  *v1alpha1.GitStage
+	Before *Source
 
 	// State is the directory of this source's mirror and embedded target.
 	State string
@@ -130,10 +136,13 @@ type Source struct {
 	place    place
 	applier  *apply.Applier
 	healer   *heal.Healer
+	release  *release.Release // nil without stages and a canary
 	follower *follow.Follower
 
 	ready   atomic.Bool   // the healer knows what is desired
 	counter atomic.Uint64 // of the state that it knows
+	// rendered is the commit that was rendered last: what the gate is asked about.
+	rendered atomic.Pointer[string]
 
 	mu     sync.Mutex
 	mirror *repo.Mirror     // nil until something is fetched
@@ -144,6 +153,7 @@ type Source struct {
 type proof struct {
 	after      string // what it was proved to descend from
 	memory     json.RawMessage
+	authors    []string // owners who signed what is new
 	allowPrune bool
 }
 
@@ -157,6 +167,14 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Source{o: o, spec: &o.Source.Spec, name: o.Source.Name, proofs: map[string]proof{}}
+	if o.Stage != nil {
+		if s.name, err = release.NameIn(o.Source.Name, o.Stage.Name); err != nil {
+			return nil, fmt.Errorf("source %s: %w", o.Source.Name, err)
+		}
+		s.spec = stageOf(s.spec, o.Stage)
+		s.o.State = filepath.Join(o.State, o.Stage.Name)
+		o.State = s.o.State
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("source %s: %w", s.name, err), s.Close())
@@ -175,14 +193,24 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 	if s.place, err = o.open(&s.spec.Target); err != nil {
 		return nil, err
 	}
+	keeper := &late{}
+	target, err := s.releasing(ctx, keeper)
+	if err != nil {
+		return nil, err
+	}
 	s.healer, err = heal.New(heal.Config{
-		Target: s.place.target, Source: s.name, Heal: s.spec.Heal, Report: s.drift, Clock: o.Clock, Log: o.Logger,
+		Target: target, Source: s.name, Heal: s.spec.Heal, Report: s.drift, Clock: o.Clock, Log: o.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	keeper.Keeper = s.healer
+	kept := apply.Keeper(s.healer)
+	if s.release != nil {
+		kept = s.release.Keep(s.healer)
+	}
 	s.applier, err = apply.New(apply.Config{
-		Target: s.place.target, Store: s.place.store, Sign: o.Sign, Verify: o.Verify, Keeper: s.healer, Clock: o.Clock,
+		Target: target, Store: s.place.store, Sign: o.Sign, Verify: o.Verify, Keeper: kept, Clock: o.Clock,
 	})
 	if err != nil {
 		return nil, err
@@ -192,7 +220,7 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 		interval = s.spec.Interval.Duration
 	}
 	s.follower = follow.New(follow.Steps{
-		Fetch: s.fetch, Trust: s.verify, Render: s.render, Gate: s.gate, Apply: s.apply, Applied: s.held, Record: s.record,
+		Fetch: s.next, Trust: s.verify, Render: s.render, Gate: s.gate, Apply: s.apply, Applied: s.held, Record: s.record,
 	}, follow.Options{
 		Source: s.name, Interval: interval, Generation: o.Generation, Changed: o.Changed, Clock: o.Clock, Logger: o.Logger,
 	})
@@ -231,6 +259,14 @@ func (s *Source) Close() error {
 // Name is the GitSource's name.
 func (s *Source) Name() string { return s.name }
 
+// Stage is the stage's name, "" for a source without stages.
+func (s *Source) Stage() string {
+	if s.o.Stage == nil {
+		return ""
+	}
+	return s.o.Stage.Name
+}
+
 // Status is where the source stands.
 func (s *Source) Status() Status { return s.follower.Status() }
 
@@ -256,6 +292,7 @@ func (s *Source) Run(ctx context.Context) error {
 		}
 	})
 	running.Go(func() { s.watchState(ctx) })
+	running.Go(func() { s.tick(ctx) })
 	for {
 		err := s.Resume(ctx)
 		if err == nil {
@@ -345,7 +382,7 @@ func (s *Source) Pass(ctx context.Context) error { return s.follower.Pass(ctx) }
 // Plan says what the branch's newest commit would change, without a write. The
 // error is a [*follow.Refused] when it may not be applied.
 func (s *Source) Plan(ctx context.Context) (*apply.Plan, error) {
-	head, err := s.fetch(ctx)
+	head, err := s.next(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -451,6 +488,7 @@ func (s *Source) render(ctx context.Context, commit string) (*gitops.Set, error)
 	if l := s.spec.Target.Lambda; l != nil {
 		o.Account, o.Region = l.Account, l.Region
 	}
+	s.rendered.Store(&commit)
 	set, err := render.Render(ctx, tree, s.dir(), o)
 	if err != nil {
 		return nil, refusal(err)
@@ -467,15 +505,11 @@ func (s *Source) dir() string {
 }
 
 func (s *Source) gate(ctx context.Context, set *gitops.Set) (verdict.Report, error) {
-	mirror, err := s.opened()
-	if err != nil {
-		return verdict.Report{}, err
+	commit := s.rendered.Load()
+	if commit == nil {
+		return verdict.Report{}, errors.New("nothing was rendered")
 	}
-	head, err := mirror.Head()
-	if err != nil {
-		return verdict.Report{}, err
-	}
-	return s.gateCommit(ctx, string(head), set)
+	return s.gateCommit(ctx, *commit, set)
 }
 
 func (s *Source) gateCommit(ctx context.Context, commit string, set *gitops.Set) (verdict.Report, error) {
@@ -516,9 +550,15 @@ func (s *Source) apply(ctx context.Context, commit string, set *gitops.Set) (fol
 	if err := mirror.Accept(repo.Commit(commit)); err != nil {
 		return follow.Applied{}, err
 	}
+	if err := s.enter(ctx, commit, set); err != nil {
+		return follow.Applied{}, err
+	}
 	plan, err := s.plan(ctx, commit, set, apply.LookChanged)
 	if err != nil {
 		return follow.Applied{}, refusal(err)
+	}
+	if err := s.shift(ctx, commit, set, false); err != nil {
+		return follow.Applied{}, err
 	}
 	done, err := s.applier.Apply(ctx, plan)
 	if err != nil {

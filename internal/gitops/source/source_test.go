@@ -153,7 +153,7 @@ func newStory(t *testing.T, change func(*v1alpha1.GitSource)) *story {
 			return nil
 		},
 		Gate: func(_ context.Context, r Revision) (verdict.Report, error) {
-			report := verdict.Report{Verdicts: []verdict.Verdict{{Decision: verdict.Allow}}}
+			report := verdict.Report{Schema: verdict.ReportSchema, Verdicts: []verdict.Verdict{{Decision: verdict.Allow}}}
 			for _, o := range r.Set.Objects() {
 				if o.Name == s.deny {
 					report.Verdicts = append(report.Verdicts, verdict.Verdict{Decision: verdict.Deny, Code: verdict.SignatureMissing, Reason: "nobody signed it"})

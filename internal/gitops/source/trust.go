@@ -134,8 +134,15 @@ func (s *Source) verify(ctx context.Context, commit string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.proofs)
-	s.proofs[commit] = proof{after: state.Accepted.Commit, memory: memory, allowPrune: slices.Contains(raw.Trailers(TrailerPrune), "allow")}
+	s.proofs[commit] = proof{after: state.Accepted.Commit, memory: memory, authors: s.authors(signersOf(accepted)), allowPrune: slices.Contains(raw.Trailers(TrailerPrune), "allow")}
 	return nil
+}
+
+func signersOf(a *history.Accepted) (names []string) {
+	for i := range a.Commits {
+		names = append(names, a.Commits[i].Signers...)
+	}
+	return names
 }
 
 // remembered is what history remembers of the decision that was made last. It is
