@@ -127,6 +127,8 @@ func GzipBomb(contentType string, size int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Content-Encoding", "gzip")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush() // the body takes its time to be made
 		z := gzip.NewWriter(w)
 		_, _ = io.CopyN(z, zeros{}, size)
 		_ = z.Close()
