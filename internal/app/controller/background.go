@@ -2,12 +2,11 @@ package controller
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"hash/fnv"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,6 +49,7 @@ type background struct {
 	conditions map[string]condition  // that were last written
 	acted      map[kube.ID]string    // what was last said of an action
 	last       map[string]*judged    // by namespace, without reports
+	next       string                // the namespace where a pass was broken off
 
 	mu    sync.Mutex
 	dirty map[string]bool // namespaces that changed
@@ -133,17 +133,17 @@ func (b *background) turn(ctx context.Context) error {
 	if b.c.set.Load() == nil {
 		return nil
 	}
-	revision := b.c.engine.Generation() + " " + b.c.engine.Matcher.Revision()
+	revision := b.inForce()
 	b.mu.Lock()
 	dirty := b.dirty
 	b.dirty = map[string]bool{}
 	b.mu.Unlock()
 	if revision != b.revision {
-		if err := b.pass(ctx, nil); err != nil {
-			return err
+		done, err := b.pass(ctx, nil)
+		if err == nil && done {
+			b.revision = revision
 		}
-		b.revision = revision
-		return nil
+		return err
 	}
 	now := b.c.o.Clock.Now()
 	for namespace, at := range b.due {
@@ -159,7 +159,7 @@ func (b *background) turn(ctx context.Context) error {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	if err := b.pass(ctx, names); err != nil {
+	if _, err := b.pass(ctx, names); err != nil {
 		b.mu.Lock()
 		for _, name := range names {
 			b.dirty[name] = true
@@ -170,17 +170,25 @@ func (b *background) turn(ctx context.Context) error {
 	return nil
 }
 
+// inForce names all that answers depend on.
+func (b *background) inForce() string {
+	return b.c.engine.Generation() + " " + b.c.engine.Matcher.Revision()
+}
+
 // pass asks once about everything in the namespaces, nil being all, and brings
 // what is said and done about it up to date, one namespace after the other. An
-// object whose kind cannot be listed stays as it was.
-func (b *background) pass(ctx context.Context, only []string) error {
+// object whose kind cannot be listed stays as it was. It is not done when
+// something else came into force meanwhile: then everything is asked anew, which
+// must not wait for a registry that does not answer.
+func (b *background) pass(ctx context.Context, only []string) (done bool, err error) {
+	revision := b.inForce()
 	w, errs := gather(ctx, b.c.client, only, b.leaves)
 	if w == nil {
-		return errs
+		return false, errs
 	}
 	have, err := b.isolations(ctx)
 	if err != nil {
-		return errors.Join(errs, err) // nothing is undone that is not seen
+		return false, errors.Join(errs, err) // nothing is undone that is not seen
 	}
 	names := w.namespaces()
 	if only == nil {
@@ -190,27 +198,84 @@ func (b *background) pass(ctx context.Context, only []string) error {
 		reported, err := b.reported(ctx)
 		names, errs = append(names, reported...), errors.Join(errs, err)
 		slices.Sort(names)
-		names = slices.DeleteFunc(slices.Compact(names), b.leaves)
+		names = b.rotated(slices.DeleteFunc(slices.Compact(names), b.leaves))
+		errs = errors.Join(errs, b.revoked(ctx, w, names, have))
 	}
-	asked := 0
+	asked, done := 0, true
 	for _, name := range names {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		j := b.again(w, name)
 		if only == nil || j == nil {
-			j = b.judge(ctx, w, name)
+			j = b.judge(ctx, w, name, w.subjects[name])
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err() // what was asked while everything ends, nobody answered
+		}
+		if j == nil || b.inForce() != revision {
+			b.next, done = name, false
+			break
 		}
 		asked += len(j.report.Verdicts)
 		errs = errors.Join(errs, b.conclude(ctx, w, j, have[name]))
 	}
-	errs = errors.Join(errs, b.save(ctx), b.writeStatuses(ctx, w, only == nil))
-	if only == nil {
+	errs = errors.Join(errs, b.save(ctx), b.writeStatuses(ctx, only == nil))
+	if only == nil && done {
 		errs = errors.Join(errs, b.c.engine.Record(ctx, "apex.background.pass/v1", map[string]any{
 			"generation": b.c.engine.Generation(), "questions": asked, "denied": len(b.memory.denied()), "at": b.c.o.Clock.Now(),
 		}))
 	}
+	return done, errs
+}
+
+// rotated begins with the namespace where the pass before was broken off, so that
+// each one's turn comes however often something else comes into force.
+func (b *background) rotated(names []string) []string {
+	at, _ := slices.BinarySearch(names, b.next)
+	return append(slices.Clone(names[at:]), names[:at]...)
+}
+
+// revoked concludes about what names a digest that is revoked before all else:
+// that needs no registry, and has to be done within seconds.
+func (b *background) revoked(ctx context.Context, w *world, names []string, have map[string][]isolation) error {
+	digests := map[string]bool{}
+	for _, r := range b.c.set.Load().Revocations {
+		if r.Value.Spec.Digest != "" {
+			digests[r.Value.Spec.Digest] = true
+		}
+	}
+	if len(digests) == 0 {
+		return nil
+	}
+	var errs error
+	for _, name := range names {
+		named := slices.DeleteFunc(slices.Clone(w.subjects[name]), func(s *subject) bool { return !s.names(digests) })
+		if len(named) == 0 {
+			continue
+		}
+		reduced := make([]*subject, len(named))
+		for i, s := range named {
+			only := *s
+			only.asked = app.Asked{Questions: slices.DeleteFunc(slices.Clone(s.asked.Questions), func(q verdict.Question) bool { return !revokes(digests, q.Asked) })}
+			reduced[i] = &only
+		}
+		j := b.judge(ctx, w, name, reduced)
+		if j == nil || ctx.Err() != nil {
+			return errs
+		}
+		j.partial = true // and only what was found is concluded
+		j.subjects = slices.DeleteFunc(j.subjects, func(s *subject) bool { return j.findings[s.id].level != denied })
+		errs = errors.Join(errs, b.conclude(ctx, w, j, have[name]))
+	}
 	return errs
+}
+
+// names says whether the object names one of the digests.
+func (s *subject) names(digests map[string]bool) bool {
+	return slices.ContainsFunc(s.asked.Questions, func(q verdict.Question) bool { return revokes(digests, q.Asked) })
+}
+
+func revokes(digests map[string]bool, reference string) bool {
+	_, digest, found := strings.Cut(reference, "@")
+	return found && digests[digest]
 }
 
 // leaves says what is left alone, as admission leaves it alone.
@@ -218,103 +283,11 @@ func (b *background) leaves(namespace string) bool {
 	return namespace == b.c.o.Namespace || namespace == "kube-system"
 }
 
-// judged is what became of the questions of a namespace.
-type judged struct {
-	namespace string
-	subjects  []*subject
-	findings  map[kube.ID]finding
-	report    verdict.Report
-	until     time.Time // when an answer has to be asked for again; zero: never
-	unstable  bool      // the generation changed meanwhile
-	about     [sha256.Size]byte
-	ask       time.Time // when it is asked again although nothing has changed
-	repeated  bool      // nothing was asked: it is as it was
-}
-
-// again returns what was last found out about a namespace when nothing that is
-// asked about it has changed since: that costs no verification.
-func (b *background) again(w *world, namespace string) *judged {
-	was := b.last[namespace]
-	if was == nil || !b.c.o.Clock.Now().Before(was.ask) || was.report.Generation != b.c.engine.Generation() || was.about != questionsOf(w, namespace) {
-		return nil
-	}
-	again := *was
-	again.subjects, again.repeated = w.subjects[namespace], true
-	return &again
-}
-
-// questionsOf names all that is asked about a namespace, and how its answers are
-// read.
-func questionsOf(w *world, namespace string) (sum [sha256.Size]byte) {
-	h := sha256.New()
-	e := json.NewEncoder(h) // of plain data to a hash: neither fails
-	_ = e.Encode(w.enforced(namespace))
-	for _, s := range w.subjects[namespace] {
-		_ = e.Encode([]any{s.id, s.uid, s.asked})
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
-// judge asks about all objects of a namespace.
-func (b *background) judge(ctx context.Context, w *world, namespace string) *judged {
-	j := &judged{namespace: namespace, subjects: w.subjects[namespace], findings: map[kube.ID]finding{}, about: questionsOf(w, namespace)}
-	enforced := w.enforced(namespace)
-	j.report.Generation = b.c.engine.Generation()
-	j.report.At = b.c.o.Clock.Now()
-	j.report.Schema = verdict.ReportSchema
-	about := make(map[string]kube.ID, len(j.subjects))
-	var next app.Asked
-	ask := func() {
-		r := b.c.engine.Ask(ctx, next)
-		j.unstable = j.unstable || r.Generation != j.report.Generation
-		for i := range r.Verdicts {
-			v := &r.Verdicts[i]
-			id := about[v.Where.File]
-			f := weigh(v, enforced)
-			f.generation = r.Generation
-			j.findings[id] = worse(j.findings[id], f)
-			j.until = verdict.Earliest(j.until, v.Until)
-			if f.level == complies && v.Decision == verdict.Deny {
-				continue // nobody asks for it to be selected
-			}
-			j.report.Verdicts = append(j.report.Verdicts, *v)
-		}
-		for _, u := range r.Unresolved {
-			id := about[u.Where.File]
-			j.findings[id] = worse(j.findings[id], finding{level: denied, code: u.Code, reason: u.Text + ": " + string(u.Code) + ": " + u.Why, generation: r.Generation})
-			j.report.Unresolved = append(j.report.Unresolved, u)
-		}
-		next = app.Asked{}
-	}
-	for _, s := range j.subjects {
-		about[s.id.String()] = s.id
-		next.Questions = append(next.Questions, s.asked.Questions...)
-		next.Unresolved = append(next.Unresolved, s.asked.Unresolved...)
-		if len(next.Questions) >= batch {
-			ask()
-		}
-	}
-	if len(next.Questions)+len(next.Unresolved) > 0 {
-		ask()
-	}
-	// A question about a model that no policy is about has no answer.
-	for _, s := range j.subjects {
-		if _, answered := j.findings[s.id]; !answered {
-			j.findings[s.id] = finding{level: complies, generation: j.report.Generation}
-		}
-	}
-	return j
-}
-
 // conclude says and does what follows for a namespace.
 func (b *background) conclude(ctx context.Context, w *world, j *judged, have []isolation) error {
-	if ctx.Err() != nil {
-		return ctx.Err() // what was asked while everything ends, nobody answered
-	}
-	j.unstable = j.unstable || j.report.Generation != b.c.engine.Generation()
-	err := b.tell(ctx, w, j)
-	if !j.unstable { // nothing is done by rules that are no longer in force
-		err = errors.Join(err, b.act(ctx, w, j, have))
+	err := errors.Join(b.tell(ctx, w, j), b.act(ctx, w, j, have))
+	if j.partial {
+		return err
 	}
 	if !j.repeated {
 		err = errors.Join(err, b.writeReports(ctx, j))
@@ -340,10 +313,6 @@ func (b *background) schedule(j *judged) {
 		b.last[j.namespace] = &kept
 	}
 	b.due[j.namespace] = verdict.Earliest(now.Add(look), j.ask)
-	if j.unstable {
-		b.due[j.namespace] = now
-		delete(b.last, j.namespace)
-	}
 }
 
 // nextLook says how long to wait until the namespace is listed, and until it is

@@ -158,7 +158,7 @@ func (m *memory) changes(j *judged, unseen map[kube.Kind]bool) ([]change, map[ku
 		if _, there := after[id]; there {
 			continue
 		}
-		if unseen[id.Kind] {
+		if unseen[id.Kind] || j.partial {
 			after[id] = was
 		} else if was.level != complies {
 			out = append(out, change{id: id, uid: was.uid, from: was.finding, gone: true})
@@ -203,7 +203,9 @@ func (b *background) tell(ctx context.Context, w *world, j *judged) error {
 			continue
 		}
 		switch {
-		case ch.gone || !ch.news:
+		case ch.gone:
+			delete(b.acted, ch.id)
+		case !ch.news:
 		case ch.to.level == denied:
 			b.c.note(ctx, kube.Note{Regarding: ch.id, UID: ch.uid, Warning: true, Reason: "NotCompliant", Action: "Report", Text: clip(ch.to.reason)})
 		case ch.to.level == complies:

@@ -132,6 +132,9 @@ func (b *background) act(ctx context.Context, w *world, j *judged, have []isolat
 			errs = errors.Join(errs, b.failed(ctx, s, why))
 		}
 	}
+	if j.partial {
+		return errs
+	}
 	for _, i := range have {
 		if !kept[i.name] && !w.unseen[i.object.Kind] {
 			errs = errors.Join(errs, b.connect(ctx, i))
@@ -175,6 +178,9 @@ func (b *background) say(ctx context.Context, id kube.ID, uid, reason, text stri
 	said := uid + " " + reason + " " + text
 	if b.acted[id] == said {
 		return
+	}
+	if len(b.acted) >= maxRemembered {
+		clear(b.acted) // the server counts up what is said again
 	}
 	b.acted[id] = said
 	warning := reason != "Connected" && reason != "ScaledBack"

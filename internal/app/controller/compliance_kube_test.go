@@ -3,13 +3,21 @@ package controller
 import (
 	"context"
 	_ "embed" // testdata
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/apexlogic/apex/config/crd"
+	"github.com/apexlogic/apex/internal/advisory/feed"
+	"github.com/apexlogic/apex/internal/advisory/snapshot"
+	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/internal/kube/kubetest"
 	"github.com/apexlogic/apex/internal/ledger"
@@ -17,6 +25,7 @@ import (
 	"github.com/apexlogic/apex/internal/oci/build"
 	"github.com/apexlogic/apex/internal/oci/ocitest"
 	"github.com/apexlogic/apex/internal/oci/reference"
+	"github.com/apexlogic/apex/internal/verify"
 )
 
 //go:embed testdata/reports.yaml
@@ -25,6 +34,8 @@ var reportKinds []byte
 // runningScene is a scene with a registry that holds an image, and with report kinds.
 type runningScene struct {
 	*scene
+	hangs    chan struct{} // closed by the test: until then /slow/ is not answered
+	asked    chan struct{} // something has asked for /slow/
 	registry *ocitest.Server
 	image    string // by digest
 	digest   string
@@ -36,7 +47,22 @@ type runningScene struct {
 func newRunningScene(t *testing.T) *runningScene {
 	t.Helper()
 	server := kubetest.Start(t)
-	s := &runningScene{scene: &scene{t: t}, registry: ocitest.Registry(t), state: t.TempDir()}
+	s := &runningScene{scene: &scene{t: t}, state: t.TempDir(), hangs: make(chan struct{}), asked: make(chan struct{}, 1)}
+	s.registry = ocitest.Registry(t, ocitest.Behind(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/slow/") {
+				select {
+				case s.asked <- struct{}{}:
+				default:
+				}
+				select {
+				case <-s.hangs:
+				case <-r.Context().Done():
+				}
+			}
+			next.ServeHTTP(w, r)
+		})
+	}))
 	var err error
 	if s.client, err = kube.Open(kube.Config{Kubeconfig: server.Kubeconfig()}); err != nil {
 		t.Fatal(err)
@@ -126,7 +152,10 @@ func (s *runningScene) push() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	img, err := build.Image{Platform: "linux/amd64", Layers: []build.Layer{{"app": s.t.Name()}}}.Build()
+	img, err := build.Image{Platform: "linux/amd64", Layers: []build.Layer{{
+		"app": s.t.Name(),
+		"usr/lib/python3/site-packages/pillow-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: Pillow\nVersion: 1.0\n",
+	}}}.Build()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -230,21 +259,30 @@ func (s *runningScene) remove(kind, name string) {
 	}
 }
 
-// records returns what the ledger of the controller, which has stopped, holds of a type.
-func (s *runningScene) records(kind string) string {
+// entries returns the ledger of the controller, which has stopped: type and data.
+func (s *runningScene) entries() (out [][2]string) {
 	s.t.Helper()
 	l, err := ledger.Open(s.t.Context(), s.state+"/ledger/controller", ledger.Options{ReadOnly: true})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer l.Close()
-	var b strings.Builder
 	for e, err := range l.Records(s.t.Context(), ledger.Cursor{}) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if e.Type == kind {
-			fmt.Fprintf(&b, "%s\n", e.Data)
+		out = append(out, [2]string{e.Type, string(e.Data)})
+	}
+	return out
+}
+
+// records returns what the ledger holds of a type, a line for each.
+func (s *runningScene) records(kind string) string {
+	s.t.Helper()
+	var b strings.Builder
+	for _, e := range s.entries() {
+		if e[0] == kind {
+			fmt.Fprintln(&b, e[1])
 		}
 	}
 	return b.String()
@@ -345,13 +383,43 @@ func TestARevocationIsolatesWhereSomebodyHasSaidSo(t *testing.T) {
 	if s.isolated("waits")+s.isolated("reported") != 0 || s.replicas("owned") != "3 " || s.replicas("reported") != "3 " {
 		t.Error("something was done that nobody wants")
 	}
-	// What is wanted stays, whoever changes it; what was approved is done.
+	// What was approved is done.
 	_, text := s.events("waits", "ApprovalNeeded")
 	_, generation, _ := strings.Cut(text, annotationApproved+"=")
 	s.apply(fmt.Sprintf(`{apiVersion: v1, kind: Namespace, metadata: {name: waits, labels: {apexlogic.com/on-violation: isolate, apexlogic.com/on-violation-approval: required}, annotations: {apexlogic.com/approved: "%s"}}}`, generation))
 	s.await("it is isolated with the approval", func() (bool, string) { return s.isolated("waits") == 1, "" })
 
-	s.remove("Revocation", "stop")
+	// An isolation that somebody opens is shut again.
+	list, err := s.client.List(t.Context(), networkPolicies, "cut", labelAction+"="+actIsolate)
+	if err != nil || len(list) != 1 {
+		t.Fatal(len(list), err)
+	}
+	s.apply(fmt.Sprintf(`{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: %s, namespace: cut}, spec: {ingress: [{}], podSelector: {}}}`, list[0].GetName()))
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: cut, labels: {apexlogic.com/on-violation: isolate}, annotations: {look: again}}}`)
+	s.await("it is shut again", func() (bool, string) {
+		o, err := s.client.Get(t.Context(), kube.IDOf(&list[0]))
+		if err != nil {
+			return false, err.Error()
+		}
+		spec, _ := o.Object["spec"].(map[string]any)
+		return shuts(spec, selector{"matchLabels": map[string]any{"app": "x"}}), fmt.Sprint(spec)
+	})
+
+	// What is undone while nobody leads is undone by who leads next.
+	s.stop()
+	asked := 0
+	for line := range strings.Lines(s.records(verify.RecordVerdict)) {
+		if strings.Contains(line, `"namespace":"waits"`) && strings.Contains(line, `"subject.revoked"`) {
+			asked++
+		}
+	}
+	// Once ahead of all else and once with everything, but not for the approval.
+	if asked != 2 {
+		t.Errorf("%d verifications of what did not change", asked)
+	}
+	s.clean()
+	s.holds("true")
+	s.begin()
 	s.await("all is as before", func() (bool, string) {
 		seen := fmt.Sprintf("%d %d %s", s.isolated("cut"), s.isolated("waits"), s.replicas("stopped"))
 		return seen == "0 0 3 ", seen
@@ -365,4 +433,79 @@ func TestARevocationIsolatesWhereSomebodyHasSaidSo(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestARevocationDoesNotWaitForARegistryThatDoesNotAnswer(t *testing.T) {
+	s := newRunningScene(t)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: hanging, labels: {apexlogic.com/on-violation: isolate}}}`)
+	s.deployment("hanging", "")
+	s.apply(fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: slow, namespace: hanging, labels: {app: x}}, spec: {containers: [{name: c, image: "%s/slow/app@%s"}]}}`, s.registry.Host, "sha256:"+strings.Repeat("5", 64)))
+	s.holds("true")
+	<-s.asked
+	s.revoke()
+	s.await("it is isolated", func() (bool, string) { return s.isolated("hanging") == 1, "" })
+	close(s.hangs)
+	s.stop()
+	generation := ""
+	for _, e := range slices.Backward(s.entries()) { // back from what was done to what was asked before
+		switch {
+		case e[0] == RecordAction && strings.Contains(e[1], `"phase":"Intent"`):
+			var r ActionRecord
+			if err := json.Unmarshal([]byte(e[1]), &r); err != nil {
+				t.Fatal(err)
+			}
+			generation = r.Generation
+		case generation != "" && e[0] == verify.RecordVerdict && strings.Contains(e[1], generation) && strings.Contains(e[1], "/slow/"):
+			t.Errorf("the revocation waited for the answer about another image: %s", e[1])
+		}
+	}
+	if generation == "" {
+		t.Error("the ledger does not say that it was isolated")
+	}
+}
+
+func TestNewAdvisoriesAreAskedAboutAtOnce(t *testing.T) {
+	advisories := t.TempDir()
+	t.Setenv("APEX_ADVISORIES", advisories)
+	sync := func(fixed string) {
+		t.Helper()
+		dir, err := snapshot.OpenDir(advisories, clock.System{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "PyPI.jsonl")
+		record := fmt.Sprintf(`{"id":"PYSEC-1","modified":"2026-01-01T00:00:00Z","severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],"affected":[{"package":{"ecosystem":"PyPI","name":"pillow"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":%q}]}]}]}`, fixed)
+		if err := os.WriteFile(file, []byte(record), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		if _, err := feed.Sync(t.Context(), dir, feed.Options{Now: now, Feeds: []feed.Feed{{Name: "PyPI", Kind: feed.OSV, Path: file}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sync("0.5")
+	s := newRunningScene(t)
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: advised}}`)
+	s.deployment("advised", "")
+	s.apply(`
+apiVersion: security.apexlogic.com/v1alpha1
+kind: ImageSecurityPolicy
+metadata: {name: images}
+spec:
+  imageSelector: {matchLabels: {app: x}}
+  rules: [{name: VulnerabilityScanThreshold, action: Deny, parameters: {maxSeverity: High, vulnerabilityScanner: Apex}}]`)
+	summary := func(result string) func() (bool, string) {
+		return func() (bool, string) {
+			o, err := s.client.Get(t.Context(), kube.ID{Kind: kube.Kind{Group: "openreports.io", Version: "v1alpha1", Kind: "Report"}, Namespace: "advised", Name: reportName})
+			if err != nil {
+				return false, err.Error()
+			}
+			summary, _ := o.Object["summary"].(map[string]any)
+			return summary[result] == int64(1), fmt.Sprint(o.Object["summary"], o.Object["results"])
+		}
+	}
+	s.await("it complies", summary("pass"))
+	sync("2.0")
+	s.awaitEvent("advised", "NotCompliant", "image.vulnerability.threshold")
+	s.await("the report says so", summary("fail"))
 }

@@ -67,7 +67,9 @@ func (b *background) writeReport(ctx context.Context, j *judged, version string)
 		if err := b.c.client.Delete(ctx, id, kube.Precondition{}); err != nil {
 			return err
 		}
-		b.reports[key] = written{at: now}
+		if b.reports[key] = (written{at: now}); len(j.subjects) == 0 {
+			delete(b.reports, key)
+		}
 		return nil
 	}
 	content, err := contentOf(&j.report, version, j.namespace)

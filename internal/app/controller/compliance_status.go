@@ -21,9 +21,12 @@ type condition struct {
 
 // writeStatuses says of each source whether what it put there complies and, after
 // a pass about everything, of each document whether it is in force.
-func (b *background) writeStatuses(ctx context.Context, _ *world, all bool) error {
+func (b *background) writeStatuses(ctx context.Context, all bool) error {
 	set := b.c.set.Load()
 	var errs error
+	if all {
+		clear(b.conditions) // a document may have been made anew: what it says is read
+	}
 	for _, g := range set.GitSources {
 		errs = errors.Join(errs, b.writeCondition(ctx, "GitSource", g.Value.Name, "Compliant", b.memory.compliance(g.Value.Name), nil))
 	}
@@ -142,12 +145,13 @@ func (b *background) writeCondition(ctx context.Context, kind, name, typ string,
 			return err
 		}
 		was = readCondition(o, typ)
+		was.more = moreOf(o, more)
 	}
 	c.more, c.since = fmt.Sprint(more), was.since // maps print sorted
 	if was.status != c.status || was.since == "" {
 		c.since = b.c.o.Clock.Now().UTC().Format(time.RFC3339)
 	}
-	if known && was == c {
+	if was == c {
 		return nil
 	}
 	status := map[string]any{"conditions": []any{map[string]any{
@@ -168,6 +172,19 @@ func (b *background) writeCondition(ctx context.Context, kind, name, typ string,
 		b.conditions[key] = c
 	}
 	return err
+}
+
+// moreOf is what the status of an object says of the fields.
+func moreOf(o *kube.Object, fields map[string]any) string {
+	if fields == nil {
+		return fmt.Sprint(fields)
+	}
+	status, _ := o.Object["status"].(map[string]any)
+	have := map[string]any{}
+	for name := range fields {
+		have[name] = status[name]
+	}
+	return fmt.Sprint(have)
 }
 
 func readCondition(o *kube.Object, typ string) condition {
