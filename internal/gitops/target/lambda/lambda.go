@@ -403,7 +403,6 @@ func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*t.opt.Settle)
 	defer cancel()
-	pause := pauses{next: t.opt.Pause}
 	for round := range maxRounds {
 		wrote, err := t.write(ctx, now, want, pinned && round == 0)
 		if err != nil {
@@ -412,23 +411,57 @@ func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) 
 		if !wrote {
 			return t.leave(now, want.source)
 		}
-		if round > 0 { // what was read may be older than what was written
-			if err := pause.wait(ctx); err != nil {
-				return nil, err
-			}
-		}
-		now, err = t.describe(ctx, want.id)
-		for errors.Is(err, gitops.ErrNotFound) && pause.wait(ctx) == nil {
-			now, err = t.describe(ctx, want.id)
-		}
+		next, err := t.reread(ctx, now, want.id)
 		if err != nil {
 			return nil, err
 		}
+		if next == nil { // AWS holds something else to be right; the healer says so
+			return t.leave(now, want.source)
+		}
+		now = next
 		if err := t.mayWrite(now, want.id, want.source); err != nil {
 			return nil, err // somebody else made one meanwhile
 		}
 	}
-	return t.leave(now, want.source) // AWS holds something else to be right; the healer says so
+	return t.leave(now, want.source)
+}
+
+// maxRereads of an object that still looks as it did before a write: reads may be
+// older than the write.
+const maxRereads = 4
+
+// reread describes an object after a write; nil when it stayed as it was.
+func (t *Target) reread(ctx context.Context, was *held, id gitops.ID) (*held, error) {
+	before := ""
+	if was != nil {
+		var err error
+		if before, err = was.version(); err != nil {
+			return nil, err
+		}
+	}
+	pause := pauses{next: t.opt.Pause}
+	for tries := 0; ; {
+		now, err := t.describe(ctx, id)
+		switch {
+		case errors.Is(err, gitops.ErrNotFound): // not yet; the context bounds it
+		case err != nil:
+			return nil, err
+		default:
+			// Tags that say how Git writes something are not in the description.
+			if version, err := now.version(); err != nil || version != before || !same(now.tags, was.tags) {
+				return now, err
+			}
+			if tries++; tries > maxRereads {
+				return nil, nil
+			}
+		}
+		if pause.wait(ctx) != nil {
+			if err == nil {
+				err = ctx.Err()
+			}
+			return nil, fmt.Errorf("wait until AWS shows what was written: %w", err)
+		}
+	}
 }
 
 // leave notes how the object was left.

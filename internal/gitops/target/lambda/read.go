@@ -241,7 +241,7 @@ func (t *Target) readURL(ctx context.Context, name, alias *string) (*address, er
 		return nil, failure("read the function URL", err, true)
 	}
 	a := &address{LambdaURL: gitops.LambdaURL{Auth: string(url.AuthType)}}
-	if url.InvokeMode != "" && url.InvokeMode != types.InvokeModeBuffered {
+	if m := string(url.InvokeMode); m != "" && !strings.EqualFold(m, string(types.InvokeModeBuffered)) {
 		a.Mode = string(url.InvokeMode)
 	}
 	if c := url.Cors; c != nil && (len(c.AllowOrigins)+len(c.AllowHeaders)+len(c.AllowMethods)+len(c.ExposeHeaders) > 0 || aws.ToBool(c.AllowCredentials) || aws.ToInt32(c.MaxAge) != 0) {

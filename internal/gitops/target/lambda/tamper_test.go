@@ -179,7 +179,7 @@ var tampers = []tamper{
 	{"a file system mounted", onFunction, notKept, config(func(in *awslambda.UpdateFunctionConfigurationInput) {
 		in.FileSystemConfigs = []types.FileSystemConfig{{Arn: aws.String("arn:aws:elasticfilesystem:eu-central-1:123456789012:access-point/fsap-1"), LocalMountPath: aws.String("/mnt/evil")}}
 	})},
-	{"results sent elsewhere", onFunction, "", func(ctx context.Context, w *world) error {
+	{"results sent elsewhere", onFunction, "moto writes the time of the change as text, which the SDK refuses", func(ctx context.Context, w *world) error {
 		_, err := w.lambda.PutFunctionEventInvokeConfig(ctx, &awslambda.PutFunctionEventInvokeConfigInput{FunctionName: fn, DestinationConfig: &types.DestinationConfig{
 			OnSuccess: &types.OnSuccess{Destination: aws.String("arn:aws:lambda:eu-central-1:123456789012:function:evil")}}})
 		return err
@@ -208,7 +208,7 @@ var tampers = []tamper{
 		_, err := w.lambda.UpdateFunctionUrlConfig(ctx, &awslambda.UpdateFunctionUrlConfigInput{FunctionName: fn, AuthType: types.FunctionUrlAuthTypeNone})
 		return err
 	}},
-	{"the address opened to other sites", onFunction, "", func(ctx context.Context, w *world) error {
+	{"the address opened to other sites", onFunction, "moto keeps these settings when they are to be cleared", func(ctx context.Context, w *world) error {
 		_, err := w.lambda.UpdateFunctionUrlConfig(ctx, &awslambda.UpdateFunctionUrlConfigInput{FunctionName: fn, AuthType: types.FunctionUrlAuthTypeAwsIam, Cors: &types.Cors{AllowOrigins: []string{"*"}}})
 		return err
 	}},

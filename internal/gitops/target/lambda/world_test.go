@@ -170,3 +170,18 @@ func asDesired(t testing.TB, o *gitops.Object, live *gitops.Live) {
 		t.Errorf("%s is not as desired:\nwant %s\nhave %s", o.ID, want, have)
 	}
 }
+
+type options = lambda.Options
+
+type sharedWorld struct {
+	*world
+	server *lambdatest.Server
+}
+
+// shared is a world with both objects in it.
+func shared(t testing.TB) sharedWorld {
+	w, s := fake(t, nil)
+	put(t, w.target, theRole(t))
+	put(t, w.target, theFunction(t, spec()))
+	return sharedWorld{w, s}
+}
