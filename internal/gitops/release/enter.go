@@ -53,16 +53,29 @@ func (r *Release) Look(ctx context.Context) (Standing, error) {
 		return Standing{}, err
 	}
 	var out Standing
+	r.mu.Lock()
+	known, err := r.load(ctx)
+	r.mu.Unlock()
+	if err != nil {
+		return Standing{}, err
+	}
 	if whole && revision.Set != "" {
 		out.Revision = revision
+		if known.Canary != nil {
+			out.Sick = known.Canary.sick()
+		}
+	}
+	// The applier remembers what it finds healthy as a revision to go back to: it
+	// is not asked about one whose traffic is on the way, or went back.
+	if out.Revision.Set != "" && len(out.Sick) == 0 {
 		if out.Sick, err = r.c.Health(ctx); err != nil {
 			return Standing{}, err
 		}
 	}
 	now := r.now()
 	err = r.change(ctx, func(s *record) (bool, error) {
-		if s.Canary != nil {
-			out.Sick = append(out.Sick, s.Canary.sick()...)
+		if s.Canary != nil && len(out.Sick) == 0 {
+			out.Sick = s.Canary.sick()
 		}
 		was := s.Soak
 		switch {

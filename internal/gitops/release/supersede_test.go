@@ -60,6 +60,9 @@ func TestATemplateThatFailedAndStaysInGitGetsNothing(t *testing.T) {
 	if s, err := p.Look(t.Context()); err != nil || len(s.Sick) != 2 {
 		t.Errorf("what failed is one to build on: %+v, %v", s, err)
 	}
+	if state, err := p.applier.Load(t.Context(), p.Name()); err != nil || len(state.Good) != 0 {
+		t.Errorf("what failed is one to go back to: %v, %v", state.Good, err)
+	}
 }
 
 func TestOnlyWhatIsMendedMovesOn(t *testing.T) {
