@@ -389,105 +389,6 @@ func (t *Target) Patch(ctx context.Context, id gitops.ID, version string, patch 
 	return t.settle(ctx, now, want, false, true)
 }
 
-// settle makes the object what is wanted, and returns what is there then.
-// Pinned: it has to be what it was read as.
-func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) (*gitops.Live, error) {
-	if err := t.mayWrite(now, want.id, want.source); err != nil {
-		return nil, err
-	}
-	if dry {
-		if now != nil {
-			want.uid, want.arn = now.uid, now.arn
-		}
-		return want.live()
-	}
-	ctx, cancel := context.WithTimeout(ctx, 2*t.opt.Settle)
-	defer cancel()
-	for round := range maxRounds {
-		wrote, err := t.write(ctx, now, want, pinned && round == 0)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", want.id, err)
-		}
-		if !wrote {
-			return t.leave(now, want.source)
-		}
-		next, err := t.reread(ctx, now, want.id)
-		if err != nil {
-			return nil, err
-		}
-		if next == nil { // AWS holds something else to be right; the healer says so
-			return t.leave(now, want.source)
-		}
-		now = next
-		if err := t.mayWrite(now, want.id, want.source); err != nil {
-			return nil, err // somebody else made one meanwhile
-		}
-	}
-	return t.leave(now, want.source)
-}
-
-// maxRereads of an object that still looks as it did before a write: reads may be
-// older than the write.
-const maxRereads = 4
-
-// reread describes an object after a write; nil when it stayed as it was.
-func (t *Target) reread(ctx context.Context, was *held, id gitops.ID) (*held, error) {
-	before := ""
-	if was != nil {
-		var err error
-		if before, err = was.version(); err != nil {
-			return nil, err
-		}
-	}
-	pause := pauses{next: t.opt.Pause}
-	for tries := 0; ; {
-		now, err := t.describe(ctx, id)
-		switch {
-		case errors.Is(err, gitops.ErrNotFound): // not yet; the context bounds it
-		case err != nil:
-			return nil, err
-		default:
-			// Tags that say how Git writes something are not in the description.
-			if version, err := now.version(); err != nil || version != before || !same(now.tags, was.tags) {
-				return now, err
-			}
-			if tries++; tries > maxRereads {
-				return nil, nil
-			}
-		}
-		if pause.wait(ctx) != nil {
-			if err == nil {
-				err = ctx.Err()
-			}
-			return nil, fmt.Errorf("wait until AWS shows what was written: %w", err)
-		}
-	}
-}
-
-// leave notes how the object was left.
-func (t *Target) leave(now *held, source string) (*gitops.Live, error) {
-	live, err := now.live()
-	if err != nil {
-		return nil, err
-	}
-	t.remember(now.id, source)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.left) >= gitops.MaxObjects {
-		clear(t.left)
-	}
-	t.left[now.id] = live.ResourceVersion
-	return live, nil
-}
-
-// write does the difference, and says whether there was one.
-func (t *Target) write(ctx context.Context, now, want *held, pinned bool) (bool, error) {
-	if want.role != nil {
-		return t.writeRole(ctx, now, want)
-	}
-	return t.writeFunction(ctx, now, want, pinned)
-}
-
 // Delete implements [gitops.Target].
 func (t *Target) Delete(ctx context.Context, id gitops.ID, version string, only gitops.Precondition) error {
 	if err := check(id, version); err != nil {
@@ -546,21 +447,6 @@ func (t *Target) Delete(ctx context.Context, id gitops.ID, version string, only 
 		if err := pause.wait(ctx); err != nil {
 			return fmt.Errorf("%s: it is still there after its deletion: %w", id, err)
 		}
-	}
-}
-
-// pauses are waits that grow.
-type pauses struct{ next time.Duration }
-
-func (p *pauses) wait(ctx context.Context) error {
-	timer := time.NewTimer(p.next)
-	defer timer.Stop()
-	p.next = min(2*p.next, maxPause)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 
