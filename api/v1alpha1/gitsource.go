@@ -56,8 +56,7 @@ type GitSourceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')",message="path stays within the repository: no leading / and no .."
 	Path string `json:"path,omitempty"`
 
-	// Interval between two looks at the branch. Default: 15s. A notification
-	// (apex gitops notify, or the webhook of the Git server) needs none.
+	// Interval between two looks at the branch. Default: 15s.
 	// +optional
 	Interval *metav1.Duration `json:"interval,omitempty"`
 

@@ -90,7 +90,8 @@ rights and its namespace with all that it remembers of sources. Apex's kinds and
 policies stay, and so does everything that sources have applied.
 
 It refuses while GitSources are there: nobody would heal what they have applied.`,
-		Args: cobra.NoArgs,
+		Example: "  apex uninstall\n  apex uninstall --force --kubeconfig ~/.kube/other",
+		Args:    cobra.NoArgs,
 	}
 	c.Flags().StringVar(&namespace, "namespace", install.Namespace, "namespace of Apex's own objects")
 	c.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file (default: as kubectl finds it)")

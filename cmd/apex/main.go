@@ -98,7 +98,7 @@ Exit codes: 0 allow, 1 deny or findings, 2 usage, 3 environment, 4 partial.`,
 	for _, c := range []func() *cobra.Command{
 		newUpCommand, newVerifyCommand, newWhyCommand, newVersionCommand, newPolicyCommand,
 		newKeysCommand, newSignCommand, newAttestCommand, newBaseCommand, newVerifyBundleCommand, newRevokeCommand, newExceptionCommand,
-		newModelCommand, newDataCommand, newSBOMCommand, newScanCommand, newVulnsCommand, newAdvisoriesCommand, newFunctionCommand, newGateCommand, newGitopsCommand, newControllerCommand, newLedgerCommand, newDoctorCommand, newRegistryCommand, newCompletionCommand,
+		newModelCommand, newDataCommand, newSBOMCommand, newScanCommand, newVulnsCommand, newAdvisoriesCommand, newFunctionCommand, newGateCommand, newGitopsCommand, newControllerCommand, newInstallCommand, newUninstallCommand, newLedgerCommand, newDoctorCommand, newRegistryCommand, newCompletionCommand,
 	} {
 		root.AddCommand(c())
 	}

@@ -38,6 +38,11 @@ func stageOf(id gitops.ID) int {
 		return definitions
 	case "rbac.authorization.k8s.io":
 		return access
+	case gitops.LambdaGroup:
+		if id.Kind == gitops.LambdaRoleKind {
+			return access // a function waits for its role
+		}
+		return workloads
 	case "storage.k8s.io", "scheduling.k8s.io", "node.k8s.io", "networking.k8s.io", "policy":
 		// NetworkPolicies are there before what they keep apart.
 		return configuration

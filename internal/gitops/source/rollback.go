@@ -101,6 +101,10 @@ func (s *Source) Heal(ctx context.Context) (*apply.Plan, error) {
 // CheckHealth says which objects do not do what they are there for. When all do,
 // the revision is one to go back to.
 func (s *Source) CheckHealth(ctx context.Context) ([]apply.Unhealthy, error) {
+	if s.release != nil {
+		standing, err := s.release.Look(ctx)
+		return standing.Sick, err
+	}
 	sick, err := s.applier.CheckHealth(ctx, s.name)
 	if r, is := errors.AsType[*apply.Refusal](err); is {
 		return nil, fmt.Errorf("its health cannot be asked: %w", r)

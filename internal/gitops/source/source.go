@@ -102,9 +102,11 @@ type Options struct {
 	Clock  clock.Clock
 	Logger *slog.Logger
 
-	// named says whether a commit names the object, for targets that belong to
-	// Apex alone; foreign is told of what none names.
+	// named and owned say whether a commit names the object, for targets that
+	// belong to Apex alone or where what marks an object can be taken off it;
+	// foreign is told of what none names.
 	named   func(gitops.ID) (bool, error)
+	owned   func(gitops.ID) bool
 	foreign func(path string, removed bool)
 }
 
@@ -189,8 +191,8 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 	if s.remote, err = repo.NewRemote(s.spec.URL, o.Remote); err != nil {
 		return nil, err
 	}
-	o.named, o.foreign = s.named, s.foreign
-	if s.place, err = o.open(&s.spec.Target); err != nil {
+	o.named, o.owned, o.foreign = s.named, s.owned, s.foreign
+	if s.place, err = o.open(ctx, s.name, &s.spec.Target); err != nil {
 		return nil, err
 	}
 	keeper := &late{}
@@ -237,6 +239,8 @@ func (s *Source) named(id gitops.ID) (bool, error) {
 	}
 	return s.healer.Desires(id), nil
 }
+
+func (s *Source) owned(id gitops.ID) bool { return s.ready.Load() && s.healer.Desires(id) }
 
 func (s *Source) foreign(path string, removed bool) {
 	if removed {
@@ -370,10 +374,21 @@ func (s *Source) watchState(ctx context.Context) {
 		if state.Unfinished() || state.Applied.Set == "" || state.Applied.Set == known {
 			continue
 		}
-		if sick, err := s.applier.CheckHealth(ctx, s.name); err == nil && len(sick) == 0 {
+		if s.healthy(ctx) {
 			known = state.Applied.Set
 		}
 	}
+}
+
+// healthy remembers what is applied as good to go back to, when it is. What a
+// canary still tries, or has sent back, is not.
+func (s *Source) healthy(ctx context.Context) bool {
+	if s.release != nil {
+		standing, err := s.release.Look(ctx)
+		return err == nil && !standing.Since.IsZero()
+	}
+	sick, err := s.applier.CheckHealth(ctx, s.name)
+	return err == nil && len(sick) == 0
 }
 
 // Pass looks at the branch once and applies what it may; see [follow.Follower.Pass].

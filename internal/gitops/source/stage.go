@@ -156,7 +156,7 @@ func (s *Source) shift(ctx context.Context, commit string, set *gitops.Set, dire
 	if err != nil {
 		return err
 	}
-	_, err = s.release.Begin(ctx, release.Change{Commit: commit, Set: set, Before: state.Applied.Set, Direct: direct})
+	_, err = s.release.Begin(ctx, release.Change{Commit: commit, Set: set, Before: state.Current.Set, Direct: direct})
 	return err
 }
 

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/apexlogic/apex/internal/gitops/target/dir"
 	"github.com/apexlogic/apex/internal/gitops/target/dir/state"
 	"github.com/apexlogic/apex/internal/gitops/target/embedded"
+	"github.com/apexlogic/apex/internal/gitops/target/lambda"
 )
 
 // place is where a source goes, and what is remembered beside it.
@@ -25,7 +27,7 @@ type place struct {
 }
 
 // open opens the target that a source names.
-func (o *Options) open(t *v1alpha1.GitTarget) (place, error) {
+func (o *Options) open(ctx context.Context, name string, t *v1alpha1.GitTarget) (place, error) {
 	switch {
 	case t.Cluster != nil:
 		if o.Cluster == nil {
@@ -62,6 +64,19 @@ func (o *Options) open(t *v1alpha1.GitTarget) (place, error) {
 			return place{}, errors.Join(err, target.Close())
 		}
 		return place{target: target, store: store, close: func() error { return errors.Join(target.Close(), store.Close()) }}, nil
+	case t.Lambda != nil:
+		target, err := lambda.Open(ctx, lambda.Options{
+			Account: t.Lambda.Account, Region: t.Lambda.Region, Endpoint: t.Lambda.Endpoint, Source: name, Owned: o.owned,
+		})
+		if err != nil {
+			return place{}, err
+		}
+		// An account has no place for what is remembered; it is kept here.
+		store, err := state.Open(filepath.Join(o.State, "state"))
+		if err != nil {
+			return place{}, err
+		}
+		return place{target: target, store: store, close: store.Close}, nil
 	}
 	return place{}, fmt.Errorf("the source names no target that is known")
 }
