@@ -404,11 +404,10 @@ func (s *scanner) text() (string, error) {
 
 // quoted steps over a string and returns it with its quotes.
 func (s *scanner) quoted() (raw []byte, escaped bool, err error) {
-	start := s.i
 	if err := s.take('"'); err != nil {
 		return nil, false, err
 	}
-	start = s.i - 1
+	start := s.i - 1
 	for s.i < len(s.data) {
 		switch c := s.data[s.i]; {
 		case c == '"':

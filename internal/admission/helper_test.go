@@ -42,19 +42,6 @@ func (j *judge) calls() int {
 	return len(j.asked)
 }
 
-// texts are the references of all questions so far.
-func (j *judge) texts() []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var all []string
-	for _, questions := range j.asked {
-		for _, q := range questions {
-			all = append(all, q.Asked)
-		}
-	}
-	return all
-}
-
 func (j *judge) Verify(ctx context.Context, questions []verdict.Question) verdict.Report {
 	j.mu.Lock()
 	j.asked = append(j.asked, questions)

@@ -42,10 +42,6 @@ import (
 // itself gives up after 60 s.
 const DefaultTimeout = 30 * time.Second
 
-// maxConnections of one client are kept open. Requests share one HTTP/2
-// connection where the server speaks it; this is for those that do not.
-const maxConnections = 64
-
 // Config says which server, and as whom.
 type Config struct {
 	// Kubeconfig is a file. Default: the cluster that the process runs in; else

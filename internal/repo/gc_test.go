@@ -31,7 +31,7 @@ func TestPacksDoNotGather(t *testing.T) {
 			m := openMirror(t, filepath.Join(t.TempDir(), "m"), s, "main")
 			var head Commit
 			for i := range 2*manyPacks + 3 {
-				head = s.commit(t, "a", strings.Repeat("line\n", 200)+fmt.Sprint(i))
+				s.commit(t, "a", strings.Repeat("line\n", 200)+fmt.Sprint(i))
 				s.commit(t, "b", noise(uint64(i), 500))
 				head = s.commit(t, "a", strings.Repeat("line\n", 200)+fmt.Sprint(i, "again"))
 				fetch(t, m)

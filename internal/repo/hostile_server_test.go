@@ -35,7 +35,7 @@ func (e evil) serve(t testing.TB) served {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
-			say(w, e.greeting, func(w io.Writer) { io.WriteString(w, string(greeting())) })
+			say(w, e.greeting, func(w io.Writer) { w.Write(greeting()) })
 			return
 		}
 		w.Header().Set("Content-Type", "application/x-git-upload-pack-result")

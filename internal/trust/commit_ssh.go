@@ -125,7 +125,7 @@ func unreadableSSH(blob []byte, err error) error {
 	}
 	var inner ssh.Signature
 	if ssh.Unmarshal(blob, &outer) == nil && ssh.Unmarshal([]byte(outer.Signature), &inner) == nil &&
-		(inner.Format == ssh.KeyAlgoRSA || inner.Format == ssh.InsecureKeyAlgoDSA) || errors.Is(err, sshsig.ErrUnsupportedHashAlgorithm) {
+		(inner.Format == ssh.KeyAlgoRSA || inner.Format == "ssh-dss") || errors.Is(err, sshsig.ErrUnsupportedHashAlgorithm) {
 		return deny(verdict.CommitWeak, "its SSH signature uses SHA-1 or another hash than SHA-256 and SHA-512")
 	}
 	return deny(verdict.CommitInvalid, "its SSH signature cannot be read: %v", err)

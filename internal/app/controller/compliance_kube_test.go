@@ -252,13 +252,6 @@ func (s *runningScene) revoke() {
 	s.apply(fmt.Sprintf(`{apiVersion: security.apexlogic.com/v1alpha1, kind: Revocation, metadata: {name: stop}, spec: {digest: "%s", reason: "it leaks"}}`, s.digest))
 }
 
-func (s *runningScene) remove(kind, name string) {
-	s.t.Helper()
-	if err := s.client.Delete(s.t.Context(), kube.ID{Kind: ours(kind), Name: name}, kube.Precondition{}); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // entries returns the ledger of the controller, which has stopped: type and data.
 func (s *runningScene) entries() (out [][2]string) {
 	s.t.Helper()

@@ -60,8 +60,8 @@ func TestAMetricIsAskedOfItsServer(t *testing.T) {
 	}{
 		{"and is within its bound", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, one) }, "0.25", verdict.OK},
 		{"and is out of its bound", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, one) }, "0.24", verdict.GateMetric},
-		{"which fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, one, 503) }, "1", verdict.GateUnknown},
-		{"which sends us elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 302) }, "1", verdict.GateUnknown},
+		{"which fails", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, one, http.StatusServiceUnavailable) }, "1", verdict.GateUnknown},
+		{"which sends us elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, "1", verdict.GateUnknown},
 		{"which answers without end", func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, one, strings.Repeat(" ", maxAnswer))
 		}, "1", verdict.GateUnknown},

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 old fields are what repositories hold: they are read, and written as new ones
+
 package render
 
 import (
