@@ -192,8 +192,15 @@ func TestForeignFilesAreReportedAndRemovedWhereTheTreeIsOurs(t *testing.T) {
 			half := 0
 			write := func(path, text string) {
 				path = filepath.Join(root, path)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
-					t.Fatal(err)
+				for tries := 0; ; tries++ {
+					// The folder may be gone again before the file is in it.
+					err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
+					if err == nil {
+						break
+					}
+					if !errors.Is(err, os.ErrNotExist) || tries > 100 {
+						t.Fatal(err)
+					}
 				}
 			}
 			for path, text := range plants { // some before the watch begins
