@@ -81,7 +81,7 @@ real-models:
 # What needs a Kubernetes API server, on a real one that is built once (minutes).
 test-kube:
 	export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$(test/kube/build.sh --full)}" && \
-		$(GO) test -count=1 -timeout 30m ./internal/kube/... ./internal/gitops/... ./internal/admission/... ./internal/app/...
+		$(GO) test -count=1 -timeout 30m ./internal/kube/... ./internal/gitops/... ./internal/admission/... ./internal/app/... ./internal/install/... ./internal/config/...
 
 # Probes the running captioner with the built-in scanner.
 dast:
