@@ -13,7 +13,6 @@
 package source
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -283,114 +282,6 @@ func (s *Source) Healer() *heal.Healer { return s.healer }
 // Notify makes Run look at the branch now.
 func (s *Source) Notify() { s.follower.Notify() }
 
-// Run finishes what a killed process left, then follows the branch and heals the
-// target until the context ends.
-func (s *Source) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var running sync.WaitGroup
-	defer running.Wait()
-	running.Go(func() {
-		if err := s.healer.Run(ctx); ctx.Err() == nil {
-			stop(fmt.Errorf("source %s: healing ended: %w", s.name, err))
-		}
-	})
-	running.Go(func() { s.watchState(ctx) })
-	running.Go(func() { s.tick(ctx) })
-	for {
-		err := s.Resume(ctx)
-		if err == nil {
-			break
-		}
-		s.o.Logger.Error("what is applied cannot be taken up", "source", s.name, "err", err)
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(time.Second):
-		}
-	}
-	if s.spec.Suspend {
-		<-ctx.Done()
-		return context.Cause(ctx)
-	}
-	err := s.follower.Run(ctx)
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
-}
-
-// Resume finishes an apply that was interrupted, and tells the healer what is
-// applied.
-func (s *Source) Resume(ctx context.Context) error {
-	// The counter is read first: what changes meanwhile is taken up again.
-	state, err := s.applier.Load(ctx, s.name)
-	if err != nil {
-		return err
-	}
-	if _, err := s.applier.Resume(ctx, s.limits()); err != nil {
-		return err
-	}
-	s.counter.Store(state.Counter)
-	s.ready.Store(true)
-	return nil
-}
-
-// watchState remembers an applied revision as one to go back to, once all of it
-// is healthy, and takes up what another process decided: a rollback.
-func (s *Source) watchState(ctx context.Context) {
-	tick := time.NewTicker(stateInterval)
-	defer tick.Stop()
-	var known verdict.Digest
-	var unfinished time.Time // since when another process is at it
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		state, err := s.applier.Load(ctx, s.name)
-		if err != nil || !s.ready.Load() {
-			continue
-		}
-		if !state.Unfinished() {
-			unfinished = time.Time{}
-		} else if unfinished.IsZero() {
-			unfinished = time.Now()
-		}
-		// Whoever has begun is left to finish, unless it seems to have died.
-		if state.Counter != s.counter.Load() && !s.follower.Busy() && (unfinished.IsZero() || time.Since(unfinished) > deadAfter) {
-			err := s.Resume(ctx)
-			if err == nil {
-				// Until now it was healed to what was desired before.
-				_, err = s.Heal(ctx)
-			}
-			if err != nil && ctx.Err() == nil {
-				s.o.Logger.Error("what another process decided cannot be taken up", "source", s.name, "err", err)
-			}
-			s.follower.Notify()
-			continue
-		}
-		if state.Unfinished() || state.Applied.Set == "" || state.Applied.Set == known {
-			continue
-		}
-		if s.healthy(ctx) {
-			known = state.Applied.Set
-		}
-	}
-}
-
-// healthy remembers what is applied as good to go back to, when it is. What a
-// canary still tries, or has sent back, is not.
-func (s *Source) healthy(ctx context.Context) bool {
-	if s.release != nil {
-		standing, err := s.release.Look(ctx)
-		return err == nil && !standing.Since.IsZero()
-	}
-	sick, err := s.applier.CheckHealth(ctx, s.name)
-	return err == nil && len(sick) == 0
-}
-
 // Pass looks at the branch once and applies what it may; see [follow.Follower.Pass].
 func (s *Source) Pass(ctx context.Context) error { return s.follower.Pass(ctx) }
 
@@ -438,50 +329,6 @@ func (s *Source) Diff(ctx context.Context) (*apply.Plan, error) {
 		return nil, err
 	}
 	return s.applier.Plan(ctx, apply.Request{Source: s.limits(), Set: set, Commit: state.Current.Commit, After: state.Accepted.Commit, Look: apply.LookAll})
-}
-
-// opened opens the mirror the first time.
-func (s *Source) opened() (*repo.Mirror, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mirror != nil {
-		return s.mirror, nil
-	}
-	m, err := repo.OpenMirror(s.mirrorDir(), s.remote, cmp.Or(s.spec.Branch, "main"))
-	if errors.Is(err, repo.ErrLocked) {
-		return nil, fmt.Errorf("another process follows the source %s: %w", s.name, err)
-	}
-	s.mirror = m
-	return m, err
-}
-
-func (s *Source) mirrorDir() string { return filepath.Join(s.o.State, "mirror") }
-
-// commits is the copy of the repository, to be read while somebody else may
-// fetch into it. The second result closes it.
-func (s *Source) commits() (*repo.Repo, func() error, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mirror != nil {
-		return s.mirror.Repo(), func() error { return nil }, nil
-	}
-	r, err := repo.Open(s.mirrorDir())
-	if err != nil {
-		return nil, nil, err
-	}
-	return r, r.Close, nil
-}
-
-func (s *Source) fetch(ctx context.Context) (string, error) {
-	mirror, err := s.opened()
-	if err != nil {
-		return "", err
-	}
-	fetched, err := mirror.Fetch(ctx)
-	if err != nil {
-		return "", err
-	}
-	return string(fetched.Head), nil
 }
 
 func (s *Source) render(ctx context.Context, commit string) (*gitops.Set, error) {
