@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/apexlogic/apex/internal/advisory/snapshot"
 	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/clock"
@@ -136,7 +137,7 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 			}
 			return &exit{exitPartial, errors.New("no scanner has scanned: install one, or say what it needs")}
 		}
-		merged, err := scanhub.Merge(scans, target.Dir, groups(cmd.Context(), scans))
+		merged, err := scanhub.Merge(scans, target.Dir, groups(cmd, scans))
 		if err != nil {
 			return err
 		}
@@ -158,9 +159,12 @@ The exit code is 1 when something blocks or a tool failed, 4 when no scanner is 
 // groups joins the names that advisories give to one vulnerability, when there
 // are some on this machine; without them a vulnerability that two scanners name
 // differently is listed twice.
-func groups(ctx context.Context, scans []scanhub.Scan) scanhub.Groups {
-	s, err := app.LoadAdvisories(ctx, "", clock.System{})
+func groups(cmd *cobra.Command, scans []scanhub.Scan) scanhub.Groups {
+	s, err := app.LoadAdvisories(cmd.Context(), "", clock.System{})
 	if err != nil {
+		if !errors.Is(err, snapshot.ErrNone) {
+			fmt.Fprintf(cmd.ErrOrStderr(), "apex: vulnerabilities with several names may be listed twice: %v\n", err)
+		}
 		return nil
 	}
 	return scanhub.GroupsOf(scans, app.VulnerabilityNames(s))

@@ -54,9 +54,9 @@ func (s *server) infer(w http.ResponseWriter, r *http.Request) {
 	var captions []string
 	var probabilities []float32
 	for picture := range slices.Chunk(in.Data, tiny.Input) {
-		caption, _ := s.model.Caption(picture)
 		_, p := s.model.Forward(picture)
-		captions, probabilities = append(captions, caption), append(probabilities, p...)
+		captions = append(captions, tiny.Labels()[slices.Index(p, slices.Max(p))])
+		probabilities = append(probabilities, p...)
 	}
 	answer(w, http.StatusOK, map[string]any{
 		"model_name": ModelName, "model_version": "1", "id": ask.ID,

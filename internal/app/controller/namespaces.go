@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"sync"
 
@@ -40,10 +39,7 @@ func (n *namespaces) run(ctx context.Context) error {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			if err != nil {
-				// One that is not known counts as one that enforces.
-				if delete(n.all, e.Name); errors.Is(err, kube.ErrNotFound) {
-					return
-				}
+				delete(n.all, e.Name) // one that is not known counts as one that enforces
 				return
 			}
 			n.all[e.Name] = maps.Clone(o.GetLabels())

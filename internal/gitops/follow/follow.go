@@ -65,7 +65,7 @@ type Steps struct {
 	Render func(ctx context.Context, commit string) (*gitops.Set, error)
 	// Gate judges everything that the set would deploy. The error is for what
 	// could not be asked; what is denied is in the report.
-	Gate func(ctx context.Context, set *gitops.Set) (verdict.Report, error)
+	Gate func(ctx context.Context, commit string, set *gitops.Set) (verdict.Report, error)
 	// Apply makes the target look like the set. It survives being killed at any
 	// point: the next Apply, of whatever commit, completes or replaces it.
 	Apply func(ctx context.Context, commit string, set *gitops.Set) (Applied, error)
@@ -237,7 +237,7 @@ func (f *Follower) bring(ctx context.Context, head string) (Applied, error) {
 	if err != nil {
 		return Applied{}, f.refuse(ctx, head, "", err)
 	}
-	report, err := f.steps.Gate(ctx, set)
+	report, err := f.steps.Gate(ctx, head, set)
 	if err == nil {
 		err = Judge(&report)
 	}

@@ -50,7 +50,7 @@ func newScene(t *testing.T) *scene {
 			}
 			return gitops.NewSet([]gitops.Object{o})
 		},
-		Gate: func(context.Context, *gitops.Set) (verdict.Report, error) {
+		Gate: func(context.Context, string, *gitops.Set) (verdict.Report, error) {
 			r := verdict.Report{Verdicts: []verdict.Verdict{{Decision: verdict.Allow}}}
 			if s.deny != "" {
 				r.Verdicts = append(r.Verdicts, verdict.Verdict{Decision: verdict.Deny, Code: verdict.SignatureMissing, Reason: s.deny})

@@ -82,10 +82,10 @@ func (s *Source) watchState(ctx context.Context) {
 		if !state.Unfinished() {
 			unfinished = time.Time{}
 		} else if unfinished.IsZero() {
-			unfinished = time.Now()
+			unfinished = s.o.Clock.Now()
 		}
 		// Whoever has begun is left to finish, unless it seems to have died.
-		if state.Counter != s.counter.Load() && !s.follower.Busy() && (unfinished.IsZero() || time.Since(unfinished) > deadAfter) {
+		if state.Counter != s.counter.Load() && !s.follower.Busy() && (unfinished.IsZero() || s.o.Clock.Now().Sub(unfinished) > deadAfter) {
 			err := s.Resume(ctx)
 			if err == nil {
 				// Until now it was healed to what was desired before.

@@ -142,8 +142,6 @@ type Source struct {
 
 	ready   atomic.Bool   // the healer knows what is desired
 	counter atomic.Uint64 // of the state that it knows
-	// rendered is the commit that was rendered last: what the gate is asked about.
-	rendered atomic.Pointer[string]
 
 	mu     sync.Mutex
 	mirror *repo.Mirror     // nil until something is fetched
@@ -299,7 +297,7 @@ func (s *Source) Plan(ctx context.Context) (*apply.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := s.gateCommit(ctx, head, set)
+	report, err := s.gate(ctx, head, set)
 	if err == nil {
 		err = follow.Judge(&report)
 	}
@@ -350,7 +348,6 @@ func (s *Source) render(ctx context.Context, commit string) (*gitops.Set, error)
 	if l := s.spec.Target.Lambda; l != nil {
 		o.Account, o.Region = l.Account, l.Region
 	}
-	s.rendered.Store(&commit)
 	set, err := render.Render(ctx, tree, s.dir(), o)
 	if err != nil {
 		return nil, refusal(err)
@@ -366,15 +363,7 @@ func (s *Source) dir() string {
 	return ""
 }
 
-func (s *Source) gate(ctx context.Context, set *gitops.Set) (verdict.Report, error) {
-	commit := s.rendered.Load()
-	if commit == nil {
-		return verdict.Report{}, errors.New("nothing was rendered")
-	}
-	return s.gateCommit(ctx, *commit, set)
-}
-
-func (s *Source) gateCommit(ctx context.Context, commit string, set *gitops.Set) (verdict.Report, error) {
+func (s *Source) gate(ctx context.Context, commit string, set *gitops.Set) (verdict.Report, error) {
 	mirror, err := s.opened()
 	if err != nil {
 		return verdict.Report{}, err

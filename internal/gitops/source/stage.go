@@ -85,7 +85,7 @@ func (s *Source) releasing(ctx context.Context, keeper *late) (gitops.Target, er
 		},
 		Health: func(ctx context.Context) ([]apply.Unhealthy, error) { return s.applier.CheckHealth(ctx, s.name) },
 		Verdicts: func(ctx context.Context, r apply.Revision, set *gitops.Set) (verdict.Report, error) {
-			return s.gateCommit(ctx, r.Commit, set)
+			return s.gate(ctx, r.Commit, set)
 		},
 		Record: func(ctx context.Context, e release.Entry) error { return s.o.Record(ctx, RecordRelease, e) },
 		Clock:  s.o.Clock,
