@@ -62,7 +62,7 @@ func (c *controller) resolve(ctx context.Context, q verdict.Question) (verdict.D
 func (c *controller) denies(source string) bool {
 	set := c.set.Load()
 	if set == nil {
-		return false
+		return true // its mode is not read yet: nobody else writes until it is
 	}
 	for _, g := range set.GitSources {
 		if g.Value.Name == source {
