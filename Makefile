@@ -10,7 +10,7 @@ BIN  := $(CURDIR)/bin
 TOOL := $(BIN)/tools
 FUZZTIME ?= 30s
 
-.PHONY: up build test race lint generate check-generated bench bench-peers fuzz fuzz-count real-models dast test-kube kills interop startup clean
+.PHONY: up build test race lint generate check-generated bench bench-peers fuzz fuzz-count real-models dast test-kube kills soak interop startup clean
 
 up:
 	$(GO) run ./cmd/apex up
@@ -49,6 +49,10 @@ generate: $(TOOL)/controller-gen
 check-generated: generate
 	@git diff --exit-code -- api config docs internal || { echo "generated files are not current: run make generate and commit"; exit 1; }
 
+# Ten minutes of mixed traffic through a gateway, with faults: see test/gateway.
+soak:
+	APEX_SOAK=10m $(GO) test -count=1 -v -timeout 30m -run TestASoak ./test/gateway
+
 # Package initialisation is paid by every command: it has a budget.
 startup: build
 	cd tools && $(GO) run ./startup -budget 30ms $(BIN)/apex version
@@ -81,7 +85,7 @@ real-models:
 # What needs a Kubernetes API server, on a real one that is built once (minutes).
 test-kube:
 	export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$(test/kube/build.sh --full)}" && \
-		$(GO) test -count=1 -timeout 30m ./internal/kube/... ./internal/gitops/... ./internal/admission/... ./internal/app/... ./internal/install/... ./internal/config/...
+		$(GO) test -count=1 -timeout 30m ./internal/kube/... ./internal/gitops/... ./internal/admission/... ./internal/app/... ./internal/install/... ./internal/config/... ./test/cluster/...
 
 # Probes the running captioner with the built-in scanner.
 dast:

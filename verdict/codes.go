@@ -61,19 +61,21 @@ const (
 	ReferenceUnresolved Code = "reference.unresolved"
 	ReferenceUnknown    Code = "reference.unclassified"
 	ManifestInvalid     Code = "manifest.invalid"
+	ReferenceRemote     Code = "reference.remote"
 
 	// Rendering a revision.
-	RenderEmpty     Code = "render.empty"
-	RenderRemote    Code = "render.remote"
-	RenderPath      Code = "render.path"
-	RenderFeature   Code = "render.feature"
-	RenderChart     Code = "render.chart"
-	RenderEncrypted Code = "render.encrypted"
-	RenderTooLarge  Code = "render.too-large"
-	RenderFailed    Code = "render.failed"
-	ObjectInvalid   Code = "render.object.invalid"
-	ObjectName      Code = "render.object.name"
-	ObjectNamespace Code = "render.object.namespace"
+	RenderEmpty      Code = "render.empty"
+	RenderRemote     Code = "render.remote"
+	RenderPath       Code = "render.path"
+	RenderFeature    Code = "render.feature"
+	RenderChart      Code = "render.chart"
+	RenderEncrypted  Code = "render.encrypted"
+	RenderTooLarge   Code = "render.too-large"
+	RenderFailed     Code = "render.failed"
+	RenderDeprecated Code = "render.deprecated"
+	ObjectInvalid    Code = "render.object.invalid"
+	ObjectName       Code = "render.object.name"
+	ObjectNamespace  Code = "render.object.namespace"
 
 	// Applying a revision to a target.
 	ApplyEmpty      Code = "apply.empty"
@@ -86,6 +88,11 @@ const (
 	ApplyStale      Code = "apply.revision.stale"
 	ApplyUnfinished Code = "apply.unfinished"
 	ApplyState      Code = "apply.state.invalid"
+	ApplyUnserved   Code = "apply.kind.unserved"
+	ApplyInvalid    Code = "apply.object.invalid"
+	ApplyForbidden  Code = "apply.object.forbidden"
+	ApplyMissing    Code = "apply.object.missing"
+	ApplyReturned   Code = "apply.returned"
 	RollbackNone    Code = "apply.rollback.none"
 	RollbackRecord  Code = "apply.rollback.record"
 
@@ -264,6 +271,96 @@ const (
 	HistoryStale      Code = "git.history.stale"
 	RollbackRefused   Code = "git.rollback.refused"
 
+	// Revisions as artifacts of a registry.
+	ArtifactUnsigned  Code = "git.artifact.unsigned"
+	ArtifactUntrusted Code = "git.artifact.untrusted"
+	ArtifactInvalid   Code = "git.artifact.invalid"
+
+	// Requests.
+	GatewayNotReady Code = "request.gateway.not-ready"
+	GatewayFailed   Code = "request.gateway.failed"
+	GatewayRecord   Code = "request.gateway.record"
+	GatewayOverdue  Code = "request.gateway.overdue"
+	RequestProtocol Code = "request.protocol"
+	RequestHeader   Code = "request.header"
+	RequestPath     Code = "request.path"
+	RequestRoute    Code = "request.route"
+	RequestMethod   Code = "request.method"
+	RequestIdentity Code = "request.identity"
+
+	IdentityMalformed   Code = "request.identity.malformed"
+	IdentityUntrusted   Code = "request.identity.untrusted"
+	IdentitySignature   Code = "request.identity.signature"
+	IdentityAudience    Code = "request.identity.audience"
+	IdentityExpired     Code = "request.identity.expired"
+	IdentityAmbiguous   Code = "request.identity.ambiguous"
+	IdentityUnavailable Code = "request.identity.unavailable"
+	IdentityRevoked     Code = "request.identity.revoked"
+	IdentityAttestation Code = "request.identity.attestation"
+
+	RequestOrigin     Code = "request.origin"
+	RequestModel      Code = "request.model"
+	AccessDenied      Code = "request.access.denied"
+	AccessForbidden   Code = "request.access.forbidden"
+	AccessFailed      Code = "request.access.failed"
+	AccessStale       Code = "request.access.stale"
+	AccessInvalid     Code = "request.access.invalid"
+	LimitRate         Code = "request.limit.rate"
+	LimitBytes        Code = "request.limit.bytes"
+	LimitTokens       Code = "request.limit.tokens"
+	LimitCost         Code = "request.limit.cost"
+	LimitConcurrency  Code = "request.limit.concurrency"
+	UpstreamDown      Code = "request.upstream.down"
+	UpstreamIdentity  Code = "request.upstream.identity"
+	UpstreamTimeout   Code = "request.upstream.timeout"
+	UpstreamRedirect  Code = "request.upstream.redirect"
+	UpstreamOpen      Code = "request.upstream.open"
+	WAFBlocked        Code = "request.waf.blocked"
+	WAFLimit          Code = "request.waf.limit"
+	WAFFailed         Code = "request.waf.failed"
+	AnswerBlocked     Code = "request.answer.blocked"
+	AnswerUnchecked   Code = "request.answer.unchecked"
+	StreamInvalid     Code = "request.stream.invalid"
+	StreamLimit       Code = "request.stream.limit"
+	StreamIdle        Code = "request.stream.idle"
+	StreamExpired     Code = "request.stream.expired"
+	StreamDrained     Code = "request.stream.drained"
+	StreamCredential  Code = "request.stream.credential"
+	MediaKind         Code = "request.media.kind"
+	MediaActive       Code = "request.media.active"
+	MediaAddress      Code = "request.media.address"
+	AddressSpecial    Code = "request.address.special"
+	AddressUnresolved Code = "request.address.unresolved"
+	FetchFailed       Code = "request.fetch.failed"
+	FetchLimit        Code = "request.fetch.limit"
+	EgressDestination Code = "request.egress.destination"
+	EgressHello       Code = "request.egress.hello"
+	EgressLimit       Code = "request.egress.limit"
+	AskedBy           Code = "request.asked-by"
+	MessageMalformed  Code = "request.message.malformed"
+	MessageSignature  Code = "request.message.signature"
+	MessageStale      Code = "request.message.stale"
+	MessageReplay     Code = "request.message.replay"
+	MessageBusy       Code = "request.message.busy"
+	MessageRefused    Code = "request.message.refused"
+	MessageSealed     Code = "request.message.sealed"
+	MediaMalformed    Code = "request.media.malformed"
+	MediaMismatch     Code = "request.media.mismatch"
+	MediaPolyglot     Code = "request.media.polyglot"
+	MediaOpaque       Code = "request.media.opaque"
+	MediaLimit        Code = "request.media.limit"
+	MediaMetadata     Code = "request.media.metadata"
+	BodyIncomplete    Code = "request.body.incomplete"
+	BodyType          Code = "request.body.type"
+	BodyMalformed     Code = "request.body.malformed"
+	BodyAmbiguous     Code = "request.body.ambiguous"
+	BodyOutside       Code = "request.body.outside"
+	BodyLimit         Code = "request.body.limit"
+	BodyEncoding      Code = "request.body.encoding"
+	BodyMemory        Code = "request.body.memory"
+	MediaEncoding     Code = "request.media.encoding"
+	TensorShape       Code = "request.tensor.shape"
+
 	// Base images.
 	BaseUnapproved Code = "image.base.unapproved"
 	BasePattern    Code = "image.base.pattern"
@@ -307,6 +404,7 @@ var table = []CodeInfo{
 	{ReferenceUnresolved, "The reference depends on values that are not known here.", "Render the manifest first, or give the parameter's value."},
 	{ReferenceUnknown, "A field of an unknown kind looks like an image or model reference.", "Add the field to the extraction table, or move the image to a known field."},
 	{ManifestInvalid, "The manifest cannot be read safely.", "Correct the YAML at the line that is named."},
+	{ReferenceRemote, "Something else would fetch what is deployed or run from an address, where nobody has verified it.", "Commit the manifests themselves, pack the code into a signed image, or name a signed OCI artifact by its digest."},
 
 	{RenderEmpty, "The path holds nothing that could be applied.", "Correct the path, or commit the manifests that belong there."},
 	{RenderRemote, "The revision names something outside of the repository, which the commit's signature does not cover.", "Copy it into the repository and name the copy."},
@@ -316,6 +414,7 @@ var table = []CodeInfo{
 	{RenderEncrypted, "The file is encrypted or a pointer to content elsewhere; applying it would apply the ciphertext.", "Commit the content itself, or an object that a controller in the target decrypts (SealedSecret, ExternalSecret)."},
 	{RenderTooLarge, "The revision is larger than one source may be.", "Split it, or raise the source's quota; the limit is in the message."},
 	{RenderFailed, "The kustomization cannot be built.", "Run kustomize build on the path and correct what it names."},
+	{RenderDeprecated, "The kustomization uses a field that kustomize is about to drop.", "Run kustomize edit fix in the folder and commit what it writes."},
 	{ObjectInvalid, "What stands there is no object that could be applied as it is written.", "Correct the field that is named."},
 	{ObjectName, "The object's name, kind or labels are not ones that a target takes.", "Write a fixed name as Kubernetes allows it."},
 	{ObjectNamespace, "The object belongs to a namespace that the source may not write to, or to none.", "Correct its namespace, or allow it in the GitSource."},
@@ -330,6 +429,11 @@ var table = []CodeInfo{
 	{ApplyStale, "The revision does not follow the one that was accepted last.", "Fetch again; history that was rewritten needs a signed rollback record."},
 	{ApplyUnfinished, "A revision was being applied when the last run ended, and is not finished.", "Resume it; Apex does so by itself when it starts."},
 	{ApplyState, "What the target remembers about the source is not what Apex wrote.", "Find out who changed it; restore it from a backup, or remove it and apply the source anew."},
+	{ApplyUnserved, "The target does not serve the kind in the version that the object is written in.", "Write it in a version that is served, put a CustomResourceDefinition that serves it into the revision, or install one; then the revision is taken up by itself."},
+	{ApplyInvalid, "The target refuses the object as it is written: it breaks its schema or a rule of its kind, or changes a field that cannot be changed.", "Correct what the message names and commit; a field that cannot be changed needs another name, or the old object deleted first."},
+	{ApplyForbidden, "The target does not let the source write the object: a right is missing, an admission check says no, or a quota is used up.", "Grant the right to the source's ServiceAccount, satisfy the check, or raise the quota; then the revision is taken up by itself."},
+	{ApplyMissing, "The object needs something that neither the target nor the revision holds: a namespace, or a role that it binds.", "Put it into the revision before the object, or make it in the target; then the revision is taken up by itself."},
+	{ApplyReturned, "The target refused a part of the revision while it was applied; it is brought back to the revision before.", "Correct what the message names and commit. What cannot be taken back safely (namespaces and definitions that are new) stays, and is listed as kept."},
 	{RollbackNone, "There is no revision to go back to that was applied and healthy.", "Name one of the revisions in the journal, or commit the mend."},
 	{RollbackRecord, "The rollback has no record that is signed by somebody who may roll back.", "Sign it: apex gitops rollback asks for the key."},
 
@@ -493,6 +597,91 @@ var table = []CodeInfo{
 	{HistoryStale, "The newest commit is older than the source's maxAge, or claims to be from the future.", "Check that nobody holds newer commits back; push a signed commit, which may be empty."},
 	{RollbackRefused, "The rollback record does not fit the source's state, or nobody who may roll back signed it.", "Make a new one with apex gitops rollback; a record counts once, for the state that it names."},
 
+	{ArtifactUnsigned, "The artifact has no signed statement that says what it was made from and what came before it.", "Let a GitSource with publish make it; an artifact that was copied needs its attestations too."},
+	{ArtifactUntrusted, "The artifact's statement is signed, but by nobody whom the source trusts, or the signature does not count.", "Add the publisher's key to a TrustRoot (uses: Commits) and to the source's signers, or publish it again with a key that is there."},
+	{ArtifactInvalid, "The artifact is not what its signed statement says, or the statement cannot be read.", "Publish it again; when nobody changed it on purpose, find out who did."},
+
+	{GatewayNotReady, "The gateway has no rules yet.", "Wait until the configuration is read; its problems are in the log and under /readyz."},
+	{GatewayFailed, "A check of the request could not be made.", "Look for the request's id in the gateway's log."},
+	{GatewayRecord, "The decision could not be recorded, so nothing is passed on.", "Free space for the ledger, and look at its state: apex ledger fsck."},
+	{GatewayOverdue, "A check of the request took longer than it may.", "Ask again in a moment. If it stays so, the record names the stage: give the gateway more CPU, or the stage more time with limits.stages of the route."},
+	{RequestProtocol, "The request does not speak HTTP/1.1 or HTTP/2, or asks for another protocol.", "Speak HTTP/1.1 or HTTP/2."},
+	{RequestHeader, "The request's headers can be read in two ways, or are too many.", "Send each header once."},
+	{RequestPath, "The request's path can be read in two ways.", "Send the path as the API documents it, without encoded or empty segments."},
+	{RequestRoute, "No route is for this host, path and method.", "Correct the address, or add a ProtectedRoute."},
+	{RequestMethod, "The operation is not called like that.", "Use the method that the API documents, with a body only where it has one."},
+	{RequestIdentity, "The request shows no identity that the route recognises.", "Present a client certificate or a bearer token of an identity that the route names."},
+	{IdentityMalformed, "The credential is not what its specification says, to the letter, or holds what is never accepted.", "Let the issuer's library write it: a certificate with one SPIFFE ID, or a compact JWS with kid and one of the algorithms that are accepted."},
+	{IdentityUntrusted, "The credential comes from a trust domain, an issuer or a key that is not trusted here.", "Name the issuer in the configuration, or get the credential from one that is named."},
+	{IdentitySignature, "The credential was not signed by the key that it names.", "Get a new credential; when the issuer has just changed its keys, try again after a minute."},
+	{IdentityAudience, "The credential was made for someone else.", "Ask the issuer for one with the audience of this gateway."},
+	{IdentityExpired, "The credential has expired, or is not valid yet.", "Get a new one, and compare the clocks."},
+	{IdentityAmbiguous, "The request shows more than one credential.", "Show a client certificate or a token, not both."},
+	{IdentityUnavailable, "The keys of the issuer could not be fetched, and those that are known are too old.", "Look why the issuer cannot be reached from the gateway."},
+	{IdentityRevoked, "The identity or the credential was revoked.", "Ask who revoked it; a new credential helps only when the identity itself was not."},
+	{IdentityAttestation, "What was shown does not prove who may have an identity.", "Show evidence of a kind that is configured, fresh, and of a workload that an entry names."},
+	{RequestOrigin, "A page of another site asks for a WebSocket.", "Ask from the site itself, or let the route name that site."},
+	{RequestModel, "The route has no such model, or the request asks for two.", "Ask for a model of the route."},
+	{AccessDenied, "No access policy permits it.", "Ask for a policy or a grant of the route that permits it; apex access explain shows which ones were looked at."},
+	{AccessForbidden, "An access policy forbids it.", "Ask for what the policy leaves free, or change the policy; apex access explain shows why it holds."},
+	{AccessFailed, "An access policy could not be evaluated.", "Correct the policy that is named: ask whether an attribute is there before using it, and bound what is calculated."},
+	{AccessStale, "What is known about who asks, or about what is asked for, is too old to decide by.", "Let the source of identities and models answer again."},
+	{AccessInvalid, "The question does not fit the schema of access policies.", "Ask for an action, a type and attributes that the schema holds."},
+	{LimitRate, "There were more requests in a minute than the route allows.", "Wait as long as Retry-After says, or raise limits.requests."},
+	{LimitBytes, "There were more bytes in a minute than the route allows.", "Wait as long as Retry-After says, send less, or raise limits.bytes."},
+	{LimitCost, "The request would cost more than the route allows in an hour.", "Wait as long as Retry-After says, ask for a shorter answer or a cheaper model, or raise limits.cost."},
+	{LimitTokens, "The request would cost more tokens than the route allows.", "Send less, ask for a shorter answer, or raise limits.tokens."},
+	{LimitConcurrency, "There are more requests at once than the route allows.", "Wait for one to end, or raise limits.concurrent."},
+	{UpstreamDown, "The server behind the route does not answer.", "Start it, or correct the route's upstream."},
+	{UpstreamIdentity, "The server behind the route is not who it has to be: its identity is another one, has expired or is revoked, or it does not take the gateway's.", "Give the server an identity that the route's upstream.spiffeIDs name, from a trust domain whose bundle the gateway has."},
+	{UpstreamTimeout, "The server behind the route did not answer in time.", "Ask for less, or raise upstream.timeout."},
+	{UpstreamRedirect, "The server behind the route leads callers to another server, around the gateway.", "Have it redirect to paths or to its own address only, or give the other server a route."},
+	{UpstreamOpen, "The server behind the route failed several times in a row, so it is left alone for a moment.", "Ask again after the time in Retry-After; if it goes on, look at that server."},
+	{WAFBlocked, "The request's line, headers or fields look like an attack by the rules in force.", "Look at the rules that the record names; where they are wrong about this request, exclude one of them for that field, with a reason and a date."},
+	{WAFLimit, "The request has more fields, or longer ones, than the rules look at.", "Send fewer or shorter headers, query arguments and fields; long text belongs where the API expects text."},
+	{WAFFailed, "The request could not be held against the rules.", "Send it again; if it goes on, look at the gateway's log by the request's id."},
+	{AnswerBlocked, "The answer of the server behind the route looks like a leak by the rules in force: an error of its own, source text, or a web shell.", "Look at the outcome's record, which names the rules, and at what the server does; where they are wrong about its answers, exclude one of them with a reason and a date, or set waf.answers."},
+	{AnswerUnchecked, "The answer of the server behind the route could not be held against the rules.", "Ask for less at once; if that does not help, look at the gateway's log by the request's id."},
+	{StreamInvalid, "An answer or a message in a stream is not what it says it is, or can be read in two ways.", "Look at what its sender sends: the server behind the route, or the client."},
+	{StreamLimit, "An answer or a message in a stream holds more, or the stream takes longer, than the route allows.", "Ask for less, or raise upstream.stream."},
+	{StreamIdle, "A side of a stream was silent for too long.", "Look at the server behind the route, or raise upstream.stream."},
+	{StreamExpired, "The identity expired, or it or the model was revoked, while the stream was running.", "Renew the credential and ask again; what was revoked stays so."},
+	{StreamDrained, "The gateway ends, and the stream did not end in time by itself.", "Ask again: another gateway answers, or this one once it is back."},
+	{StreamCredential, "A credential or a private key is in the answer.", "Find out where the model has it from and take it out there, then replace it; where answers are meant to hold some, set answers.credentials."},
+	{MediaKind, "The route takes no content of this kind or type.", "Send another type, or add the kind to media.kinds."},
+	{MediaActive, "The content holds something that a viewer would run or unpack.", "Take out scripts, macros and attachments."},
+	{MediaAddress, "The message names content by an address that the route does not take.", "Send the content itself, or add its host to media.hosts."},
+	{AddressSpecial, "The name stands for an address that is not public: of this machine, of a private network, of a cloud's metadata, or reserved.", "Use a host with public addresses, or list the private network where it is meant."},
+	{AddressUnresolved, "The name of the host has no address.", "Correct the name, or look at the name server."},
+	{FetchFailed, "The content that the message names could not be fetched.", "Send the content itself, or look why its server does not answer."},
+	{FetchLimit, "The content that the message names is larger, takes longer, or is redirected more often than is allowed.", "Send the content itself, or name where it stands without redirects."},
+	{EgressDestination, "The identity may not connect to this host and port.", "Add the host to what the identity may reach, or use one that is listed."},
+	{EgressHello, "What was sent through the tunnel does not begin with a TLS greeting for the host that the tunnel is for.", "Use TLS with the host's name as server name, without encrypted client hello."},
+	{EgressLimit, "The connection carried more bytes, lasted longer, or there were more of them than is allowed.", "Send less at once, or raise the limit of egress."},
+	{AskedBy, "The one who asks for a decision is not a proxy that may ask.", "Let the proxy show its own certificate, and list its identity; or let it ask over the unix socket."},
+	{MessageMalformed, "The message is not a CloudEvent, or can be read in two ways.", "Send a CloudEvent 1.0 in binary or structured mode, with every attribute once."},
+	{MessageSignature, "The message is not signed by the identity that it shows, or was changed since.", "Sign the message as it is sent, with the key of the identity that it shows."},
+	{MessageStale, "The message is too old, or claims to be from the future.", "Send it again with the time and a signature of now, and compare the clocks."},
+	{MessageReplay, "Another message had the same source and id.", "Give every message an id of its own."},
+	{MessageRefused, "The receiver of the message refused it.", "Look at the receiver's answer in its own log; send what it takes."},
+	{MessageSealed, "Something of the message is not sealed as the route wants it.", "Seal it with apex message seal for the keys that the route names, before the message is signed; what is wrong stands in the detail."},
+	{MessageBusy, "The same message is being processed, or too many are remembered.", "Deliver it again later."},
+	{MediaMalformed, "The content is not what its format says: cut off, with sizes that do not fit, or with a wrong checksum.", "Write the file again with another program, and send all of it."},
+	{MediaMismatch, "The content is of another type than the message says.", "Declare the type that the content has."},
+	{MediaPolyglot, "The content is of two formats at once, or something stands before or after it.", "Send each content by itself, without anything around it."},
+	{MediaOpaque, "The content is encrypted, or packed in a way that cannot be looked into.", "Send it without a password, packed in the ordinary way."},
+	{MediaLimit, "The content has more pixels, frames, samples, pages, entries, bytes or seconds than are allowed.", "Send a smaller one, or raise the limit of the route."},
+	{MediaMetadata, "The route passes on content without metadata only, and they cannot be taken out of this one.", "Send it as PNG, JPEG or WebP, or take out who, where and with what by yourself."},
+	{BodyIncomplete, "The body ended before its length.", "Send the whole body."},
+	{BodyType, "The body's media type is missing, said twice, not understood, or not what the body is.", "Send one Content-Type that the route's API has, in UTF-8."},
+	{BodyMalformed, "The body is not what its media type says it is, to the letter.", "Write it with a library for that format; what is wrong stands in the detail."},
+	{BodyOutside, "The message names data that it does not hold, such as a region of the server's memory: nobody has looked at it.", "Send the data in the message."},
+	{BodyAmbiguous, "Two readers could see two different messages in the body.", "Send each key or field once, spelled as the API spells it."},
+	{BodyLimit, "The body holds more than the route allows.", "Send less, or raise the limit of the ProtectedRoute."},
+	{BodyMemory, "The messages under way hold as much memory as they may, together or of one caller.", "Wait as long as Retry-After says, send smaller messages, or raise --body-memory of apex gateway."},
+	{BodyEncoding, "The body's Content-Encoding is not understood, unfolds into too much, or is wrong.", "Send the body as it is, or with one of gzip, deflate, br, zstd."},
+	{MediaEncoding, "A place for media does not hold base64 from its first to its last character, a data: URL, or an address.", "Encode the content with standard base64, padding included."},
+	{TensorShape, "A tensor's data does not match its shape and datatype.", "Send as many elements as the shape says, of the declared datatype."},
 	{BaseUnapproved, "The image's layers do not begin with those of any approved base image.", "Build FROM an approved base image."},
 	{BasePattern, "The base image that is named is not matched by any approved pattern.", "Use an approved base, or the pattern that is offered under expected."},
 	{BaseNotLocked, "No approved base image has a digest in the lock file, so no base can be proved.", "Run apex base update and commit the lock file."},

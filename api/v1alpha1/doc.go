@@ -31,6 +31,9 @@ func AddToScheme(s *runtime.Scheme) error {
 		&Revocation{}, &RevocationList{},
 		&BaseImageLock{}, &BaseImageLockList{},
 		&GitSource{}, &GitSourceList{},
+		&ProtectedRoute{}, &ProtectedRouteList{},
+		&AccessPolicy{}, &AccessPolicyList{},
+		&WorkloadIdentity{}, &WorkloadIdentityList{},
 	)
 	return nil
 }

@@ -127,7 +127,9 @@ type FunctionRuleParameters struct {
 	// MaxTimeout is how long one call may last at most. A function that sets
 	// none is denied.
 	// +optional
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?h)?([0-9]{1,6}([.][0-9]{1,9})?m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}([.][0-9]{1,9})?ms)?$') && self != '' && duration(self) > duration('0s')",message="is not a duration above zero, for example 24h or 90m"
 	MaxTimeout *metav1.Duration `json:"maxTimeout,omitempty"`
 
 	// RequireSignatureFrom names TrustRoot entries for Sources. Every file that

@@ -58,6 +58,13 @@ type ImageSecurityPolicySpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Rules []ImageRule `json:"rules"`
+
+	// OnViolation is what is done in a cluster about workloads that run and whose
+	// images the policy denies, or that are revoked. Default: it is reported.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	OnViolation []OnViolation `json:"onViolation,omitempty"`
 }
 
 // ImageRuleName names a rule of an ImageSecurityPolicy.
@@ -191,7 +198,9 @@ type VulnerabilityParameters struct {
 	// MaxReportAge is how old the report may be, from the end of the scan.
 	// Default: 24h.
 	// +optional
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?h)?([0-9]{1,6}([.][0-9]{1,9})?m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}([.][0-9]{1,9})?ms)?$') && self != '' && duration(self) > duration('0s')",message="is not a duration above zero, for example 24h or 90m"
 	MaxReportAge *metav1.Duration `json:"maxReportAge,omitempty"`
 
 	// UnknownSeverity says whether a finding without any severity blocks.
@@ -277,7 +286,9 @@ type ProvenanceParameters struct {
 
 	// MaxBuildAge is how long ago the build may have finished.
 	// +optional
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?h)?([0-9]{1,6}([.][0-9]{1,9})?m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}([.][0-9]{1,9})?ms)?$') && self != '' && duration(self) > duration('0s')",message="is not a duration above zero, for example 24h or 90m"
 	MaxBuildAge *metav1.Duration `json:"maxBuildAge,omitempty"`
 }
 

@@ -50,6 +50,13 @@ type ModelSecurityPolicySpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Rules []ModelRule `json:"rules"`
+
+	// OnViolation is what is done in a cluster about workloads that run and whose
+	// models the policy denies, or that are revoked. Default: it is reported.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	OnViolation []OnViolation `json:"onViolation,omitempty"`
 }
 
 // ModelRuleName names a rule of a ModelSecurityPolicy.
@@ -147,7 +154,9 @@ type ModelScanParameters struct {
 
 	// MaxScanAge is how old the scan may be. Default: 720h.
 	// +optional
-	// +kubebuilder:validation:Format=duration
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,6}([.][0-9]{1,9})?h)?([0-9]{1,6}([.][0-9]{1,9})?m)?([0-9]{1,6}([.][0-9]{1,9})?s)?([0-9]{1,6}([.][0-9]{1,9})?ms)?$') && self != '' && duration(self) > duration('0s')",message="is not a duration above zero, for example 24h or 90m"
 	MaxScanAge *metav1.Duration `json:"maxScanAge,omitempty"`
 
 	// BlockAtOrAbove is the least that is blocked: Unscannable (the default)

@@ -47,7 +47,7 @@ type RevocationSpec struct {
 	// +kubebuilder:validation:Pattern=`^sha256:[0-9a-f]{64}$`
 	KeyID string `json:"keyID,omitempty"`
 
-	// Identity of a keyless signer.
+	// Identity of a keyless signer, a person or a workload.
 	// +optional
 	Identity *RevokedIdentity `json:"identity,omitempty"`
 
@@ -68,14 +68,15 @@ type RevocationSpec struct {
 	Signature *DocumentSignature `json:"signature,omitempty"`
 }
 
-// RevokedIdentity is a keyless signer.
+// RevokedIdentity is a keyless signer, a person, or a workload.
 type RevokedIdentity struct {
-	// Issuer is the OIDC issuer's URL.
+	// Issuer is the OIDC issuer's URL, or a workload's trust domain as spiffe://DOMAIN.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Issuer string `json:"issuer"`
 
-	// Subject is the subject alternative name.
+	// Subject is the subject alternative name, the subject of tokens, or the SPIFFE
+	// ID; "*" is everybody of the issuer.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Subject string `json:"subject"`

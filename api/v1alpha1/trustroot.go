@@ -42,7 +42,7 @@ type TrustRootSpec struct {
 }
 
 // TrustUse is what an entry's signature is believed for.
-// +kubebuilder:validation:Enum=Images;Models;Exceptions;Revocations;Sources;VEX;Commits;Promotions
+// +kubebuilder:validation:Enum=Images;Models;Exceptions;Revocations;Sources;VEX;Commits;Promotions;Actions
 type TrustUse string
 
 // The uses.
@@ -53,8 +53,9 @@ const (
 	UseRevocations TrustUse = "Revocations"
 	UseSources     TrustUse = "Sources"    // files that declare functions and workloads
 	UseVEX         TrustUse = "VEX"        // statements that a product is not affected
-	UseCommits     TrustUse = "Commits"    // commits of repositories that a GitSource follows
+	UseCommits     TrustUse = "Commits"    // commits, or artifacts of them, that a GitSource follows
 	UsePromotions  TrustUse = "Promotions" // that a revision may go on to the next stage, or back
+	UseActions     TrustUse = "Actions"    // that something is done about what runs and no longer complies
 )
 
 // TrustEntry is one signer or scanner. Exactly one of key, kms, keyless,
@@ -62,7 +63,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.key), has(self.kms), has(self.keyless), has(self.certificate), has(self.scanner), has(self.ssh), has(self.openPGP)].filter(x, x).size() == 1",message="exactly one of key, kms, keyless, certificate, ssh, openPGP and scanner is needed"
 // +kubebuilder:validation:XValidation:rule="!(has(self.ssh) || has(self.openPGP)) || (has(self.uses) && self.uses == ['Commits'])",message="ssh and openPGP keys sign commits: uses has to be [Commits]"
-// +kubebuilder:validation:XValidation:rule="!has(self.uses) || !self.uses.exists(u, u == 'Commits') || has(self.ssh) || has(self.openPGP) || has(self.keyless)",message="commits are signed with ssh, openPGP or keyless"
+// +kubebuilder:validation:XValidation:rule="!has(self.uses) || !self.uses.exists(u, u == 'Commits') || has(self.ssh) || has(self.openPGP) || has(self.keyless) || has(self.key) || has(self.kms)",message="commits are signed with ssh, openPGP or keyless, artifacts of commits with key, kms or keyless"
 // +kubebuilder:validation:XValidation:rule="!has(self.uses) || !self.uses.exists(u, u == 'Exceptions') || has(self.owner)",message="an entry that approves exceptions needs an owner, so that nobody approves their own"
 type TrustEntry struct {
 	// Name that policies refer to.
@@ -75,7 +76,7 @@ type TrustEntry struct {
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=9
 	Uses []TrustUse `json:"uses,omitempty"`
 
 	// Owner is the person or team who holds the key, for example an e-mail address.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/app/controller"
+	"github.com/apexlogic/apex/internal/footprint"
 	"github.com/apexlogic/apex/internal/oci"
 )
 
@@ -49,6 +50,7 @@ Every replica answers; one at a time writes. apex install puts it into a cluster
 		o.Ready = func(webhook, health net.Addr) {
 			fmt.Fprintf(cmd.OutOrStdout(), "the webhook answers on %s, probes on %s\n", webhook, health)
 		}
+		go footprint.Keep(ctx)
 		return controller.Run(ctx, o)
 	}
 	return c

@@ -4,19 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"os"
-	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/config"
+	"github.com/apexlogic/apex/internal/gitops/apply"
 	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/kube"
 )
@@ -49,6 +48,7 @@ type sourceFlags struct {
 	target     string
 	kubeconfig string
 	stage      string
+	looks      bool // the command applies nothing, and works beside who follows the source
 }
 
 func (f *sourceFlags) add(c *cobra.Command) {
@@ -57,6 +57,102 @@ func (f *sourceFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: as kubectl finds it)")
 	c.Flags().StringVar(&f.stage, "stage", "", "of a source with stages, the one that is meant (default: the first)")
 	f.engine.addConnection(c)
+	c.Args = cobra.MaximumNArgs(1)
+	c.ValidArgsFunction = f.completeSources
+	_ = c.RegisterFlagCompletionFunc("stage", f.completeStages) // fails for an unknown flag only
+}
+
+// known are the sources that are configured, for completion.
+func (f *sourceFlags) known(cmd *cobra.Command) []*v1alpha1.GitSource {
+	workspace, inside := app.FindWorkspace(".")
+	documents, _, err := f.load(cmd.Context(), workspace, inside)
+	if err != nil {
+		return nil
+	}
+	var out []*v1alpha1.GitSource
+	for _, g := range documents.GitSources[:min(completions, len(documents.GitSources))] {
+		out = append(out, g.Value)
+	}
+	return out
+}
+
+// completeSources offers the names of sources, with where they lead.
+func (f *sourceFlags) completeSources(cmd *cobra.Command, args []string, _ string) (out []string, _ cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		for _, g := range f.known(cmd) {
+			out = append(out, g.Name+"\t"+g.Spec.URL)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeStages offers the stages of the source that the arguments name.
+func (f *sourceFlags) completeStages(cmd *cobra.Command, args []string, _ string) (out []string, _ cobra.ShellCompDirective) {
+	for _, g := range f.known(cmd) {
+		if len(args) > 0 && args[0] != g.Name {
+			continue
+		}
+		for i := range g.Spec.Stages {
+			if name := g.Spec.Stages[i].Name; !slices.Contains(out, name) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp
+}
+
+// session is one command at work on an open source.
+type session struct {
+	*opened
+	ctx    context.Context
+	cmd    *cobra.Command
+	format string // of the output
+	finish func() // takes what shows the progress away
+}
+
+// out is where the answer goes, once there is one.
+func (s *session) out() io.Writer {
+	s.finish()
+	return s.cmd.OutOrStdout()
+}
+
+// plan prints a plan, or why there is none.
+func (s *session) plan(p *apply.Plan, err error) error {
+	if err != nil {
+		return s.refused(err)
+	}
+	return writePlan(s.out(), s.format, p, s.Warnings())
+}
+
+// status prints where the source stands.
+func (s *session) status() error { return writeStatus(s.ctx, s.out(), s.format, s.opened) }
+
+// refused prints a refusal; another error is returned as it is.
+func (s *session) refused(err error) error {
+	s.finish()
+	return refusedExit(s.cmd, s.format, err)
+}
+
+// command makes a command about one source: it opens the source that the
+// arguments name, does what it is there for, and closes it. Doing is what a
+// person at a terminal sees when it takes long.
+func (f *sourceFlags) command(c *cobra.Command, doing string, do func(*session) error) *cobra.Command {
+	output := outputFlag(c, "table", "json", "yaml")
+	f.add(c)
+	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
+		p := newProgress(cmd.ErrOrStderr(), progressAfter)
+		defer p.end()
+		p.stage(doing)
+		s, err := f.open(cmd, args, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.Close(cmd.Context())) }()
+		at := &session{opened: s, ctx: cmd.Context(), cmd: cmd, format: *output}
+		at.finish = p.end
+		return do(at)
+	}
+	return c
 }
 
 // opened is a source with what has to be closed after it.
@@ -85,7 +181,7 @@ func (o *opened) pick(stage string) error {
 		}
 		known = append(known, name)
 	}
-	return fmt.Errorf("there is no stage %q; there are %s", stage, strings.TrimSpace(strings.Join(known, ", ")))
+	return fmt.Errorf("there is no stage %q; known: %s", stage, strings.TrimSpace(strings.Join(known, ", ")))
 }
 
 // open opens the source that the arguments name.
@@ -101,7 +197,7 @@ func (f *sourceFlags) open(cmd *cobra.Command, args []string, more func(*app.Sou
 		return nil, err
 	}
 	o := app.SourceOptions{
-		Documents: documents, Target: f.target, State: filepath.Join(state, "gitops"),
+		Documents: documents, Target: f.target, Looks: f.looks, State: filepath.Join(state, "gitops"),
 		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError})),
 	}
 	if len(args) > 0 {
@@ -174,326 +270,4 @@ func (f *sourceFlags) cluster(documents *config.Set) (*kube.Client, error) {
 		}
 	}
 	return nil, nil
-}
-
-func newGitopsPlanCommand() *cobra.Command {
-	var flags sourceFlags
-	c := &cobra.Command{
-		Use:   "plan [SOURCE]",
-		Short: "What would the newest commit change?",
-		Long: `Plan verifies, renders and judges the newest commit of the source's branch and
-says what applying it would change, field by field. It writes nothing.
-
-The exit code is 1 when the commit may not be applied.`,
-		Example: `  apex gitops plan
-  apex gitops plan captioner --config gitops/ --target dir:/srv/deployed
-  apex gitops plan -o json`,
-		Args: cobra.MaximumNArgs(1),
-	}
-	output := outputFlag(c, "table", "json", "yaml")
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		s, err := flags.open(cmd, args, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(cmd.Context())) }()
-		plan, err := s.Plan(cmd.Context())
-		if err != nil {
-			return refusedExit(cmd, *output, err)
-		}
-		return writePlan(cmd.OutOrStdout(), *output, plan)
-	}
-	return c
-}
-
-func newGitopsApplyCommand() *cobra.Command {
-	var flags sourceFlags
-	c := &cobra.Command{
-		Use:   "apply [SOURCE]",
-		Short: "Apply the newest commit, if it may be",
-		Long: `Apply verifies, renders and judges the newest commit of the source's branch and
-applies it: all of it, or nothing. It can be stopped at any moment; the next apply goes
-on from there. Applying again changes nothing.
-
-The exit code is 1 when the commit may not be applied.`,
-		Example: `  apex gitops apply
-  apex gitops apply captioner --config gitops/ --target dir:/srv/deployed`,
-		Args: cobra.MaximumNArgs(1),
-	}
-	output := outputFlag(c, "table", "json", "yaml")
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		ctx := cmd.Context()
-		s, err := flags.open(cmd, args, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(ctx)) }()
-		if err := s.Resume(ctx); err != nil {
-			return refusedExit(cmd, *output, err)
-		}
-		if err := s.Pass(ctx); err != nil {
-			return refusedExit(cmd, *output, err)
-		}
-		// What is healthy now is a revision to go back to.
-		if _, err := s.CheckHealth(ctx); err != nil {
-			return err
-		}
-		return writeStatus(ctx, cmd.OutOrStdout(), *output, s)
-	}
-	return c
-}
-
-func newGitopsRunCommand() *cobra.Command {
-	var flags sourceFlags
-	c := &cobra.Command{
-		Use:   "run [SOURCE]",
-		Short: "Follow the branch and heal the target until stopped",
-		Long: `Run looks at the branch at the source's interval and at once when it is sent the
-signal HUP, applies what may be applied, and puts back what is changed in the target as
-it happens. Each line says what was decided or healed.`,
-		Example: `  apex gitops run
-  apex gitops run captioner --config gitops/ --target dir:/srv/deployed`,
-		Args: cobra.MaximumNArgs(1),
-	}
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		lines := make(chan string, 64)
-		say := func(line string) {
-			select {
-			case lines <- line:
-			default: // the terminal is slower than an attacker; the ledger has all of it
-			}
-		}
-		s, err := flags.open(cmd, args, func(o *app.SourceOptions) {
-			o.Changed = func(st source.Status) { say(statusLine(&st)) }
-			o.Drift = func(d source.Drift) { say(driftLine(&d)) }
-		})
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(cmd.Context())) }()
-		hup := make(chan os.Signal, 1)
-		signal.Notify(hup, syscall.SIGHUP)
-		defer signal.Stop(hup)
-		done := make(chan error, len(s.all))
-		within, end := context.WithCancel(ctx)
-		var running sync.WaitGroup
-		defer running.Wait()
-		defer end()
-		for _, one := range s.all {
-			running.Go(func() { done <- one.Run(within) })
-		}
-		for {
-			select {
-			case line := <-lines:
-				fmt.Fprintln(cmd.OutOrStdout(), line)
-			case <-hup:
-				for _, one := range s.all {
-					one.Notify()
-				}
-			case err := <-done:
-				if ctx.Err() != nil {
-					return nil // stopped, as asked
-				}
-				return err
-			}
-		}
-	}
-	return c
-}
-
-func newGitopsStatusCommand() *cobra.Command {
-	var flags sourceFlags
-	c := &cobra.Command{
-		Use:     "status [SOURCE]",
-		Short:   "What is applied, and what became of the last revisions",
-		Example: "  apex gitops status\n  apex gitops status captioner -o json",
-		Args:    cobra.MaximumNArgs(1),
-	}
-	output := outputFlag(c, "table", "json", "yaml")
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		s, err := flags.open(cmd, args, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(cmd.Context())) }()
-		return writeStatus(cmd.Context(), cmd.OutOrStdout(), *output, s)
-	}
-	return c
-}
-
-func newGitopsDiffCommand() *cobra.Command {
-	var flags sourceFlags
-	c := &cobra.Command{
-		Use:   "diff [SOURCE]",
-		Short: "How does the target differ from what is applied?",
-		Long: `Diff compares the target with the revision that is applied. It looks at the target
-only: neither the repository nor a registry is asked.
-
-The exit code is 1 when there is a difference.`,
-		Example: "  apex gitops diff\n  apex gitops diff captioner -o json",
-		Args:    cobra.MaximumNArgs(1),
-	}
-	output := outputFlag(c, "table", "json", "yaml")
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		s, err := flags.open(cmd, args, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(cmd.Context())) }()
-		plan, err := s.Diff(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if err := writePlan(cmd.OutOrStdout(), *output, plan); err != nil {
-			return err
-		}
-		if !plan.Empty() {
-			return &exit{code: exitDeny}
-		}
-		return nil
-	}
-	return c
-}
-
-func newGitopsHealCommand() *cobra.Command {
-	var flags sourceFlags
-	c := &cobra.Command{
-		Use:   "heal [SOURCE]",
-		Short: "Put back what differs in the target, once",
-		Long: `Heal compares the target with the revision that is applied and puts back what
-differs. apex gitops run does so as it happens.`,
-		Example: "  apex gitops heal",
-		Args:    cobra.MaximumNArgs(1),
-	}
-	output := outputFlag(c, "table", "json", "yaml")
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		s, err := flags.open(cmd, args, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(cmd.Context())) }()
-		plan, err := s.Heal(cmd.Context())
-		if err != nil {
-			return err
-		}
-		return writePlan(cmd.OutOrStdout(), *output, plan)
-	}
-	return c
-}
-
-func newGitopsRollbackCommand() *cobra.Command {
-	var flags sourceFlags
-	var to, reason, key string
-	c := &cobra.Command{
-		Use:   "rollback [SOURCE] --reason TEXT",
-		Short: "Go back to the last healthy revision",
-		Long: `Rollback makes the target hold an earlier revision again, from what is kept beside
-it: the repository and the registry need not be there. The key belongs to a TrustRoot
-entry with the use Promotions; it signs a record of the rollback, which stays with the
-target and in the ledger. Automation stays on: nothing is applied until a commit comes
-that descends from the one that was left.`,
-		Example: `  apex gitops rollback --reason "it answers nonsense"
-  apex gitops rollback captioner --to 4f5e0c… --key operator.key --reason INC-1234`,
-		Args: cobra.MaximumNArgs(1),
-	}
-	output := outputFlag(c, "table", "json", "yaml")
-	c.Flags().StringVar(&to, "to", "", "commit to go back to (default: the last one that was healthy)")
-	c.Flags().StringVar(&reason, "reason", "", "why, for people and auditors")
-	c.Flags().StringVar(&key, "key", "", "private key file that signs the record (default: the workspace's)")
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		ctx := cmd.Context()
-		if reason == "" {
-			return usage("--reason is missing: say why, for those who ask later")
-		}
-		if key == "" {
-			w, inside := app.FindWorkspace(".")
-			if !inside {
-				return usage("--key is missing: name the private key of a TrustRoot entry with the use Promotions")
-			}
-			if key, err = w.ApproverKey(); err != nil {
-				return err
-			}
-		}
-		signer, err := app.LoadKey(key, password(cmd, key))
-		if err != nil {
-			return err
-		}
-		s, err := flags.open(cmd, args, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(ctx)) }()
-		if _, err := s.Rollback(ctx, to, reason, signer); err != nil {
-			return refusedExit(cmd, *output, err)
-		}
-		return writeStatus(ctx, cmd.OutOrStdout(), *output, s)
-	}
-	return c
-}
-
-func newGitopsPromoteCommand() *cobra.Command {
-	var flags sourceFlags
-	var as, reason, key string
-	var life time.Duration
-	c := &cobra.Command{
-		Use:   "promote [SOURCE] --stage STAGE --reason TEXT",
-		Short: "Let what a stage holds into the next one",
-		Long: `Promote signs that what the stage before holds may enter this one. It counts for
-that revision and this state of the stage, once, and until it expires. The revision
-enters when all gates of the stage are open: enough owners have promoted it, the stage
-before is healthy and has been for long enough, the metrics are within their bounds, and
-the policies still allow all of it.
-
-The exit code is 1 when the promotion does not count, and 4 when gates are left closed.`,
-		Example: `  apex gitops promote captioner --stage prod --as operator --key operator.key --reason "soaked since Monday"`,
-		Args:    cobra.MaximumNArgs(1),
-	}
-	output := outputFlag(c, "table", "json", "yaml")
-	c.Flags().StringVar(&as, "as", "", "TrustRoot entry of the key, with the use Promotions (default: the workspace's)")
-	c.Flags().StringVar(&reason, "reason", "", "why, for people and auditors")
-	c.Flags().StringVar(&key, "key", "", "private key file that signs (default: the workspace's)")
-	c.Flags().DurationVar(&life, "for", 24*time.Hour, "how long the promotion counts")
-	flags.add(c)
-	c.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		ctx := cmd.Context()
-		switch {
-		case reason == "":
-			return usage("--reason is missing: say why, for those who ask later")
-		case flags.stage == "":
-			return usage("--stage is missing: name the stage that it may enter")
-		case key == "" || as == "":
-			w, inside := app.FindWorkspace(".")
-			if !inside {
-				return usage("--key and --as are needed: the private key of a TrustRoot entry with the use Promotions, and that entry's name")
-			}
-			as = app.WorkspaceOperator
-			if key, err = w.ApproverKey(); err != nil {
-				return err
-			}
-		}
-		signer, err := app.LoadKey(key, password(cmd, key))
-		if err != nil {
-			return err
-		}
-		s, err := flags.open(cmd, args, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, s.Close(ctx)) }()
-		d, err := s.Promote(ctx, as, reason, life, signer)
-		if err != nil {
-			return refusedExit(cmd, *output, err)
-		}
-		return writeGates(cmd.OutOrStdout(), *output, s.Name(), d)
-	}
-	return c
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/apexlogic/apex/internal/gitops/apply"
 	"github.com/apexlogic/apex/internal/gitops/release"
+	"github.com/apexlogic/apex/internal/gitops/render"
 	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/report"
 	"github.com/apexlogic/apex/verdict"
@@ -25,6 +26,12 @@ type (
 		Source   string         `json:"source"`
 		Revision apply.Revision `json:"revision"`
 		Steps    []planStep     `json:"steps"`
+		Warnings []planWarning  `json:"warnings,omitempty"`
+	}
+	planWarning struct {
+		Code  verdict.Code   `json:"code"`
+		Where verdict.Origin `json:"where"`
+		Why   string         `json:"why"`
 	}
 	planStep struct {
 		Stage  string        `json:"stage"`
@@ -37,6 +44,8 @@ type (
 		Schema string        `json:"schema"`
 		Status source.Status `json:"status"`
 		State  *apply.State  `json:"state"`
+		// Published is there for sources that publish.
+		Published *source.Publication `json:"published,omitempty"`
 	}
 	refusedDocument struct {
 		Schema  string          `json:"schema"`
@@ -65,8 +74,11 @@ func planOf(p *apply.Plan) planDocument {
 
 var planSigns = map[apply.Action]string{apply.Create: "+", apply.Change: "~", apply.Delete: "-", apply.Keep: "="}
 
-func writePlan(out io.Writer, format string, p *apply.Plan) error {
+func writePlan(out io.Writer, format string, p *apply.Plan, warnings []render.Warning) error {
 	d := planOf(p)
+	for _, w := range warnings {
+		d.Warnings = append(d.Warnings, planWarning(w))
+	}
 	if format != "table" {
 		return writeDocument(out, format, d)
 	}
@@ -87,7 +99,10 @@ func writePlan(out io.Writer, format string, p *apply.Plan) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(out, "commit %.12s: %d to make, %d to change, %d to delete, %d as they are\n", p.Revision.Commit, p.Created, p.Changed, p.Deleted, p.Unchanged)
+	for _, w := range d.Warnings {
+		fmt.Fprintf(out, "! %s: %s\n", w.Where, report.Plain(w.Why))
+	}
+	_, err := fmt.Fprintf(out, "commit %s: %d to make, %d to change, %d to delete, %d as they are\n", revision(p.Revision.Commit), p.Created, p.Changed, p.Deleted, p.Unchanged)
 	return err
 }
 
@@ -97,8 +112,12 @@ func writeStatus(ctx context.Context, out io.Writer, format string, s *opened) e
 		return err
 	}
 	status := s.Status()
+	published, err := s.Publication(ctx)
+	if err != nil {
+		return err
+	}
 	if format != "table" {
-		return writeDocument(out, format, statusDocument{"apex.gitops.status/v1", status, state})
+		return writeDocument(out, format, statusDocument{"apex.gitops.status/v1", status, state, published})
 	}
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name, value string) {
@@ -110,32 +129,55 @@ func writeStatus(ctx context.Context, out io.Writer, format string, s *opened) e
 	if state.Counter == 0 {
 		row("applied", "nothing yet")
 	} else {
-		row("applied", fmt.Sprintf("%.12s, %d objects, revision %d", state.Applied.Commit, state.Objects, state.Counter))
+		row("applied", fmt.Sprintf("%s, %d objects, revision %d", revision(state.Applied.Commit), state.Objects, state.Counter))
 		row("set", state.Applied.Set.Short())
 	}
 	if state.Unfinished() {
-		row("under way", fmt.Sprintf("%.12s, %s %s", state.Current.Commit, state.Phase, state.Stage))
+		row("under way", fmt.Sprintf("%s, %s %s", revision(state.Current.Commit), state.Phase, state.Stage))
 	}
 	if state.Pin != nil {
-		row("held", fmt.Sprintf("%.12s was rolled back at %s; a commit on top of it ends that", state.Pin.Left.Commit, state.Pin.At.Format(time.RFC3339)))
+		row("held", fmt.Sprintf("%s was rolled back at %s; a commit on top of it ends that", revision(state.Pin.Left.Commit), state.Pin.At.Format(time.RFC3339)))
+	}
+	if published != nil {
+		row("published", publicationText(published, state))
+		for i, line := range strings.Split(strings.TrimSpace(published.Key), "\n") {
+			row([]string{"verified with", " "}[min(i, 1)], line)
+		}
 	}
 	for i := max(0, len(state.Journal)-5); i < len(state.Journal); i++ {
 		e := &state.Journal[i]
-		row(e.At.Format(time.DateTime), strings.TrimSpace(fmt.Sprintf("%s %.12s %s %s", e.What, e.Commit, e.Code, e.Note)))
+		row(e.At.Format(time.DateTime), strings.TrimSpace(fmt.Sprintf("%s %s %s %s", e.What, revision(e.Commit), e.Code, e.Note)))
 	}
 	return t.Flush()
+}
+
+// publicationText says which artifact holds what is applied.
+func publicationText(p *source.Publication, state *apply.State) string {
+	switch {
+	case p.Problem != "":
+		return "not: " + p.Problem
+	case p.Last == nil || p.Last.Counter != state.Counter:
+		return "not yet"
+	}
+	return fmt.Sprintf("%s@%s as %s", p.Last.Repository, p.Last.Digest, p.Last.Tag)
+}
+
+// revision is a commit, or an artifact's digest, as people write it.
+func revision(name string) string {
+	name = strings.TrimPrefix(name, "sha256:")
+	return name[:min(len(name), 12)]
 }
 
 func statusLine(s *source.Status) string {
 	switch {
 	case s.Refused != nil:
-		return fmt.Sprintf("%s: %.12s is refused: %s", s.Source, s.Head, report.Plain(s.Refused.Error()))
+		return fmt.Sprintf("%s: %s is refused: %s", s.Source, revision(s.Head), report.Plain(s.Refused.Error()))
 	case s.Problem != "":
 		return fmt.Sprintf("%s: %s", s.Source, report.Plain(s.Problem))
 	case s.Held != "" && s.Head == s.Held:
-		return fmt.Sprintf("%s: %.12s is applied, %.12s was rolled back", s.Source, s.Commit, s.Held)
+		return fmt.Sprintf("%s: %s is applied, %s was rolled back", s.Source, revision(s.Commit), revision(s.Held))
 	}
-	return fmt.Sprintf("%s: %.12s is applied, %d objects", s.Source, s.Commit, s.Objects)
+	return fmt.Sprintf("%s: %s is applied, objects: %d", s.Source, revision(s.Commit), s.Objects)
 }
 
 func driftLine(d *source.Drift) string {

@@ -111,7 +111,7 @@ func printRecordLine(w io.Writer, format string, r *app.Record) error {
 		}
 		return printYAML(w, r)
 	}
-	_, err := fmt.Fprintf(w, "%s  %-8s %s  %-16s %s\n", r.Time.Format(time.RFC3339), app.Printable(r.Ledger), r.ID, app.Printable(r.Type), r.Summary())
+	_, err := fmt.Fprintf(w, "%s  %-8s %s  %-23s %s\n", r.Time.Format(time.RFC3339), app.Printable(r.Ledger), r.ID, app.Printable(r.Type), r.Summary())
 	return err
 }
 

@@ -80,8 +80,9 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "apex",
 		Short: "Decide what may be deployed and what may pass, and prove it",
-		Long: `Apex verifies container images and models against policies that are kept in
-Git, records every decision in a ledger that proves it, and knows its cost.
+		Long: `Apex decides what may be deployed (images, models, functions) and what may pass
+(requests, streams, messages), by policies that are kept in Git. It records every
+decision in a ledger that proves it, and knows its cost.
 
 Exit codes: 0 allow, 1 deny or findings, 2 usage, 3 environment, 4 partial.`,
 		Example: `  apex up                                   # everything, embedded, with an example workspace
@@ -97,8 +98,8 @@ Exit codes: 0 allow, 1 deny or findings, 2 usage, 3 environment, 4 partial.`,
 	root.PersistentFlags().String("state", "", "directory for ledger and caches (default: the workspace's .apex, else the user's state directory)")
 	for _, c := range []func() *cobra.Command{
 		newUpCommand, newVerifyCommand, newWhyCommand, newVersionCommand, newPolicyCommand,
-		newKeysCommand, newSignCommand, newAttestCommand, newBaseCommand, newVerifyBundleCommand, newRevokeCommand, newExceptionCommand,
-		newModelCommand, newDataCommand, newSBOMCommand, newScanCommand, newVulnsCommand, newAdvisoriesCommand, newFunctionCommand, newGateCommand, newGitopsCommand, newControllerCommand, newInstallCommand, newUninstallCommand, newLedgerCommand, newDoctorCommand, newRegistryCommand, newCompletionCommand,
+		newKeysCommand, newSignCommand, newAttestCommand, newBaseCommand, newVerifyBundleCommand, newRevokeCommand, newExceptionCommand, newApproveCommand,
+		newModelCommand, newDataCommand, newSBOMCommand, newScanCommand, newVulnsCommand, newAdvisoriesCommand, newFunctionCommand, newGateCommand, newGitopsCommand, newControllerCommand, newGatewayCommand, newCaptureCommand, newAccessCommand, newIdentityCommand, newMessageCommand, newInstallCommand, newUninstallCommand, newLedgerCommand, newDoctorCommand, newRegistryCommand, newCompletionCommand,
 	} {
 		root.AddCommand(c())
 	}

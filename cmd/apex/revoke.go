@@ -15,7 +15,7 @@ import (
 func newRevokeCommand() *cobra.Command {
 	var reason, since, key, name, file string
 	c := &cobra.Command{
-		Use:   "revoke DIGEST | KEY.pub | KEYID | ENTRY | ISSUER,SUBJECT --reason TEXT",
+		Use:   "revoke DIGEST | KEY.pub | KEYID | ENTRY | SPIFFE-ID | ISSUER,SUBJECT --reason TEXT",
 		Short: "Stop an image, a key or an identity everywhere",
 		Long: `Revoke signs a Revocation and commits it to the workspace; a running apex up has
 it in force within a second. Outside of a workspace, --output writes it to a file.
@@ -23,13 +23,17 @@ it in force within a second. Outside of a workspace, --output writes it to a fil
 ENTRY is the name of a TrustRoot entry. Outside of a workspace, where no trust
 root tells a key's id from an image's digest, write key:sha256:… for a key.
 
-A digest stops that image, whatever policies and exceptions say. A key or an
-identity stops all that it signed; with --since, what a log or a timestamp
+A digest stops that image or model, whatever policies and exceptions say. A key or
+an identity stops all that it signed; with --since, what a log or a timestamp
 authority dates before then still counts. A signature that nobody dates does not.
+
+A gateway refuses whose identity or key it is, within a second, and cuts what runs.
+A subject * is everybody of an issuer, or of a trust domain: spiffe://DOMAIN,*
 
 To take a revocation back, delete its file in a commit of your own.`,
 		Example: `  apex revoke sha256:4f5e… --reason "leaks credentials, INC-1234"
   apex revoke release.pub --since 2026-11-20T00:00:00Z --reason "laptop stolen"
+  apex revoke spiffe://claims.example/intake --reason "taken over, INC-1235"
   apex revoke https://accounts.example.com,ci@example.com --reason "pipeline taken over"`,
 		Args: cobra.ExactArgs(1),
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,10 @@ func TestMain(m *testing.M) {
 //	                                  or an index when there are two platforms
 //	key NAME                          makes NAME.key, not encrypted, and NAME.pub
 //	expand FILE...                    replaces ${VARIABLE} in the files
+//	await FILE PATTERN                waits until a line of the file, which a
+//	                                  program in the background writes, matches
+//	post URL HOST FILE STATUS         posts the file, as JSON, and holds the answer's
+//	                                  status to STATUS
 //	match FILE VARIABLE PATTERN       puts what the pattern's last group first
 //	                                  matches into the variable; FILE may be
 //	                                  stdout or stderr
@@ -55,6 +60,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("NO_COLOR", "1")
+			env.Setenv("UID", strconv.Itoa(os.Getuid()))
 			env.Setenv("NOW", time.Now().UTC().Format(time.RFC3339))
 			return nil
 		},
@@ -64,6 +70,8 @@ func TestScript(t *testing.T) {
 			"key":      makeKey,
 			"expand":   expandFiles,
 			"match":    matchInto,
+			"await":    awaitLine,
+			"post":     postFile,
 		},
 	})
 }
@@ -162,6 +170,41 @@ func expandFiles(ts *testscript.TestScript, neg bool, args []string) {
 	for _, name := range args {
 		text := os.Expand(ts.ReadFile(name), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o644))
+	}
+}
+
+// awaitLine looks again until the test ends: the program says when it is ready.
+func awaitLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE PATTERN")
+	}
+	re, err := regexp.Compile(`(?m)` + args[1])
+	ts.Check(err)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for until := time.Now().Add(time.Minute); time.Now().Before(until); <-ticker.C {
+		if data, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && re.Match(data) {
+			return
+		}
+	}
+	ts.Fatalf("no line of %s comes to match %#q", args[0], args[1])
+}
+
+// postFile sends a request as the clients of inference servers do.
+func postFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: post URL HOST FILE STATUS")
+	}
+	r, err := http.NewRequest(http.MethodPost, args[0], strings.NewReader(ts.ReadFile(args[2])))
+	ts.Check(err)
+	r.Host = args[1]
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "application/json")
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	answer.Body.Close()
+	if got := strconv.Itoa(answer.StatusCode); got != args[3] {
+		ts.Fatalf("the status is %s, want %s", got, args[3])
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/apexlogic/apex/internal/app"
+	"github.com/apexlogic/apex/internal/footprint"
 	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/report"
 )
@@ -25,7 +26,8 @@ func newUpCommand() *cobra.Command {
 		Long: `Up makes a workspace, or reuses one: a Git repository with policies, a trust
 root and workloads, beside a registry with a few real images. It verifies every
 workload against the policies of the commit at the head, prints the verdicts,
-and keeps serving the registry and the HTTP API on loopback until it is stopped.
+and keeps serving the registry, the HTTP API and the gateway in front of the
+example's server on loopback until it is stopped.
 
 Commit a change to the workspace and it is in force within a second. What is in its
 folder deploy is judged and applied to the folder deployed, all of it or nothing; what
@@ -43,6 +45,7 @@ whatever they are; 3 when it cannot run.`,
 	c.Flags().StringVar(&o.Dir, "workspace", "apex-workspace", "the workspace's folder; made when it is not there")
 	c.Flags().StringVar(&o.RegistryAddress, "registry-address", "", "where the registry listens in a new workspace; port 0 takes a free one (default "+app.DefaultRegistryAddress+")")
 	c.Flags().StringVar(&o.APIAddress, "api-address", "", "where the HTTP API listens; port 0 takes a free one (default "+app.DefaultAPIAddress+", or as last time)")
+	c.Flags().StringVar(&o.GatewayAddress, "gateway-address", "", "where the gateway listens, in front of the example's server; port 0 takes a free one (default "+app.DefaultGatewayAddress+" where that is free, or as last time)")
 	c.Flags().BoolVar(&o.Once, "once", false, "end after the verdicts")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "show every check")
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -63,14 +66,16 @@ whatever they are; 3 when it cannot run.`,
 				failed = err
 			}
 			if !o.Once {
-				fmt.Fprintf(w, "\nregistry http://%s   API http://%s   tokens in %s/.apex\nstop with Ctrl-C; explain a verdict with: cd %s && apex why captioner-unsigned\n",
-					v.Registry, v.API, v.Workspace, v.Workspace)
+				fmt.Fprintf(w, "\nregistry http://%s   API http://%s   gateway http://%s   tokens in %s/.apex\n", v.Registry, v.API, v.Gateway, v.Workspace)
+				fmt.Fprintf(w, "ask the captioner as team claims, with the token of: apex identity fetch --socket %s/.apex/workload.sock --audience captioner\n", v.Workspace)
+				fmt.Fprintf(w, "stop with Ctrl-C; explain a verdict with: cd %s && apex why captioner-unsigned\n", v.Workspace)
 			}
 		}
 		if *output == "table" {
 			o.Source = func(st source.Status) { fmt.Fprintln(w, statusLine(&st)) }
 			o.Drift = func(d source.Drift) { fmt.Fprintln(w, driftLine(&d)) }
 		}
+		go footprint.Keep(cmd.Context())
 		if err := app.Up(cmd.Context(), o); err != nil {
 			return err
 		}

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/apexlogic/apex/internal/app"
+	"github.com/apexlogic/apex/internal/ledger"
 	"github.com/apexlogic/apex/internal/report"
 )
 
@@ -14,15 +17,20 @@ func newWhyCommand() *cobra.Command {
 	var verbose bool
 	c := &cobra.Command{
 		Use:   "why SUBJECT",
-		Short: "Explain the last verdict about a subject",
+		Short: "Explain the last verdict about a subject, or what became of a request",
 		Long: `Why explains the last recorded verdict about a subject: which rule decided, what
 it expected and found, on what evidence of what age, the command or change that
 mends it, and who may make an exception.
 
-SUBJECT is a record's id, a digest, an image reference or a part of one.`,
+Of a request, a message or a connection that the gateway decided about, it tells
+who asked for what, what was looked at, which policies decided, and what became
+of it.
+
+SUBJECT is a digest, an image reference or a part of one; the id of a request, as
+its caller was told it (X-Request-Id); or a record's id.`,
 		Example: `  apex why vision/captioner:1.0
   apex why sha256:4f5e…
-  apex why 019ab2c4-…`,
+  apex why 019ab2c4-…                       # a request or a record`,
 		Args: cobra.ExactArgs(1),
 	}
 	output := outputFlag(c, "table", "json", "yaml")
@@ -33,11 +41,19 @@ SUBJECT is a record's id, a digest, an image reference or a part of one.`,
 		if err != nil {
 			return err
 		}
+		w := cmd.OutOrStdout()
+		look := report.Options{Color: colourful(w), Width: width(w), Verbose: verbose}
 		v, err := app.LastVerdict(cmd.Context(), state, args[0])
+		if id, isID := ledger.ParseID(args[0]); errors.Is(err, app.ErrNoVerdict) && isID == nil {
+			p, err := app.FindPassage(cmd.Context(), state, id)
+			if err != nil {
+				return err
+			}
+			return printPassage(w, p, *output, look)
+		}
 		if err != nil {
 			return err
 		}
-		w := cmd.OutOrStdout()
 		switch *output {
 		case "json":
 			return printJSON(w, v)
@@ -52,7 +68,21 @@ SUBJECT is a record's id, a digest, an image reference or a part of one.`,
 				fmt.Fprintf(cmd.ErrOrStderr(), "apex: who may except it is not known: %v\n", err)
 			}
 		}
-		return report.Why(w, v, time.Now(), approvers, report.Options{Color: colourful(w), Width: width(w), Verbose: verbose})
+		return report.Why(w, v, time.Now(), approvers, look)
 	}
 	return c
+}
+
+func printPassage(w io.Writer, p *app.Passage, format string, look report.Options) error {
+	switch format {
+	case "json":
+		return printJSON(w, p)
+	case "yaml":
+		return printYAML(w, p)
+	}
+	told, err := p.Explain(time.Now())
+	if err != nil {
+		return err
+	}
+	return told.Write(w, look)
 }

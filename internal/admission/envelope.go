@@ -159,6 +159,31 @@ func (s *scanner) request(r *Review) error {
 	})
 }
 
+// plain says whether the envelope's members are written as API servers write
+// them, so that no two readers of JSON could read them differently.
+func (r *Review) plain() bool {
+	kind := r.raw.kind
+	for _, member := range [...]struct{ before, value string }{{`{"group":"`, r.Group}, {`","version":"`, r.Version}, {`","kind":"`, r.Kind}, {`"}`, ""}} {
+		for _, text := range [...]string{member.before, member.value} {
+			if len(kind) < len(text) || string(kind[:len(text)]) != text {
+				return false
+			}
+			kind = kind[len(text):]
+		}
+	}
+	if len(kind) > 0 {
+		return false
+	}
+	for _, raw := range [...][]byte{r.raw.uid, r.raw.kind, r.raw.name, r.raw.namespace, r.raw.operation, r.raw.subResource} {
+		for _, c := range raw {
+			if c < ' ' || c >= 0x7f || c == '\\' {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // appendFor appends a review that asks the same about another object, with
 // nothing in it but what package manifest reads.
 func (r *Review) appendFor(out, object []byte) []byte {

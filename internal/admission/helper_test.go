@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/apexlogic/apex/internal/admission"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -152,7 +154,7 @@ func (r review) body() []byte {
 		"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
 		"request": map[string]any{
 			"uid":      "u-1",
-			"kind":     map[string]string{"group": group, "version": or(r.version, "v1"), "kind": kind},
+			"kind":     metav1.GroupVersionKind{Group: group, Version: or(r.version, "v1"), Kind: kind}, // in the order that API servers write
 			"resource": map[string]string{"group": group, "version": or(r.version, "v1"), "resource": or(r.resource, strings.ToLower(kind)+"s")},
 			"name":     "captioner", "namespace": or(r.namespace, "strict"), "operation": or(r.operation, "CREATE"), "subResource": r.sub,
 			"userInfo": map[string]any{"username": or(r.user, "ann"), "groups": r.groups},

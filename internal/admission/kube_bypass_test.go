@@ -81,7 +81,7 @@ func (c *cluster) inject(name string, patch func(*unstructured.Unstructured) str
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		if err := client.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			c.t.Error(err)
@@ -96,7 +96,7 @@ func (c *cluster) inject(name string, patch func(*unstructured.Unstructured) str
 
 func (c *cluster) await(so func() bool) {
 	c.t.Helper()
-	err := wait.PollUntilContextTimeout(c.t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return so(), nil })
+	err := wait.PollUntilContextTimeout(c.t.Context(), 10*time.Millisecond, 5*time.Minute, true, func(context.Context) (bool, error) { return so(), nil })
 	if err != nil {
 		c.t.Fatal("it does not come to pass")
 	}

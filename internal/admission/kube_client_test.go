@@ -94,7 +94,8 @@ func (h *heard) String() string {
 var _ rest.WarningHandler = (*heard)(nil)
 
 func TestAGuardedObjectIsDeniedToOthersByTheAPIServer(t *testing.T) {
-	guard := &admission.Guarded{Label: "apexlogic.com/source", Denies: func(s string) bool { return s == "prod" }, Users: []string{"apex"}, Groups: admission.ControllerGroups()}
+	guard := &admission.Guarded{Label: "apexlogic.com/source", Denies: func(s string) bool { return s == "prod" }, Users: []string{"apex"}, Groups: admission.ControllerGroups(),
+		Writers: func(string) []string { return []string{"system:serviceaccount:vision:deployer"} }}
 	c := newCluster(t, func(o *admission.Options) { o.Guard = guard.Check })
 	configMaps := schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	o := c.object("v1", "ConfigMap", "guarded", map[string]any{"apexlogic.com/source": "prod"}, nil)
@@ -117,6 +118,14 @@ func TestAGuardedObjectIsDeniedToOthersByTheAPIServer(t *testing.T) {
 	if err := patch(apex, `{"data":{"a":"b"}}`); err != nil {
 		t.Error(err)
 	}
+	// Apex applies as the source's ServiceAccount: that is whom the API server names.
+	impersonated, err := dynamic.NewForConfig(c.server.As("system:serviceaccount:vision:deployer", "system:masters"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := patch(impersonated, `{"data":{"a":"c"}}`); err != nil {
+		t.Error(err)
+	}
 	free := c.object("v1", "ConfigMap", "free", map[string]any{"apexlogic.com/source": "dev"}, nil)
 	delete(free.Object, "spec")
 	c.created(configMaps, free)
@@ -136,7 +145,7 @@ func TestTheAPIServerProtectsApexWithoutAskingIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 			defer cancel()
 			_ = r.Delete(ctx, admission.ProtectionName, metav1.DeleteOptions{})
 		})

@@ -205,3 +205,103 @@ func TestAGuardedObjectIsWrittenByItsOwnersOnly(t *testing.T) {
 		t.Error("denied without a guard")
 	}
 }
+
+func TestAGuardedObjectIsLockedWhereItsSourceSaysSo(t *testing.T) {
+	object := func(source, replicas, image string) string {
+		return `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"captioner","namespace":"strict","labels":{"apexlogic.com/source":"` + source + `"}},"spec":{"replicas":` + replicas + `,"image":"` + image + `"}}`
+	}
+	g := &admission.Guarded{
+		Label: "apexlogic.com/source", Users: []string{"apex"},
+		Denies: func(string) bool { t.Error("the source's mode is asked for"); return true },
+		Denied: func(source string, w admission.Write) (places []string) {
+			if source != "prod" {
+				return nil
+			}
+			if w.Group != "apps" || w.Version != "v1" || w.Kind != "Deployment" || w.Namespace != "strict" || w.Name != "captioner" {
+				t.Errorf("asked about %+v", w)
+			}
+			if w.Before == nil || w.After == nil {
+				return []string{""}
+			}
+			before, after := w.Before["spec"].(map[string]any), w.After["spec"].(map[string]any)
+			if _, ok := before["replicas"].(int64); !ok {
+				t.Errorf("replicas is a %T", before["replicas"])
+			}
+			if before["image"] != after["image"] { // the replicas are others' to write
+				places = append(places, "/spec/image")
+			}
+			return places
+		},
+	}
+	d := newDoor(t, func(o *admission.Options) { o.Guard = g.Check })
+	for _, tt := range []struct {
+		name string
+		r    review
+		why  string // "": it is allowed
+	}{
+		{"the locked field", review{operation: "UPDATE", old: object("prod", "1", "a"), object: object("prod", "1", "b")}, "/spec/image"},
+		{"a field that is not locked", review{operation: "UPDATE", old: object("prod", "1", "a"), object: object("prod", "2", "a")}, ""},
+		{"both", review{operation: "UPDATE", old: object("prod", "1", "a"), object: object("prod", "2", "b")}, "/spec/image"},
+		{"the locked field, while the label is taken off", review{operation: "UPDATE", old: object("prod", "1", "a"), object: object("", "1", "b")}, "/spec/image"},
+		{"the locked field, while the label is put on", review{operation: "UPDATE", old: object("dev", "1", "a"), object: object("prod", "1", "b")}, "/spec/image"},
+		{"the field of another source", review{operation: "UPDATE", old: object("dev", "1", "a"), object: object("dev", "1", "b")}, ""},
+		{"a deletion", review{operation: "DELETE", old: object("prod", "1", "a")}, "write it"},
+		{"a deletion by Apex", review{operation: "DELETE", old: object("prod", "1", "a"), user: "apex"}, ""},
+		{"an object without labels that are a map", review{operation: "UPDATE", old: `{"metadata":{"labels":[]}}`, object: object("dev", "1", "a")}, "cannot be read"},
+		{"a label that is a number", review{operation: "UPDATE", old: `{"metadata":{"labels":{"apexlogic.com/source":1}}}`, object: object("dev", "1", "a")}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.r.group, tt.r.kind, tt.r.namespace = "apps", "Deployment", "strict"
+			a := d.post(admission.PathGuard, tt.r)
+			if a.Allowed != (tt.why == "") || !strings.Contains(a.Status.Message, tt.why) {
+				t.Errorf("allowed %t: %s", a.Allowed, a.Status.Message)
+			}
+		})
+	}
+}
+
+func TestAGuardedSourceIsWrittenByApexAndItsChildrenByTheirControllers(t *testing.T) {
+	object := func(source, owners string) string {
+		return `{"apiVersion":"serving.knative.dev/v1","kind":"Configuration","metadata":{"name":"captioner","labels":{"apexlogic.com/source":"` + source + `"},"ownerReferences":[` + owners + `]}}`
+	}
+	const (
+		owned    = `{"apiVersion":"serving.knative.dev/v1","kind":"Service","name":"captioner","uid":"1","controller":true}`
+		related  = `{"apiVersion":"serving.knative.dev/v1","kind":"Service","name":"captioner","uid":"1"}`
+		deployer = "system:serviceaccount:vision:deployer"
+		knative  = "system:serviceaccount:knative-serving:controller"
+	)
+	g := &admission.Guarded{
+		Label: "apexlogic.com/source", Denies: func(string) bool { return true },
+		Writers: func(source string) []string {
+			if source == "vision" {
+				return []string{deployer}
+			}
+			return nil
+		},
+	}
+	d := newDoor(t, func(o *admission.Options) { o.Guard = g.Check })
+	for _, tt := range []struct {
+		name  string
+		r     review
+		allow bool
+	}{
+		{"Apex as the source's account", review{operation: "UPDATE", old: object("vision", ""), object: object("vision", ""), user: deployer}, true},
+		{"Apex as the account, and it makes one", review{operation: "CREATE", object: object("vision", ""), user: deployer}, true},
+		{"Apex as the account, and it deletes one", review{operation: "DELETE", old: object("vision", ""), user: deployer}, true},
+		{"the account of another source", review{operation: "UPDATE", old: object("prod", ""), object: object("prod", ""), user: deployer}, false},
+		{"the account, which takes an object of another source", review{operation: "UPDATE", old: object("prod", ""), object: object("vision", ""), user: deployer}, false},
+		{"the account, which gives one to another source", review{operation: "UPDATE", old: object("vision", ""), object: object("prod", ""), user: deployer}, false},
+		{"Knative makes a child", review{operation: "CREATE", object: object("vision", owned), user: knative}, true},
+		{"Knative changes a child", review{operation: "UPDATE", old: object("vision", owned), object: object("vision", owned), user: knative}, true},
+		{"Knative changes what is only related", review{operation: "UPDATE", old: object("vision", related), object: object("vision", related), user: knative}, false},
+		{"a person makes a guarded object a child", review{operation: "UPDATE", old: object("vision", ""), object: object("vision", owned)}, false},
+		{"a person deletes a guarded object", review{operation: "DELETE", old: object("vision", "")}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.r.group, tt.r.kind = "serving.knative.dev", "Configuration"
+			if a := d.post(admission.PathGuard, tt.r); a.Allowed != tt.allow {
+				t.Errorf("allowed %t: %s", a.Allowed, a.Status.Message)
+			}
+		})
+	}
+}

@@ -67,8 +67,30 @@ func concerns(r *Review) bool {
 	return false
 }
 
-// read finds the references of an object of the review.
+// read finds the references of an object of the review. Lines and columns of
+// what an API server sends tell a person nothing: they are left out.
 func (h *Handler) read(r *Review, s *scratch, object []byte) (*manifest.Result, error) {
+	found, err := r.find(s, object)
+	if err != nil {
+		return nil, err
+	}
+	for i := range found.Refs {
+		found.Refs[i].Where.Line, found.Refs[i].Where.Column = 0, 0
+	}
+	for i := range found.Unresolved {
+		found.Unresolved[i].Where.Line, found.Unresolved[i].Where.Column = 0, 0
+	}
+	return found, nil
+}
+
+// find reads what is ordinary the cheap way, and all else the thorough one.
+func (r *Review) find(s *scratch, object []byte) (*manifest.Result, error) {
+	if r.plain() {
+		kind := manifest.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}
+		if found, ok := manifest.Places(kind, r.Namespace, object); ok {
+			return &found, nil
+		}
+	}
 	s.reduced = r.appendFor(s.reduced[:0], object)
 	review, err := manifest.ParseAdmissionReview(s.reduced)
 	if err != nil {
@@ -247,7 +269,11 @@ func movable(r *Review, ref *manifest.Ref) bool {
 // passes says whether a denial may be an allowance after some seconds, without
 // anybody doing anything.
 func passes(code verdict.Code) bool {
-	return code == verdict.DeadlineExceeded || code == verdict.EvidenceDeferred
+	switch code {
+	case verdict.DeadlineExceeded, verdict.EvidenceDeferred, verdict.LedgerClosed, verdict.RegistryUnreachable, verdict.RegistryLimited:
+		return true
+	}
+	return false
 }
 
 func appendExceptions(all []string, v *verdict.Verdict) []string {

@@ -57,6 +57,25 @@ func TestALateVerificationIsDeniedForNowAndWarmsTheRetry(t *testing.T) {
 	})
 }
 
+func TestADenialThatMayPassByItselfIsRetried(t *testing.T) {
+	for code, again := range map[verdict.Code]bool{
+		verdict.DeadlineExceeded: true, verdict.EvidenceDeferred: true, verdict.LedgerClosed: true, verdict.RegistryUnreachable: true, verdict.RegistryLimited: true,
+		verdict.RegistryNotFound: false, verdict.SignatureMissing: false, verdict.Revoked: false,
+	} {
+		d := newDoor(t)
+		d.say = func(_ context.Context, q verdict.Question) verdict.Verdict {
+			if q.Asked == "app"+pinned {
+				return verdict.Verdict{Code: code, Reason: "as it is now"}
+			}
+			return byName(t.Context(), q)
+		}
+		a := d.denied(review{object: pod("app" + pinned)}, code)
+		if (a.Status.Code == 429) != again {
+			t.Errorf("%s: status %+v", code, a.Status)
+		}
+	}
+}
+
 func TestAVerdictThatRanOutOfTimeIsRetried(t *testing.T) {
 	d := newDoor(t)
 	d.say = func(_ context.Context, q verdict.Question) verdict.Verdict {

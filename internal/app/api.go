@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/apexlogic/apex/internal/access/authzen"
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -31,6 +32,7 @@ import (
 //	POST /v1/verify   {"questions":[…]} → a report (schema apex.report/v1)
 //	POST /v1/ledger/prove        {"id","disclose"} → a proof (schema apex.proof/v1)
 //	GET  /v1/ledger/records/{id} → a record (schema apex.ledger.record/v1)
+//	POST /access/v1/…            OpenID AuthZEN 1.0; GET /.well-known/authzen-configuration is open
 
 const (
 	// maxRequest bounds a request's body: a thousand questions with labels.
@@ -101,19 +103,39 @@ func (u *up) handler(token string) http.Handler {
 	mux.Handle("POST /v1/verify", guard(http.HandlerFunc(u.verify)))
 	mux.Handle("POST /v1/ledger/prove", guard(http.HandlerFunc(u.prove)))
 	mux.Handle("GET /v1/ledger/records/{id}", guard(http.HandlerFunc(u.record)))
+	point, err := decisionPoint(pointOptions{
+		rules: u.access, url: "http://" + u.at.API, authenticate: bearerOf(token), callers: 1,
+		ledger: u.engine.Ledger, clock: u.o.Clock, log: u.o.Logger,
+	})
+	if err != nil {
+		panic("app: the address that we listen on is none: " + err.Error())
+	}
+	mux.Handle("/access/v1/", point)
+	mux.Handle("/.well-known/authzen-configuration", point)
 	return mux
 }
 
+// access are the rules in force that enforcement points ask.
+func (u *up) access() authzen.Rules {
+	now := u.engine.publisher.Current()
+	r, _ := u.gateway.access.Of(now)
+	return r.asked(now)
+}
+
 func authenticated(token string, h http.Handler) http.Handler {
-	want := []byte("Bearer " + token)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+		if !sameToken(r, token) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="apex"`)
 			answer(w, http.StatusUnauthorized, map[string]string{"error": "send the token of .apex/token as bearer token"})
 			return
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// sameToken reports whether a request shows the token.
+func sameToken(r *http.Request, token string) bool {
+	return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+token)) == 1
 }
 
 // component is one part's health.
@@ -141,6 +163,8 @@ func (u *up) health() []component {
 		{"meter", u.unmetered.Load()},
 		{"source", u.unfollowed.Load()},
 		{"api", u.apiDown.Load()},
+		{"gateway", u.gatewayDown.Load()},
+		{"captioner", u.captionerDown.Load()},
 	}
 	out := make([]component, len(parts))
 	for i, p := range parts {

@@ -156,21 +156,28 @@ func (e *Engine) openCache(ctx context.Context, o EngineOptions) (verify.Store, 
 }
 
 // Publish puts the documents in force, or says why they cannot be; what was in
-// force before stays then.
+// force before stays then, but for what the documents revoke.
 func (e *Engine) Publish(ctx context.Context, s *config.Set) error {
+	_, err := e.Bring(ctx, s)
+	return err
+}
+
+// Bring is Publish that also returns what it brought into force: nil with an error
+// that changed nothing.
+func (e *Engine) Bring(ctx context.Context, s *config.Set) (*config.Generation, error) {
 	g, err := e.publisher.Publish(ctx, s)
-	if err != nil {
-		return err
+	if g == nil {
+		return nil, err
 	}
 	compiled, ok := e.part.Of(g)
 	if !ok {
-		return errors.New("the generation holds no compiled policies")
+		return nil, errors.Join(err, errors.New("the generation holds no compiled policies"))
 	}
 	for _, p := range compiled.Problems() {
 		e.log.Warn("a document does not do what it says", "kind", p.Kind, "name", p.Name, "code", p.Code, "detail", p.Detail)
 	}
 	e.Verifier.Use(compiled)
-	return nil
+	return g, err
 }
 
 // Close flushes the meter and closes the ledger.

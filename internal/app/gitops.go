@@ -14,6 +14,7 @@ import (
 	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/config"
+	"github.com/apexlogic/apex/internal/gitops/heal"
 	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/internal/repo"
@@ -33,14 +34,20 @@ type SourceOptions struct {
 	State string
 	// Cluster is needed for targets of that kind.
 	Cluster *kube.Client
+	// Looks says that nothing will be applied, see [source.Options].
+	Looks bool
 	// Key seeds the signatures over what is remembered beside targets; "": one
 	// in State, made the first time.
 	Key     string
 	Drift   func(source.Drift)
 	Changed func(source.Status)
-	Remote  repo.RemoteOptions
-	Clock   clock.Clock
-	Logger  *slog.Logger
+	// Published is told what became of pushing a revision to a registry.
+	Published func(source.Publication)
+	// Holder says what Apex itself has stopped; nil: nothing.
+	Holder heal.Holder
+	Remote repo.RemoteOptions
+	Clock  clock.Clock
+	Logger *slog.Logger
 }
 
 // OpenSource opens a GitSource whose revisions the engine judges, one for each of
@@ -74,10 +81,11 @@ func (e *Engine) OpenSource(ctx context.Context, o SourceOptions) ([]*source.Sou
 	key := stateKey(seed)
 	return source.OpenAll(ctx, source.Options{
 		Source: gs, TrustRoots: specs(o.Documents.TrustRoots), Revocations: specs(o.Documents.Revocations),
-		State: filepath.Join(o.State, "sources", gs.Name), Cluster: o.Cluster,
+		State: filepath.Join(o.State, "sources", gs.Name), Cluster: o.Cluster, Looks: o.Looks,
 		Sign: key.sign, Verify: key.verify,
 		Gate: e.GateRevision, Resolve: e.ResolveTag, Record: e.Record, Generation: e.Generation,
-		Drift: o.Drift, Changed: o.Changed, Remote: o.Remote, Clock: o.Clock, Logger: o.Logger,
+		Registry: e.Registry, Publisher: key.publisher(), Published: o.Published,
+		Drift: o.Drift, Changed: o.Changed, Holder: o.Holder, Remote: o.Remote, Clock: o.Clock, Logger: o.Logger,
 	})
 }
 
@@ -95,7 +103,7 @@ func findSource(s *config.Set, name string) (*v1alpha1.GitSource, error) {
 	case name == "":
 		return nil, fmt.Errorf("there are several sources, name one of %s", strings.Join(names, ", "))
 	}
-	return nil, fmt.Errorf("no GitSource is called %q; there are %s", name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("no GitSource is called %q; known: %s", name, strings.Join(names, ", "))
 }
 
 // targetOf reads a target as the command line names it.
@@ -120,6 +128,13 @@ type stateKey string
 
 func (k stateKey) private() ed25519.PrivateKey {
 	seed := sha256.Sum256([]byte("apex gitops state\x00" + string(k)))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// publisher signs the artifacts of what is applied. It is another key, since its
+// public half is believed elsewhere.
+func (k stateKey) publisher() ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("apex gitops publish\x00" + string(k)))
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 

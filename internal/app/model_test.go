@@ -29,6 +29,7 @@ import (
 type modelHost struct {
 	t      *testing.T
 	engine *Engine
+	meets  ModelRegistries
 	host   string
 	key    trusttest.Key
 	gated  atomic.Int64 // how often the gate was asked
@@ -44,6 +45,7 @@ func newModelHost(t *testing.T) *modelHost {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.meets = ModelRegistries{AllowPrivate: []string{h.host}, PlainHTTP: []string{h.host}, Keychain: LocalKeychain(h.host, local.Token(), nil)}
 	h.engine, err = OpenEngine(t.Context(), EngineOptions{
 		State: t.TempDir(), Role: "cli", AllowPrivate: []string{h.host}, PlainHTTP: []string{h.host},
 		Keychain: LocalKeychain(h.host, local.Token(), nil), Recheck: time.Nanosecond, WithoutCache: true,

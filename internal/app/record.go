@@ -12,8 +12,6 @@ import (
 
 	"github.com/apexlogic/apex/internal/bounded"
 	"github.com/apexlogic/apex/internal/ledger"
-	"github.com/apexlogic/apex/internal/meter"
-	"github.com/apexlogic/apex/verdict"
 )
 
 // RecordSchema is the value of [Record.Schema].
@@ -60,24 +58,10 @@ func (r *Record) Summary() string {
 		return "(erased)"
 	case r.Data == nil:
 		return fmt.Sprintf("(%d bytes of base64)", len(r.Base64))
-	case r.Type == ledger.TypeVerdict:
-		var v verdict.Verdict
-		if json.Unmarshal(r.Data, &v) == nil {
-			asked := v.Asked
-			if asked == "" {
-				asked = v.Ref.String()
-			}
-			return Printable(strings.TrimSpace(v.Decision.String() + " " + string(v.Code) + " " + asked))
-		}
-	case r.Type == ledger.TypeUsage:
-		var u meter.Usage
-		if json.Unmarshal(r.Data, &u) == nil {
-			return fmt.Sprintf("%d totals", len(u.Lines))
-		}
-	case r.Type == ledger.TypeErasure:
-		var e ledger.Erasure
-		if json.Unmarshal(r.Data, &e) == nil {
-			return Printable(fmt.Sprintf("%d records: %s", len(e.IDs), e.Reason))
+	}
+	if brief, ok := briefs[r.Type]; ok {
+		if text := brief(r.Data); text != "" {
+			return Printable(text)
 		}
 	}
 	return fmt.Sprintf("(%d bytes)", len(r.Data))

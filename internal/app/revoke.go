@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -57,7 +58,8 @@ func (t RevocationTarget) name() string {
 
 // ParseRevocationTarget reads what a person wants stopped: "sha256:<hex>" or
 // IMAGE@sha256:<hex> is an image's digest, "key:sha256:<hex>" a key's id, a
-// file that is there a key, and "ISSUER,SUBJECT" a keyless identity.
+// file that is there a key, a SPIFFE ID a workload, and "ISSUER,SUBJECT" a person
+// or a keyless identity.
 //
 // set holds the trust roots; it may be nil, then nothing is known about keys. A
 // digest that is the id of one of their keys means that key, and the name of an
@@ -83,6 +85,9 @@ func ParseRevocationTarget(text string, set *config.Set, password func() ([]byte
 		}
 		return RevocationTarget{Identity: &v1alpha1.RevokedIdentity{Issuer: issuer, Subject: subject}}, nil
 	}
+	if strings.HasPrefix(text, "spiffe://") {
+		return workloadTarget(text)
+	}
 	if set != nil {
 		if e, _, ok := set.TrustEntry(text); ok {
 			return entryTarget(e)
@@ -93,12 +98,24 @@ func ParseRevocationTarget(text string, set *config.Set, password func() ([]byte
 	}
 	ref, err := reference.Parse(text)
 	if err != nil {
-		return RevocationTarget{}, fmt.Errorf("%q is not a digest, a key file, key:sha256:…, or ISSUER,SUBJECT", text)
+		return RevocationTarget{}, fmt.Errorf("%q is not a digest, a key file, key:sha256:…, a SPIFFE ID, or ISSUER,SUBJECT", text)
 	}
 	if ref.Digest == "" {
 		return RevocationTarget{}, fmt.Errorf("%s is a tag, which may name something else tomorrow; write the digest that must stop, as in %s@sha256:…", text, ref.Name())
 	}
 	return RevocationTarget{Digest: ref.Digest}, nil
+}
+
+// workloadTarget is a workload, by its SPIFFE ID.
+func workloadTarget(text string) (RevocationTarget, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || text != "spiffe://"+u.Host+u.Path || u.Path != "" && path.Clean(u.Path) != u.Path {
+		return RevocationTarget{}, fmt.Errorf("%q is no SPIFFE ID, such as spiffe://claims.example/intake", text)
+	}
+	if u.Path == "" {
+		return RevocationTarget{}, fmt.Errorf("%s is a whole trust domain; write '%s,*' to stop every workload in it", text, text)
+	}
+	return RevocationTarget{Identity: &v1alpha1.RevokedIdentity{Issuer: "spiffe://" + u.Host, Subject: text}}, nil
 }
 
 func entryTarget(e *v1alpha1.TrustEntry) (RevocationTarget, error) {

@@ -21,8 +21,8 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
-// live is an Up that runs while a test does.
-type live struct {
+// liveUp is an Up that runs while a test does.
+type liveUp struct {
 	Workspace
 	t        *testing.T
 	verdicts chan Verdicts
@@ -30,9 +30,9 @@ type live struct {
 	host     string // of the registry
 }
 
-func goLive(t *testing.T, c clock.Clock) *live {
+func goLive(t *testing.T, c clock.Clock) *liveUp {
 	t.Helper()
-	l := &live{t: t, Workspace: Workspace{filepath.Join(t.TempDir(), "ws")}, verdicts: make(chan Verdicts, 64), done: make(chan error, 1)}
+	l := &liveUp{t: t, Workspace: Workspace{filepath.Join(t.TempDir(), "ws")}, verdicts: make(chan Verdicts, 64), done: make(chan error, 1)}
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		l.done <- Up(ctx, UpOptions{
@@ -52,7 +52,7 @@ func goLive(t *testing.T, c clock.Clock) *live {
 }
 
 // next waits for the verdicts of the next commit.
-func (l *live) next() Verdicts {
+func (l *liveUp) next() Verdicts {
 	l.t.Helper()
 	select {
 	case v := <-l.verdicts:
@@ -65,7 +65,7 @@ func (l *live) next() Verdicts {
 }
 
 // at waits until the commit is in force.
-func (l *live) at(commit string) Verdicts {
+func (l *liveUp) at(commit string) Verdicts {
 	l.t.Helper()
 	for {
 		if v := l.next(); v.Commit == commit {
@@ -75,7 +75,7 @@ func (l *live) at(commit string) Verdicts {
 }
 
 // of returns the verdict about the repository's tag 1.0.
-func (l *live) of(v Verdicts, repository string) verdict.Verdict {
+func (l *liveUp) of(v Verdicts, repository string) verdict.Verdict {
 	l.t.Helper()
 	i := slices.IndexFunc(v.Report.Verdicts, func(v verdict.Verdict) bool { return v.Asked == l.host+"/"+repository+":1.0" })
 	if i < 0 {
@@ -84,7 +84,7 @@ func (l *live) of(v Verdicts, repository string) verdict.Verdict {
 	return v.Report.Verdicts[i]
 }
 
-func (l *live) commit(files map[string][]byte) Verdicts {
+func (l *liveUp) commit(files map[string][]byte) Verdicts {
 	l.t.Helper()
 	id, err := l.Commit(l.t.Context(), files, "Change\n")
 	if err != nil {
@@ -93,7 +93,7 @@ func (l *live) commit(files map[string][]byte) Verdicts {
 	return l.at(id)
 }
 
-func (l *live) revoke(key string, r RevocationRequest) Verdicts {
+func (l *liveUp) revoke(key string, r RevocationRequest) Verdicts {
 	l.t.Helper()
 	doc, err := NewRevocation(l.key(key), r)
 	if err != nil {
@@ -106,7 +106,7 @@ func (l *live) revoke(key string, r RevocationRequest) Verdicts {
 	return l.at(done.Commit)
 }
 
-func (l *live) key(name string) trusttest.Key {
+func (l *liveUp) key(name string) trusttest.Key {
 	l.t.Helper()
 	signer, err := LoadKey(filepath.Join(l.State(), "keys", name+".key"), nil)
 	if err != nil {
@@ -115,7 +115,7 @@ func (l *live) key(name string) trusttest.Key {
 	return trusttest.KeyOf(l.t, signer)
 }
 
-func (l *live) client() *oci.Client {
+func (l *liveUp) client() *oci.Client {
 	l.t.Helper()
 	c, err := oci.New(oci.Options{AllowPrivate: []string{l.host}, PlainHTTP: []string{l.host}, Keychain: l.Keychain(authn.DefaultKeychain)})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/internal/clock"
+	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/meter"
 	"github.com/apexlogic/apex/internal/oci"
@@ -33,8 +34,11 @@ type UpOptions struct {
 	// and the same one again later, because repositories carry it in their
 	// names; empty is the default port the first time and the same again later.
 	RegistryAddress, APIAddress string
-	Clock                       clock.Clock
-	Logger                      *slog.Logger
+	// GatewayAddress is where the gateway in front of the example's server
+	// listens, as above; where the default is taken, empty is a free port.
+	GatewayAddress string
+	Clock          clock.Clock
+	Logger         *slog.Logger
 	// Progress is told what the start is doing; it may be nil.
 	Progress func(stage string)
 	// Verdicts is called with the verdicts of the workspace's workloads: after
@@ -48,10 +52,11 @@ type UpOptions struct {
 	Once bool
 }
 
-// Where a new workspace's registry and API listen.
+// Where a new workspace's registry, API and gateway listen.
 const (
 	DefaultRegistryAddress = "127.0.0.1:5011"
 	DefaultAPIAddress      = "127.0.0.1:8011"
+	DefaultGatewayAddress  = "127.0.0.1:8012"
 )
 
 // Verdicts are the verdicts of a workspace's workloads at one commit.
@@ -60,6 +65,7 @@ type Verdicts struct {
 	Commit    string
 	Registry  string
 	API       string
+	Gateway   string
 	Report    verdict.Report
 }
 
@@ -111,22 +117,21 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 		return err
 	}
 	w := Workspace{dir}
-	registryListener, apiListener, err := w.listen(o)
+	listening, err := w.listen(o)
 	if err != nil {
 		return err
 	}
-	defer registryListener.Close()
-	defer apiListener.Close()
-	registryHost := registryListener.Addr().String()
+	defer listening.close()
+	at := listening.endpoints()
 
 	o.Progress("reading the workspace")
-	if w, err = makeWorkspace(ctx, dir, registryHost, keys); err != nil {
+	if w, err = makeWorkspace(ctx, dir, at, keys); err != nil {
 		return fmt.Errorf("make workspace %s: %w", dir, err)
 	}
 	o.Progress("opening the ledger")
 	engine, err := OpenEngine(ctx, EngineOptions{
 		State: state, Role: roleUp,
-		AllowPrivate: []string{registryHost}, PlainHTTP: []string{registryHost},
+		AllowPrivate: []string{at.Registry}, PlainHTTP: []string{at.Registry},
 		Keychain: w.Keychain(oci.DockerKeychain()), Clock: o.Clock, Logger: o.Logger, KeepInventories: true,
 	})
 	if err != nil {
@@ -135,6 +140,7 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	ctx, stop := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	var deployed *source.Source
+	var u *up
 	defer func() {
 		stop()
 		// Our own idle connections would keep the registry's server waiting.
@@ -143,6 +149,9 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 		if deployed != nil {
 			err = errors.Join(err, deployed.Close())
 		}
+		if u != nil && u.gateway != nil {
+			err = errors.Join(err, u.gateway.close(context.WithoutCancel(ctx)))
+		}
 		err = errors.Join(err, engine.Close(context.WithoutCancel(ctx)))
 	}()
 
@@ -150,14 +159,17 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	u := &up{o: o, workspace: w, engine: engine, local: local, registryHost: registryHost, apiHost: apiListener.Addr().String()}
+	u = &up{o: o, workspace: w, engine: engine, local: local, at: at}
 	token, err := apiToken(state)
+	if err == nil {
+		err = u.openGateway(ctx, listening.gateway)
+	}
 	if err != nil {
 		return errors.Join(err, local.Close())
 	}
 	var serving sync.WaitGroup
-	serve(ctx, &serving, registry.Server(local), registryListener, &u.registryDown)
-	serve(ctx, &serving, apiServer(u.handler(token)), apiListener, &u.apiDown)
+	serve(ctx, &serving, registry.Server(local), listening.registry, &u.registryDown)
+	serve(ctx, &serving, apiServer(u.handler(token)), listening.api, &u.apiDown)
 	background.Go(func() {
 		serving.Wait()
 		if err := local.Close(); err != nil {
@@ -174,7 +186,7 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	now, err := stock(ctx, engine.Registry, registryHost, keys, last, o.Clock.Now())
+	now, err := stock(ctx, engine.Registry, at.Registry, keys, last, o.Clock.Now())
 	if err != nil {
 		return err
 	}
@@ -201,6 +213,7 @@ func Up(ctx context.Context, o UpOptions) (err error) {
 		}
 		return u.applyOnce(ctx)
 	}
+	u.serveExample(ctx, &background, listening.captioner)
 	u.keep(ctx, &background, &u.unfollowed, "following the workspace's source", deployed.Run)
 	tick := time.NewTicker(headInterval)
 	defer tick.Stop()
@@ -233,11 +246,12 @@ func serve(ctx context.Context, background *sync.WaitGroup, s *http.Server, l ne
 
 // up is the running process.
 type up struct {
-	o                     UpOptions
-	workspace             Workspace
-	engine                *Engine
-	local                 *registry.Registry
-	registryHost, apiHost string
+	o         UpOptions
+	workspace Workspace
+	engine    *Engine
+	local     *registry.Registry
+	at        endpoints
+	gateway   *runningGateway
 
 	source *source.Source // nil at the start
 
@@ -248,6 +262,8 @@ type up struct {
 	unread                failure // the repository cannot be read
 	broken                failure // the commit at the head cannot be put in force
 	registryDown, apiDown failure
+	gatewayDown           failure
+	captionerDown         failure
 	unsealed, unmetered   failure
 	unfollowed            failure // the workspace's source
 }
@@ -304,6 +320,7 @@ func (u *up) follow(ctx context.Context) error {
 		u.broken.Store(err)
 		return nil
 	}
+	u.gateway.changed(config.Health{Generation: set.Hash()})
 	documents, err := u.workspace.VEX(ctx)
 	if err == nil {
 		err = u.engine.UseVEX(documents, u.o.Clock.Now())
@@ -322,14 +339,14 @@ func (u *up) follow(ctx context.Context) error {
 		return err
 	}
 	if u.o.Verdicts != nil {
-		u.o.Verdicts(Verdicts{Workspace: u.workspace.Dir, Commit: head, Registry: u.registryHost, API: u.apiHost, Report: report})
+		u.o.Verdicts(Verdicts{Workspace: u.workspace.Dir, Commit: head, Registry: u.at.Registry, API: u.at.API, Gateway: u.at.Gateway, Report: report})
 	}
 	return nil
 }
 
 // openSource opens the workspace's own source.
 func (u *up) openSource(ctx context.Context, keys *keyring) (*source.Source, error) {
-	if err := u.workspace.makeSource(keys); err != nil {
+	if err := u.workspace.makeSource(ctx, keys); err != nil {
 		return nil, fmt.Errorf("make the workspace's source: %w", err)
 	}
 	documents, err := u.workspace.Sources(ctx)

@@ -42,46 +42,84 @@ func lockWorkspace(dir string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
+// listeners are where a workspace's Apex and its example are reached.
+type listeners struct{ registry, api, gateway, captioner net.Listener }
+
+func (l *listeners) close() {
+	for _, one := range []net.Listener{l.registry, l.api, l.gateway, l.captioner} {
+		if one != nil {
+			one.Close()
+		}
+	}
+}
+
+func (l *listeners) endpoints() endpoints {
+	return endpoints{
+		Registry: l.registry.Addr().String(), API: l.api.Addr().String(),
+		Gateway: l.gateway.Addr().String(), Captioner: l.captioner.Addr().String(),
+	}
+}
+
 // listen takes the addresses of the last time where no others are asked for.
-func (w Workspace) listen(o UpOptions) (registryListener, apiListener net.Listener, err error) {
+func (w Workspace) listen(o UpOptions) (l *listeners, err error) {
 	before, _ := w.endpoints() // there are none the first time
+	l = &listeners{}
+	defer func() {
+		if err != nil {
+			l.close()
+		}
+	}()
 	address, err := pick(o.RegistryAddress, before.Registry, DefaultRegistryAddress)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--registry-address: %w", err)
+		return l, fmt.Errorf("--registry-address: %w", err)
 	}
 	if before.Registry != "" && address != before.Registry {
-		return nil, nil, fmt.Errorf("the workspace's images are named after the registry %s, so it cannot listen on %s; leave --registry-address away, or make another workspace", before.Registry, address)
+		return l, fmt.Errorf("the workspace's images are named after the registry %s, so it cannot listen on %s; leave --registry-address away, or make another workspace", before.Registry, address)
 	}
-	registryListener, err = net.Listen("tcp", address)
-	if err != nil {
-		mend := "--registry-address 127.0.0.1:0 takes a free port"
-		if before.Registry != "" {
-			mend = "the workspace's images are named after it, so end the program that listens there"
-		}
-		return nil, nil, taken("the registry", address, err, mend)
+	mend := "--registry-address 127.0.0.1:0 takes a free port"
+	if before.Registry != "" {
+		mend = "the workspace's images are named after it, so end the program that listens there"
 	}
-	address, err = pick(o.APIAddress, before.API, DefaultAPIAddress)
-	if err == nil {
-		if apiListener, err = net.Listen("tcp", address); err != nil {
-			err = taken("the HTTP API", address, err, "--api-address names another port")
-		}
-	} else {
-		err = fmt.Errorf("--api-address: %w", err)
+	if l.registry, err = listenAt("the registry", address, mend); err != nil {
+		return l, err
 	}
-	if err != nil {
-		registryListener.Close()
-		return nil, nil, err
+	if address, err = pick(o.APIAddress, before.API, DefaultAPIAddress); err != nil {
+		return l, fmt.Errorf("--api-address: %w", err)
 	}
-	data, err := json.Marshal(endpoints{Registry: registryListener.Addr().String(), API: apiListener.Addr().String()})
-	if err == nil {
-		err = writeFile(w.endpointsFile(), data)
+	if l.api, err = listenAt("the HTTP API", address, "--api-address names another port"); err != nil {
+		return l, err
+	}
+	if address, err = pick(o.GatewayAddress, before.Gateway, DefaultGatewayAddress); err != nil {
+		return l, fmt.Errorf("--gateway-address: %w", err)
+	}
+	l.gateway, err = listenAt("the gateway", address, "--gateway-address names another port")
+	if err != nil && o.GatewayAddress == "" { // nobody asked for that one
+		l.gateway, err = listenAt("the gateway", anyPort, "")
 	}
 	if err != nil {
-		registryListener.Close()
-		apiListener.Close()
-		return nil, nil, err
+		return l, err
 	}
-	return registryListener, apiListener, nil
+	if address, err = pick("", before.Captioner, anyPort); err != nil {
+		return l, err
+	}
+	if l.captioner, err = listenAt("the captioner", address, "the workspace's routes lead there, so end the program that listens there"); err != nil {
+		return l, err
+	}
+	data, err := json.Marshal(l.endpoints())
+	if err != nil {
+		return l, err
+	}
+	return l, writeFile(w.endpointsFile(), data)
+}
+
+const anyPort = "127.0.0.1:0"
+
+func listenAt(what, address, mend string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, taken(what, address, err, mend)
+	}
+	return l, nil
 }
 
 // pick chooses between what is asked for, what was before, and the default.

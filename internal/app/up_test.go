@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -300,6 +301,19 @@ func TestUpPutsCommitsInForceAndSaysWhenOneIsBroken(t *testing.T) {
 		t.Errorf("the metric of the policies' health is %q", v)
 	}
 	// What was in force before still is.
+	point := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for who, want := range map[string]string{"spiffe://vision.example/claims/intake": `"decision":true`, "spiffe://vision.example/stranger": `"decision":false`} {
+		question := fmt.Sprintf(`{"subject":{"type":"Workload","id":%q},"action":{"name":"infer"},"resource":{"type":"Model","id":"captioner","properties":{"route":"captioner"}}}`, who)
+		if status, text := answerOfPoint(t, point, "POST", "http://"+r.api+"/access/v1/evaluation", "evaluation", r.token, question); status != 200 || !strings.Contains(text, want) {
+			t.Errorf("%s, want %s: %d %s", who, want, status, text)
+		}
+	}
+	if status, _ := r.ask("POST", "/access/v1/evaluation", "", "{}"); status != 401 {
+		t.Errorf("without the token: %d", status)
+	}
+	if status, text := r.ask("GET", "/.well-known/authzen-configuration", "", ""); status != 200 || !strings.Contains(text, r.api) {
+		t.Errorf("the metadata: %d %s", status, text)
+	}
 	if _, body := r.ask("POST", "/v1/verify", r.token, r.question("vision/captioner:1.0")); !strings.Contains(body, `"decision":"allow"`) {
 		t.Errorf("after a broken commit: %s", body)
 	}

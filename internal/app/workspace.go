@@ -10,7 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -148,6 +148,9 @@ func (w Workspace) Commit(ctx context.Context, files map[string][]byte, message 
 type endpoints struct {
 	Registry string `json:"registry"`
 	API      string `json:"api"`
+	Gateway  string `json:"gateway"`
+	// Captioner is where the example's server is, behind the gateway.
+	Captioner string `json:"captioner"`
 }
 
 func (w Workspace) endpointsFile() string { return filepath.Join(w.State(), "endpoints.json") }
@@ -195,7 +198,7 @@ func LocalKeychain(host, token string, next oci.Keychain) oci.Keychain {
 // The file "making" is there from before the repository is until after its
 // first commit. A process that was killed in between leaves a repository that
 // nobody has committed to; it is made anew.
-func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring) (Workspace, error) {
+func makeWorkspace(ctx context.Context, dir string, at endpoints, keys *keyring) (Workspace, error) {
 	w := Workspace{dir}
 	making := filepath.Join(w.State(), "making")
 	head, err := w.Head()
@@ -215,7 +218,7 @@ func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring)
 	case !errors.Is(err, repo.ErrNotRepository) && !errors.Is(err, repo.ErrNoCommit):
 		return w, err
 	}
-	files, err := captionerFiles(registryHost, keys)
+	files, err := captionerFiles(at, keys)
 	if err != nil {
 		return w, err
 	}
@@ -239,16 +242,21 @@ func makeWorkspace(ctx context.Context, dir, registryHost string, keys *keyring)
 	return w, nil
 }
 
-// captionerFiles are the example's files with this workspace's keys and registry in them.
-func captionerFiles(registryHost string, keys *keyring) (map[string][]byte, error) {
+// captionerFiles are the example's files with this workspace's keys and addresses in them.
+func captionerFiles(at endpoints, keys *keyring) (map[string][]byte, error) {
 	files := map[string][]byte{".gitignore": []byte("/" + folderState + "/\n/" + folderDeployed + "/\n")}
 	err := fs.WalkDir(captioner.Files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		data, err := captioner.Files.ReadFile(name)
-		if strings.HasPrefix(name, folderWorkloads+"/") {
-			data = bytes.ReplaceAll(data, []byte("${REGISTRY}"), []byte(registryHost))
+		switch path.Dir(name) {
+		case folderWorkloads:
+			data = bytes.ReplaceAll(data, []byte("${REGISTRY}"), []byte(at.Registry))
+		case "gateway":
+			data = bytes.ReplaceAll(data, []byte("${CAPTIONER}"), []byte(at.Captioner))
+			data = bytes.ReplaceAll(data, []byte("${UID}"), strconv.AppendInt(nil, int64(os.Getuid()), 10))
+			name = path.Join(folderPolicies, path.Base(name))
 		}
 		files[name] = data
 		return err

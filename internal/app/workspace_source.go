@@ -84,7 +84,7 @@ func (w Workspace) commitKeyFile() string {
 
 // makeSource writes the workspace's own GitSource the first time: it trusts the
 // workspace's key, from the commit that is at the head now.
-func (w Workspace) makeSource(keys *keyring) error {
+func (w Workspace) makeSource(ctx context.Context, keys *keyring) error {
 	r, err := repo.Open(w.Dir)
 	if err != nil {
 		return err
@@ -95,7 +95,7 @@ func (w Workspace) makeSource(keys *keyring) error {
 		return err
 	}
 	// A workspace may have been moved: the key's path is written each time.
-	if err := r.SignWith(w.commitKeyFile()); err != nil {
+	if err := r.SignWith(ctx, w.commitKeyFile()); err != nil {
 		return err
 	}
 	dir := filepath.Join(w.State(), folderSources)

@@ -26,11 +26,11 @@ func semantics() []semantic {
 		{true, uniqueTrustEntries},
 		{true, selectors},
 		{true, reachableThresholds},
-		{true, positiveDurations},
 		{true, basePatterns},
 		{true, publicKeysOnly},
 		{true, keyValidity},
 		{true, anchoredIdentities},
+		{true, idleGrants},
 		{false, wideIdentities},
 		{false, wideBasePatterns},
 		{false, lockedBases},
@@ -161,15 +161,6 @@ func eachModelRule(s *Set, f func(p Object[v1alpha1.ModelSecurityPolicy], rule *
 	}
 }
 
-// eachFunctionRule is eachRule for functions.
-func eachFunctionRule(s *Set, f func(p Object[v1alpha1.FunctionSecurityPolicy], rule *v1alpha1.FunctionRule, parameters string)) {
-	for _, p := range s.FunctionSecurityPolicies {
-		for i := range p.Value.Spec.Rules {
-			f(p, &p.Value.Spec.Rules[i], fmt.Sprintf("spec.rules[%d].parameters", i))
-		}
-	}
-}
-
 // reachableThresholds refuses a threshold that nothing can reach.
 func reachableThresholds(s *Set, _ time.Time, report func(Problem)) {
 	eachModelRule(s, func(p Object[v1alpha1.ModelSecurityPolicy], rule *v1alpha1.ModelRule, path string) {
@@ -183,25 +174,5 @@ func reachableThresholds(s *Set, _ time.Time, report func(Problem)) {
 			report(p.doc.problem(Error, verdict.PolicyInvalid, path+".threshold",
 				fmt.Sprintf("is %d, and requireSignatureFrom names %d; no image can have that many signatures", rule.Parameters.Threshold, n), ""))
 		}
-	})
-}
-
-// positiveDurations refuses ages of zero and below, which nothing can satisfy.
-func positiveDurations(s *Set, _ time.Time, report func(Problem)) {
-	positive := func(d *document, path string, age *metav1.Duration) {
-		if age != nil && age.Duration <= 0 {
-			report(d.problem(Error, verdict.PolicyInvalid, path, "is "+age.Duration.String()+"; a duration above zero is needed", ""))
-		}
-	}
-	eachRule(s, func(p Object[v1alpha1.ImageSecurityPolicy], rule *v1alpha1.ImageRule, path string) {
-		positive(p.doc, path+".maxReportAge", rule.Parameters.MaxReportAge)
-		positive(p.doc, path+".maxBuildAge", rule.Parameters.MaxBuildAge)
-	})
-	eachModelRule(s, func(p Object[v1alpha1.ModelSecurityPolicy], rule *v1alpha1.ModelRule, path string) {
-		positive(p.doc, path+".maxScanAge", rule.Parameters.MaxScanAge)
-		positive(p.doc, path+".maxBuildAge", rule.Parameters.MaxBuildAge)
-	})
-	eachFunctionRule(s, func(p Object[v1alpha1.FunctionSecurityPolicy], rule *v1alpha1.FunctionRule, path string) {
-		positive(p.doc, path+".maxTimeout", rule.Parameters.MaxTimeout)
 	})
 }

@@ -159,7 +159,7 @@ func typeName(s *schema) string {
 		return "true or false"
 	case s.Format == "date-time":
 		return "time"
-	case s.Format == "duration":
+	case s.isDuration():
 		return "duration"
 	case s.Type == "string":
 		return "text"

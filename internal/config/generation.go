@@ -82,18 +82,29 @@ func (p *Publisher) Current() *Generation { return p.current.Load() }
 
 // Publish compiles the set in every room and then brings it into force. If the
 // set has errors or a room fails, the generation in force stays and the error
-// is an [*Invalid]. Publishing what is in force already changes nothing and
-// returns it.
+// is an [*Invalid]; but the set's revocations that are right come into force, and
+// the generation that has them is returned beside the error. Publishing what is in
+// force already changes nothing and returns it.
 func (p *Publisher) Publish(ctx context.Context, s *Set) (*Generation, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.started = true
 	if err := s.Err(); err != nil {
-		return nil, err
+		return p.stop(ctx, s), err
 	}
 	if g := p.current.Load(); g != nil && g.Hash == s.Hash() {
 		return g, nil
 	}
+	next, err := p.compile(ctx, s)
+	if err != nil {
+		return p.stop(ctx, s), err
+	}
+	p.current.Store(next)
+	return next, nil
+}
+
+// compile makes a generation of a set.
+func (p *Publisher) compile(ctx context.Context, s *Set) (*Generation, error) {
 	next := &Generation{Hash: s.Hash(), Set: s, publisher: p, parts: make([]any, len(p.rooms))}
 	var problems []Problem
 	for i, r := range p.rooms {
@@ -112,7 +123,6 @@ func (p *Publisher) Publish(ctx context.Context, s *Set) (*Generation, error) {
 		return nil, &Invalid{Problems: problems}
 	}
 	next.At = p.clock.Now()
-	p.current.Store(next)
 	return next, nil
 }
 

@@ -101,6 +101,35 @@ func TestTheActionDefaultsToDeny(t *testing.T) {
 	}
 }
 
+// What access policies ask of workloads and of models stands in these labels: a
+// label that is taken off has to come into force as any other change.
+func TestLabelsThatPoliciesSeeArePartOfTheHash(t *testing.T) {
+	for kind, tt := range map[string]struct {
+		spec string
+		part bool
+	}{
+		"WorkloadIdentity": {`{spiffeID: "spiffe://claims.example/intake", joinToken: {name: intake}}`, true},
+		"ProtectedRoute":   {`{hosts: [a.example], api: OpenAI, upstream: {url: "http://127.0.0.1:1", tls: Plaintext}, anonymous: true}`, true},
+		"AccessPolicy":     {`{cedar: "permit (principal, action, resource);"}`, false},
+	} {
+		hash := func(labels string) string {
+			return valid(t, "apiVersion: security.apexlogic.com/v1alpha1\nkind: "+kind+"\nmetadata: {name: intake"+labels+"}\nspec: "+tt.spec+"\n").Hash()
+		}
+		if none := hash(", labels: {}"); none != hash("") {
+			t.Errorf("%s: no labels are not the same as none", kind)
+		}
+		one := hash(", labels: {team: claims, tier: low}")
+		if one != hash(", labels: {tier: low, team: claims}") {
+			t.Errorf("%s: the order of labels makes a difference", kind)
+		}
+		for _, other := range []string{"", ", labels: {team: claims}", ", labels: {team: sales, tier: low}"} {
+			if (hash(other) != one) != tt.part {
+				t.Errorf("%s: %q against two labels: another hash is %v", kind, other, tt.part)
+			}
+		}
+	}
+}
+
 func TestHashNamesTheContent(t *testing.T) {
 	base := reference(t)
 	hash := load(t, Bytes("a.yaml", []byte(base)), Bytes("b.yaml", []byte(trustYAML))).Hash()

@@ -27,6 +27,9 @@ type Set struct {
 	Revocations              []Object[v1alpha1.Revocation]
 	BaseImageLocks           []Object[v1alpha1.BaseImageLock]
 	GitSources               []Object[v1alpha1.GitSource]
+	ProtectedRoutes          []Object[v1alpha1.ProtectedRoute]
+	AccessPolicies           []Object[v1alpha1.AccessPolicy]
+	WorkloadIdentities       []Object[v1alpha1.WorkloadIdentity]
 
 	// Problems forbid publishing the set; they are sorted by position. [Lint]
 	// returns them together with what is merely questionable.
@@ -84,9 +87,10 @@ func (s *Set) Err() error {
 }
 
 // Hash names the content: "sha256:" and the digest over what the documents say.
-// The order and names of files, comments, white space, status and metadata
-// other than the name make no difference. Two sets with the same hash decide
-// alike. It is the name of the generation that the set becomes.
+// The order and names of files, comments, white space, status and metadata other
+// than the name make no difference, but for the labels of kinds whose labels
+// policies see. Two sets with the same hash decide alike. It is the name of the
+// generation that the set becomes.
 func (s *Set) Hash() string { return s.hash }
 
 // Len returns how many documents are in the set.
@@ -124,6 +128,12 @@ func (s *Set) decode(d *document) error {
 		err = decodeTo(&s.BaseImageLocks, d, b.Bytes())
 	case "GitSource":
 		err = decodeTo(&s.GitSources, d, b.Bytes())
+	case "ProtectedRoute":
+		err = decodeTo(&s.ProtectedRoutes, d, b.Bytes())
+	case "AccessPolicy":
+		err = decodeTo(&s.AccessPolicies, d, b.Bytes())
+	case "WorkloadIdentity":
+		err = decodeTo(&s.WorkloadIdentities, d, b.Bytes())
 	default:
 		err = fmt.Errorf("the kind %s has a schema and no Go type", d.kind)
 	}
@@ -154,6 +164,9 @@ func (s *Set) finish() {
 	sortObjects(s.Revocations)
 	sortObjects(s.BaseImageLocks)
 	sortObjects(s.GitSources)
+	sortObjects(s.ProtectedRoutes)
+	sortObjects(s.AccessPolicies)
+	sortObjects(s.WorkloadIdentities)
 	slices.SortStableFunc(s.docs, compareDocuments)
 	s.hash = hashDocuments(s.docs)
 	// What forbids publishing does not depend on the time.
@@ -184,6 +197,11 @@ func compareDocuments(a, b *document) int {
 	)
 }
 
+// decidesByLabels says of which kinds the labels are told to policies: access
+// policies ask for those of workloads and of routes, and the latter choose what
+// judges a model.
+func decidesByLabels(kind string) bool { return kind == "ProtectedRoute" || kind == "WorkloadIdentity" }
+
 // hashDocuments hashes the hash of each document, sorted, so that neither the
 // order nor a boundary between documents can make two sets look alike.
 func hashDocuments(docs []*document) string {
@@ -196,6 +214,9 @@ func hashDocuments(docs []*document) string {
 			{key: "name", value: &value{kind: kindString, text: d.name}},
 			{key: "spec", value: d.root.get("spec")},
 		}}
+		if labels := d.root.get("metadata").get("labels"); labels != nil && len(labels.fields) > 0 && decidesByLabels(d.kind) {
+			content.fields = append(content.fields, field{key: "labels", value: labels})
+		}
 		content.canonical(&b)
 		sums[i] = sha256.Sum256(b.Bytes())
 	}

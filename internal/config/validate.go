@@ -75,7 +75,11 @@ func (c *validation) rules(v *value, s *schema, path string) {
 		case err != nil:
 			c.fail(v.line, v.column, path, fmt.Sprintf("the rule %q cannot be evaluated: %v", r.Rule, err), "")
 		case !ok && r.Message != "":
-			c.fail(v.line, v.column, path, r.Message, "")
+			suggestion := ""
+			if v.kind == kindString && s.isDuration() {
+				suggestion = closestDuration(v.text)
+			}
+			c.fail(v.line, v.column, path, r.Message, suggestion)
 		case !ok:
 			c.fail(v.line, v.column, path, "has to satisfy: "+r.Rule, "")
 		}
@@ -230,10 +234,6 @@ func (c *validation) text(v *value, s *schema, path string) {
 		if _, err := time.Parse(time.RFC3339, v.text); err != nil {
 			c.fail(v.line, v.column, path, quote(v.text)+" is not a time as RFC 3339 writes it, for example 2026-01-31T12:00:00Z", closestTime(v.text))
 		}
-	case s.Format == "duration":
-		if _, err := time.ParseDuration(v.text); err != nil {
-			c.fail(v.line, v.column, path, quote(v.text)+" is not a duration, for example 24h or 90m", closestDuration(v.text))
-		}
 	}
 }
 
@@ -257,11 +257,17 @@ func closestTime(text string) string {
 	return ""
 }
 
+// isDuration says whether the text is a duration. A format would say it too, but
+// API servers read days and weeks by it, which Go does not.
+func (s *schema) isDuration() bool {
+	return len(s.Rules) == 1 && strings.HasPrefix(s.Rules[0].Message, "is not a duration")
+}
+
 // closestDuration mends days, a bare number, and words for units.
 func closestDuration(text string) string {
 	number := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
 	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 || n > 100_000 {
+	if err != nil || n <= 0 || n > 10_000 {
 		return ""
 	}
 	switch unit := strings.ToLower(strings.TrimSpace(text[len(number):])); {

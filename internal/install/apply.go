@@ -56,10 +56,48 @@ func Apply(ctx context.Context, c *kube.Client, o Options, dryRun bool, did func
 			return err
 		}
 		did(step)
+		if body["kind"] == "StatefulSet" && idOf(body).Name == ServiceAccount {
+			if err := replace(ctx, c, idOf(body), dryRun, did); err != nil {
+				return err
+			}
+		}
 		if body["kind"] == "CustomResourceDefinition" {
 			definitions = append(definitions, idOf(body).Name)
 		}
 	}
+	return nil
+}
+
+// replace removes the Deployment that the controller was before it kept its ledger
+// on volumes, once a replica of its successor answers: until then nothing else does.
+func replace(ctx context.Context, c *kube.Client, by kube.ID, dryRun bool, did func(Step)) error {
+	old := by
+	old.Kind.Kind = "Deployment"
+	o, err := c.Get(ctx, old)
+	if errors.Is(err, kube.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	step := Step{Object: called(o.Object), Did: "would be removed"}
+	if !dryRun {
+		successor, err := c.Get(ctx, by)
+		if err != nil {
+			return err
+		}
+		status, _ := successor.Object["status"].(Object)
+		if ready, _ := status["readyReplicas"].(int64); ready == 0 {
+			step.Did = "stays until its successor is ready: install again then"
+			did(step)
+			return nil
+		}
+		if err := c.Delete(ctx, old, kube.Precondition{UID: string(o.GetUID())}); err != nil {
+			return err
+		}
+		step.Did = "removed"
+	}
+	did(step)
 	return nil
 }
 

@@ -50,10 +50,22 @@ type Options struct {
 	Image string
 	// Replicas of the controller, at least 1. Default: 2.
 	Replicas int
+	// Actions are the namespaces in which Apex may act about what no longer
+	// complies, "*" alone for all of them. It gets the rights for that there and
+	// nowhere else. Default: none, so that violations are reported only.
+	Actions []string
+	// StorageSize and StorageClass are of the volume that each replica keeps its
+	// ledger on. Default: 8Gi of the cluster's default class.
+	StorageSize, StorageClass string
+	// Ephemeral keeps the ledger in the Pod instead, and loses it with the Pod:
+	// for trials.
+	Ephemeral bool
 	// Users and Groups may change Apex afterwards, besides the controller itself:
 	// the API server denies everybody else. Default: the groups of administrators
 	// that Kubernetes and kubeadm make.
 	Users, Groups []string
+	// Gateway says whether a gateway is installed as well.
+	Gateway Gateway
 }
 
 // Administrators are the groups that may change Apex unless [Options] name
@@ -65,11 +77,14 @@ const (
 	maxReplicas  = 16  // each keeps a verdict cache of its own: more only cost
 	maxOperators = 64  // they are written into one CEL expression
 	maxName      = 253 // of a user or group
+	maxActions   = 256 // namespaces; whoever has more means all of them
 )
 
 var (
 	byDigest  = `^[a-zA-Z0-9][a-zA-Z0-9._:/-]{0,511}@sha256:[0-9a-f]{64}$`
 	dnsLabel  = `^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`
+	dnsName   = `^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$`
+	quantity  = `^[1-9][0-9]{0,8}(Ki|Mi|Gi|Ti|k|M|G|T)?$`
 	errNoText = errors.New("is empty, too long or holds control characters")
 )
 
@@ -80,6 +95,9 @@ func (o *Options) complete() error {
 	}
 	if o.Replicas == 0 {
 		o.Replicas = 2
+	}
+	if o.StorageSize == "" {
+		o.StorageSize = "8Gi"
 	}
 	if len(o.Users)+len(o.Groups) == 0 {
 		o.Groups = Administrators()
@@ -93,8 +111,25 @@ func (o *Options) complete() error {
 		return fmt.Errorf("image %q: name it by digest, registry/repository@sha256:…; a tag may be another image tomorrow", o.Image)
 	case o.Replicas < 1 || o.Replicas > maxReplicas:
 		return fmt.Errorf("replicas is %d: between 1 and %d are possible", o.Replicas, maxReplicas)
+	case !matches(quantity, o.StorageSize):
+		return fmt.Errorf("storage of the size %q: write a number of bytes, for example 8Gi", o.StorageSize)
+	case o.StorageClass != "" && !matches(dnsName, o.StorageClass):
+		return fmt.Errorf("storage of the class %q: name a StorageClass of the cluster", o.StorageClass)
+	case len(o.Actions) > maxActions:
+		return fmt.Errorf("actions in %d namespaces: at most %d can be named, \"*\" means all", len(o.Actions), maxActions)
+	case len(o.Actions) > 1 && slices.Contains(o.Actions, "*"):
+		return errors.New("actions in \"*\" and in namespaces: \"*\" alone means all")
 	case len(o.Users)+len(o.Groups) > maxOperators:
 		return fmt.Errorf("%d users and groups may change Apex: at most %d are possible, name a group", len(o.Users)+len(o.Groups), maxOperators)
+	}
+	if err := o.Gateway.complete(); err != nil {
+		return err
+	}
+	o.Actions = slices.Compact(slices.Sorted(slices.Values(o.Actions)))
+	for _, name := range o.Actions {
+		if name != "*" && !matches(dnsLabel, name) {
+			return fmt.Errorf("actions in the namespace %q: that is no name of one", name)
+		}
 	}
 	for _, name := range slices.Concat(o.Users, o.Groups) {
 		if name == "" || len(name) > maxName || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
@@ -116,16 +151,22 @@ func Objects(o Options) ([]Object, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
+	return everything(&o)
+}
+
+// everything is what complete options ask for.
+func everything(o *Options) ([]Object, error) {
 	definitions, err := Definitions()
 	if err != nil {
 		return nil, err
 	}
 	return slices.Concat(
-		[]Object{namespace(&o), priorityClass()},
+		[]Object{namespace(o), priorityClass()},
 		definitions,
-		rights(&o),
-		[]Object{networkPolicy(&o), service(&o), disruptionBudget(&o), deployment(&o)},
-		protection(&o), // last: it lets the controller write, and those who install
+		rights(o),
+		[]Object{networkPolicy(o), service(o), disruptionBudget(o), statefulSet(o)},
+		gatewayObjects(o),
+		protection(o), // last: it lets the controller write, and those who install
 	), nil
 }
 

@@ -14,6 +14,8 @@ import (
 	texttemplate "text/template"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/apexlogic/apex/internal/gitops/segment"
 )
 
 var image = "registry.example/apex@sha256:" + strings.Repeat("a", 64)
@@ -55,7 +57,7 @@ func TestObjectsAreAppliedAfterWhatTheyNeed(t *testing.T) {
 		}
 		at[kind] = i
 	}
-	order := []string{"Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "NetworkPolicy", "Deployment", "ValidatingAdmissionPolicy"}
+	order := []string{"Namespace", "CustomResourceDefinition", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "NetworkPolicy", "StatefulSet", "ValidatingAdmissionPolicy"}
 	for i := 1; i < len(order); i++ {
 		if at[order[i-1]] >= at[order[i]] {
 			t.Errorf("%s comes after %s", order[i-1], order[i])
@@ -84,6 +86,24 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 		{"a group", Options{Image: image, Groups: []string{"admins"}}, ""},
 		{"a group without a name", Options{Image: image, Groups: []string{""}}, "is empty"},
 		{"a user with a line break", Options{Image: image, Users: []string{"a\nb"}}, "control characters"},
+		{"actions in a namespace", Options{Image: image, Actions: []string{"vision"}}, ""},
+		{"actions in what is no namespace", Options{Image: image, Actions: []string{"Vision"}}, "no name of one"},
+		{"actions everywhere and somewhere", Options{Image: image, Actions: []string{"*", "vision"}}, "alone means all"},
+		{"storage of no size", Options{Image: image, StorageSize: "much"}, "a number of bytes"},
+		{"storage of a class", Options{Image: image, StorageClass: "fast.example"}, ""},
+		{"storage of a class that cannot be", Options{Image: image, StorageClass: "a b"}, "name a StorageClass"},
+		{"a gateway", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example"}}, ""},
+		{"a gateway without a trust domain", Options{Image: image, Gateway: Gateway{Enabled: true}}, "the trust domain"},
+		{"a gateway of a trust domain that is none", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "Claims"}}, "the trust domain"},
+		{"what a gateway is told without one", Options{Image: image, Gateway: Gateway{TrustDomain: "claims.example"}}, "--gateway"},
+		{"too many gateways", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example", Replicas: 17}}, "replicas of the gateway"},
+		{"an Envoy that may ask", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example", ExtAuthz: []string{"spiffe://mesh.example/envoy"}}}, ""},
+		{"an Envoy without an identity", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example", ExtAuthz: []string{"envoy"}}}, "SPIFFE ID"},
+		{"shared limits", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example", Limits: "rediss://limits:6380/0"}}, ""},
+		{"shared limits with a password in the address", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example", Limits: "rediss://:secret@limits:6380/0"}}, "Secret apex-limits"},
+		{"shared limits with authorities of one's own", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example", Limits: "rediss://limits:6380/0", LimitsCA: true}}, ""},
+		{"authorities of a Redis without TLS", Options{Image: image, Gateway: Gateway{Enabled: true, TrustDomain: "claims.example", Limits: "redis://limits:6379/0", LimitsCA: true}}, "with TLS"},
+		{"authorities of no Redis", Options{Image: image, Gateway: Gateway{LimitsCA: true}}, "--gateway"},
 		{"too many users", Options{Image: image, Users: strings.Split(strings.Repeat("a,", 64), ",")}, "at most 64"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,6 +132,38 @@ func TestNobodyBindsForANamespaceWhatItHasToBindItself(t *testing.T) {
 	}
 }
 
+func TestEveryRouteThatIsLookedForMayBeRead(t *testing.T) {
+	readable := map[string]bool{}
+	for _, o := range rights(&Options{Namespace: Namespace}) {
+		rules, _ := o["rules"].([]any)
+		for _, r := range rules {
+			r := r.(Object)
+			groups, _ := r["apiGroups"].([]any)
+			resources, _ := r["resources"].([]any)
+			for _, group := range groups {
+				for _, resource := range resources {
+					readable[fmt.Sprintf("%s/%s", group, resource)] = slices.Contains(r["verbs"].([]any), any("watch"))
+				}
+			}
+		}
+	}
+	for _, k := range segment.RouteKinds() {
+		plural := strings.ToLower(k.Kind)
+		switch {
+		case strings.HasSuffix(plural, "y"):
+			plural = plural[:len(plural)-1] + "ies"
+		case strings.HasSuffix(plural, "s"):
+			plural += "es"
+		default:
+			plural += "s"
+		}
+		// No API server that is supported serves Ingress under its first group.
+		if name := k.Group + "/" + plural; readable[name] == (k.Group == "extensions") {
+			t.Errorf("may %s be read: %v", name, readable[name])
+		}
+	}
+}
+
 func TestNoRightIsWiderThanItHasToBe(t *testing.T) {
 	for _, o := range rights(&Options{Namespace: Namespace}) {
 		rules, _ := o["rules"].([]any)
@@ -129,7 +181,7 @@ func TestNoRightIsWiderThanItHasToBe(t *testing.T) {
 				case "create", "update", "patch", "delete":
 					// Its own namespace, and what a namespace has to bind itself.
 					asked := o["kind"] == "Role" || called(o) == "ClusterRole apex-actions"
-					said := slices.Contains([]string{"[events]", "[*/status]", "[reports clusterreports]", "[policyreports clusterpolicyreports]"}, resources)
+					said := slices.Contains([]string{"[events]", "[tokenreviews]", "[*/status]", "[protectedroutes/status accesspolicies/status]", "[reports clusterreports]", "[policyreports clusterpolicyreports]"}, resources)
 					if !asked && !said && names == nil {
 						t.Errorf("%s may %s %s by any name", called(o), verb, resources)
 					}
@@ -166,11 +218,15 @@ func render(t *testing.T, files []File, values map[string]any) []Object {
 		if err := parsed.Execute(&b, map[string]any{"Values": values}); err != nil {
 			t.Fatal(err)
 		}
-		var o Object
-		if err := yaml.UnmarshalStrict(b.Bytes(), &o); err != nil {
-			t.Fatalf("%s: %v\n%s", f.Path, err, b.String())
+		for doc := range strings.SplitSeq(b.String(), "---\n") {
+			var o Object
+			if err := yaml.UnmarshalStrict([]byte(doc), &o); err != nil {
+				t.Fatalf("%s: %v\n%s", f.Path, err, doc)
+			}
+			if o != nil { // a condition did not hold
+				all = append(all, o)
+			}
 		}
-		all = append(all, o)
 	}
 	return all
 }
@@ -263,6 +319,75 @@ func TestTheValuesOfTheChartReachTheObjects(t *testing.T) {
 	}
 	if !strings.Contains(text, "pod-security.kubernetes.io/enforce: restricted") {
 		t.Error("further labels took the namespace's own away")
+	}
+}
+
+func TestTheChartRendersToTheManifestsOfTheSameOptions(t *testing.T) {
+	for name, c := range map[string]struct {
+		o      Options
+		change func(values map[string]any)
+	}{
+		"actions in two namespaces": {Options{Actions: []string{"vision", "audio"}}, func(values map[string]any) {
+			values["actions"] = map[string]any{"namespaces": []any{"audio", "vision"}, "everywhere": false}
+		}},
+		"actions everywhere": {Options{Actions: []string{"*"}}, func(values map[string]any) {
+			values["actions"] = map[string]any{"namespaces": []any{}, "everywhere": true}
+		}},
+		"a class of storage": {Options{StorageClass: "fast", StorageSize: "20Gi"}, func(values map[string]any) {
+			values["storage"] = map[string]any{"size": "20Gi", "class": "fast", "ephemeral": false}
+		}},
+		"a ledger that is lost with the Pod": {Options{Ephemeral: true}, func(values map[string]any) {
+			values["storage"] = map[string]any{"size": "8Gi", "class": "", "ephemeral": true}
+		}},
+		"a gateway": {Options{Gateway: Gateway{Enabled: true, TrustDomain: "claims.example"}}, func(values map[string]any) {
+			gateway := values["gateway"].(map[string]any)
+			gateway["enabled"], gateway["trustDomain"] = true, "claims.example"
+		}},
+		"a gateway that is asked, and counts with others": {Options{Ephemeral: true, Gateway: Gateway{
+			Enabled: true, TrustDomain: "1.5", Replicas: 3, ExtAuthz: []string{"spiffe://mesh.example/envoy", "spiffe://mesh.example/other"},
+			AuthZEN: []string{"spiffe://mesh.example/pep"}, Limits: "rediss://limits.vision.svc:6380/0", LimitsCA: true,
+		}}, func(values map[string]any) {
+			values["storage"] = map[string]any{"size": "8Gi", "class": "", "ephemeral": true}
+			gateway := values["gateway"].(map[string]any)
+			gateway["enabled"], gateway["trustDomain"], gateway["replicas"] = true, "1.5", 3.0
+			gateway["extauthzProxies"] = []any{"spiffe://mesh.example/envoy", "spiffe://mesh.example/other"}
+			gateway["authzenCallers"], gateway["limits"] = []any{"spiffe://mesh.example/pep"}, "rediss://limits.vision.svc:6380/0"
+			gateway["limitsCA"] = true
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.o.Image = image
+			got, want := rendered(t, c.change), plain(t, objects(t, c.o))
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("it differs:\n%s\nwant\n%s", export(t, got), export(t, want))
+			}
+		})
+	}
+}
+
+func TestActionsAreBoundWhereTheyAreSwitchedOnAndNowhereElse(t *testing.T) {
+	bindings := func(o Options) (out []string) {
+		o.Image = image
+		for _, body := range objects(t, o) {
+			if ref, ok := body["roleRef"].(Object); ok && ref["name"] == "apex-actions" {
+				out = append(out, called(body))
+			}
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		o    Options
+		want []string
+	}{
+		"nowhere by default": {Options{}, nil},
+		"in a namespace":     {Options{Actions: []string{"vision"}}, []string{"RoleBinding vision/apex-actions"}},
+		"everywhere":         {Options{Actions: []string{"*"}}, []string{"ClusterRoleBinding apex-actions"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := bindings(c.o); !slices.Equal(got, c.want) {
+				t.Errorf("bound: %v, want %v", got, c.want)
+			}
+		})
 	}
 }
 

@@ -137,8 +137,8 @@ func TestTheRenderedChartIsWhatTheServerHolds(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if o["kind"] == "Deployment" {
-			contains(t, "Deployment", there.Object["spec"], o["spec"])
+		if o["kind"] == "StatefulSet" {
+			contains(t, "StatefulSet", there.Object["spec"], o["spec"])
 		}
 	}
 }
@@ -178,12 +178,14 @@ func TestThePodIsOneThatRestrictedNamespacesTake(t *testing.T) {
 	pod := func(name string, change func(spec Object)) error {
 		var template Object
 		for _, o := range objects(t, Options{Image: image}) {
-			if o["kind"] == "Deployment" {
+			if o["kind"] == "StatefulSet" {
 				template = o["spec"].(Object)["template"].(Object)
 			}
 		}
 		spec := template["spec"].(Object)
 		delete(spec, "serviceAccountName") // nobody makes tokens here
+		// What the StatefulSet's controller makes of the claim's template.
+		spec["volumes"] = append(spec["volumes"].([]any), Object{"name": "state", "persistentVolumeClaim": Object{"claimName": "state-apex-controller-0"}})
 		if change != nil {
 			change(spec)
 		}
@@ -365,7 +367,7 @@ func TestSomebodyWhoCouldNotChangeApexAfterwardsDoesNotInstallIt(t *testing.T) {
 	// Somebody with all rights and not named is denied by the API server itself.
 	c.until("the protection is in force", func() error {
 		_, err := administrator.Apply(t.Context(), Object{
-			"apiVersion": "apps/v1", "kind": "Deployment", "metadata": Object{"name": ServiceAccount, "namespace": Namespace},
+			"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": Object{"name": ServiceAccount, "namespace": Namespace},
 			"spec": Object{"replicas": int64(0)},
 		}, kube.ApplyOptions{Manager: "mallory", DryRun: true})
 		if err == nil || !strings.Contains(err.Error(), "part of Apex") {
@@ -405,5 +407,157 @@ func TestUninstallingMindsSourcesUnlessForced(t *testing.T) {
 	}
 	if _, err := c.client.Get(t.Context(), kube.ID{Kind: kube.Kind{Group: "security.apexlogic.com", Version: "v1alpha1", Kind: "GitSource"}, Name: "captioner"}); err != nil {
 		t.Errorf("the source went, too: %v", err)
+	}
+}
+
+// protected returns once the API server refuses what a policy of ours forbids: it
+// takes a moment to take a new policy up.
+func protected(t *testing.T, person *kube.Client, forbidden Object, words string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; {
+		_, err := person.Apply(t.Context(), forbidden, kube.ApplyOptions{Manager: "person", DryRun: true})
+		if err != nil && strings.Contains(err.Error(), words) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the policy is not in force: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// TestEachActionWorksWithExactlyTheRightsOfTheChart acts as the controller's
+// ServiceAccount in a namespace that was switched on, and beside it.
+func TestEachActionWorksWithExactlyTheRightsOfTheChart(t *testing.T) {
+	c := newCluster(t, kubetest.Controllers())
+	for _, name := range []string{"on", "off"} {
+		if _, err := c.client.Apply(t.Context(), Object{"apiVersion": "v1", "kind": "Namespace", "metadata": Object{"name": name}}, kube.ApplyOptions{Manager: "test"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.install(Options{Image: image, Actions: []string{"on"}}, false)
+	controller, person := open(t, c.controllerAs()), open(t, c.as("mallory", "ops", "system:authenticated"))
+	if _, err := c.client.Apply(t.Context(), Object{
+		"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": Object{"name": "ops"},
+		"roleRef":  Object{"apiGroup": rbac, "kind": "ClusterRole", "name": "cluster-admin"},
+		"subjects": []any{Object{"apiGroup": rbac, "kind": "Group", "name": "ops"}},
+	}, kube.ApplyOptions{Manager: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	policy := func(namespace string) Object {
+		return Object{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+			"metadata": Object{"name": "apex-isolate-x", "namespace": namespace, "labels": Object{admission.LabelAction: "isolate"}},
+			"spec":     Object{"podSelector": Object{}, "policyTypes": texts("Ingress", "Egress")}}
+	}
+	containers := Object{"metadata": Object{"labels": Object{"app": "x"}}, "spec": Object{"restartPolicy": "Never", "containers": []any{Object{"name": "c", "image": image}}}}
+	always := Object{"metadata": Object{"labels": Object{"app": "x"}}, "spec": Object{"containers": []any{Object{"name": "c", "image": image}}}}
+	matching := Object{"matchLabels": Object{"app": "x"}}
+	protected(t, person, policy("off"), "cuts something off")
+	workloads := map[string]Object{
+		"apps/v1 Deployment":  {"replicas": int64(0), "selector": matching, "template": always},
+		"apps/v1 StatefulSet": {"replicas": int64(0), "selector": matching, "template": always, "serviceName": "x"},
+		"batch/v1 Job":        {"suspend": true, "template": containers},
+		"batch/v1 CronJob":    {"suspend": true, "schedule": "0 0 1 1 *", "jobTemplate": Object{"spec": Object{"template": containers}}},
+	}
+	note := []byte(`[{"op":"add","path":"/metadata/annotations","value":{"` + admission.AnnotationStopped + `":"3"}}]`)
+	taken := []byte(`[{"op":"remove","path":"/metadata/annotations/` + strings.ReplaceAll(admission.AnnotationStopped, "/", "~1") + `"}]`)
+	for _, namespace := range []string{"on", "off"} {
+		may := namespace == "on"
+		check := func(what string, err error) {
+			t.Helper()
+			if may && err != nil || !may && !errors.Is(err, kube.ErrForbidden) {
+				t.Errorf("%s in the namespace %s: %v", what, namespace, err)
+			}
+		}
+		_, err := controller.Apply(t.Context(), policy(namespace), kube.ApplyOptions{Manager: "apex-compliance"})
+		check("isolate", err)
+		for kind, spec := range workloads {
+			version, name, _ := strings.Cut(kind, " ")
+			body := Object{"apiVersion": version, "kind": name, "metadata": Object{"name": "w", "namespace": namespace}, "spec": spec}
+			made, err := c.client.Apply(t.Context(), body, kube.ApplyOptions{Manager: "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = controller.Patch(t.Context(), kube.IDOf(made), "apex-compliance", note)
+			check("stop a "+name, err)
+			if !may {
+				continue
+			}
+			if _, err := person.Patch(t.Context(), kube.IDOf(made), "person", taken); err == nil || !strings.Contains(err.Error(), "Apex alone writes it") {
+				t.Errorf("somebody who may all else takes the note off a %s: %v", name, err)
+			}
+			// The same person, at another field.
+			if _, err := person.Patch(t.Context(), kube.IDOf(made), "person", []byte(`[{"op":"add","path":"/metadata/labels","value":{"mine":"yes"}}]`)); err != nil {
+				t.Errorf("a %s that is stopped cannot be labelled: %v", name, err)
+			}
+			if _, err := controller.Patch(t.Context(), kube.IDOf(made), "apex-compliance", taken); err != nil {
+				t.Errorf("it cannot start a %s again: %v", name, err)
+			}
+		}
+		if may {
+			id := idOf(policy(namespace))
+			if err := person.Delete(t.Context(), id, kube.Precondition{}); err == nil || !strings.Contains(err.Error(), "cuts something off") {
+				t.Errorf("somebody who may all else connects what is cut off: %v", err)
+			}
+			loose := policy(namespace)
+			delete(loose["metadata"].(Object), "labels")
+			if _, err := person.Patch(t.Context(), id, "person", []byte(`[{"op":"remove","path":"/metadata/labels"}]`)); err == nil || !strings.Contains(err.Error(), "cuts something off") {
+				t.Errorf("somebody takes the mark off an isolation: %v", err)
+			}
+			loose["metadata"].(Object)["name"] = "mine"
+			if _, err := person.Apply(t.Context(), loose, kube.ApplyOptions{Manager: "person"}); err != nil {
+				t.Errorf("a NetworkPolicy that is no isolation cannot be written: %v", err)
+			}
+			if err := controller.Delete(t.Context(), id, kube.Precondition{}); err != nil {
+				t.Errorf("it cannot connect it again: %v", err)
+			}
+		}
+	}
+	// The mark of a namespace that enforces is taken off by nobody else either.
+	marked := Object{"apiVersion": "v1", "kind": "Namespace", "metadata": Object{"name": "off", "labels": Object{admission.EnforceLabel: "true"}}}
+	if _, err := person.Apply(t.Context(), marked, kube.ApplyOptions{Manager: "person"}); err != nil {
+		t.Fatal(err)
+	}
+	unmarked := Object{"apiVersion": "v1", "kind": "Namespace", "metadata": Object{"name": "off", "labels": Object{admission.EnforceLabel: "false"}}}
+	protected(t, person, unmarked, "mark is taken off by those who install")
+	for _, patch := range []string{`[{"op":"remove","path":"/metadata/labels/apexlogic.com~1enforce"}]`, `[{"op":"replace","path":"/metadata/labels/apexlogic.com~1enforce","value":"false"}]`} {
+		if _, err := person.Patch(t.Context(), idOf(marked), "person", []byte(patch)); err == nil || !strings.Contains(err.Error(), "mark is taken off by those who install") {
+			t.Errorf("%s: %v", patch, err)
+		}
+	}
+}
+
+func TestTheDeploymentOfOlderReleasesGoesWhenItsSuccessorIsReady(t *testing.T) {
+	c := newCluster(t)
+	c.install(Options{Image: image}, false)
+	var body Object
+	for _, o := range objects(t, Options{Image: image, Ephemeral: true}) {
+		if o["kind"] == "StatefulSet" {
+			spec := o["spec"].(Object)
+			body = made("apps/v1", "Deployment", Namespace, ServiceAccount, "controller", Object{"spec": Object{"selector": spec["selector"], "template": spec["template"]}})
+		}
+	}
+	if _, err := c.client.Apply(t.Context(), body, kube.ApplyOptions{Manager: manager}); err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool {
+		_, err := c.client.Get(t.Context(), idOf(body))
+		if err != nil && !errors.Is(err, kube.ErrNotFound) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	if did := c.install(Options{Image: image}, false); did["removed"] != 0 || !there() {
+		t.Errorf("it is removed while nothing else answers: %v", did)
+	}
+	successor := body
+	if _, err := c.client.ApplyStatus(t.Context(), Object{
+		"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": successor["metadata"].(Object),
+		"status": Object{"replicas": int64(2), "readyReplicas": int64(1)},
+	}, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if did := c.install(Options{Image: image}, false); did["removed"] != 1 || there() {
+		t.Errorf("it stays beside its successor: %v", did)
 	}
 }

@@ -24,7 +24,7 @@ func Remove(ctx context.Context, c *kube.Client, namespace string, force bool, d
 		namespace = Namespace
 	}
 	// The installation's other options name nothing that is removed.
-	objects, err := Objects(Options{Namespace: namespace, Image: "apex@sha256:" + strings.Repeat("0", 64)})
+	objects, err := Objects(Options{Namespace: namespace, Image: "apex@sha256:" + strings.Repeat("0", 64), Gateway: Gateway{Enabled: true, TrustDomain: "any"}})
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func Remove(ctx context.Context, c *kube.Client, namespace string, force bool, d
 		}
 	}
 	slices.Reverse(objects)
-	for _, body := range objects {
+	for _, body := range append(objects, made("apps/v1", "Deployment", namespace, ServiceAccount, "controller", nil)) { // of older releases
 		id := idOf(body)
 		if body["kind"] == "CustomResourceDefinition" || slices.Contains(first, id) {
 			continue

@@ -49,8 +49,19 @@ func rights(o *Options) []Object {
 		rule(texts("networking.k8s.io"), texts("networkpolicies", "ingresses"), read),
 		rule(texts("policy"), texts("poddisruptionbudgets"), read),
 		rule(texts(rbac), texts("roles", "rolebindings"), read),
-		rule(texts("serving.knative.dev"), texts("services", "configurations", "revisions", "routes"), read),
+		rule(texts("serving.knative.dev"), texts("services", "configurations", "revisions", "routes", "domainmappings"), read),
 		rule(texts("serving.kserve.io"), texts("inferenceservices", "servingruntimes", "clusterservingruntimes"), read),
+		// What leads around the gateway, and what platforms make of their own.
+		rule(texts(""), texts("replicationcontrollers"), read),
+		rule(texts("networking.internal.knative.dev"), texts("serverlessservices", "ingresses"), read),
+		rule(texts("gateway.networking.k8s.io"), texts("httproutes", "grpcroutes", "tcproutes", "tlsroutes", "udproutes"), read),
+		rule(texts("networking.istio.io"), texts("virtualservices", "serviceentries"), read),
+		rule(texts("projectcontour.io"), texts("httpproxies"), read),
+		rule(texts("traefik.io", "traefik.containo.us"), texts("ingressroutes", "ingressroutetcps", "ingressrouteudps"), read),
+		rule(texts("route.openshift.io"), texts("routes"), read),
+		rule(texts("getambassador.io"), texts("mappings", "tcpmappings"), read),
+		rule(texts("configuration.konghq.com"), texts("tcpingresses", "udpingresses"), read),
+		rule(texts("apisix.apache.org"), texts("apisixroutes"), read),
 	}
 	as := func(kind, name string) Object { return Object{"apiGroup": rbac, "kind": kind, "name": name} }
 	subject := []any{Object{"kind": "ServiceAccount", "namespace": o.Namespace, "name": ServiceAccount}}
@@ -62,7 +73,7 @@ func rights(o *Options) []Object {
 	}
 	workloads := clusterRole("apex-watched-workloads", watched)
 	workloads["metadata"].(Object)["labels"].(Object)[WatchedLabel] = "true"
-	return []Object{
+	all := []Object{
 		made("v1", "ServiceAccount", o.Namespace, ServiceAccount, "controller", nil),
 		clusterRole("apex-controller", controller),
 		clusterRole("apex-webhooks", hooks),
@@ -73,8 +84,8 @@ func rights(o *Options) []Object {
 		}}),
 		// Bound by nobody here: a namespace that wants to be written by a source binds it.
 		clusterRole(SourceAccount, []any{named(rule(texts(""), texts("serviceaccounts"), texts("impersonate")), SourceAccount)}),
-		// Bound by nobody here either: a namespace in which Apex may cut off or stop
-		// what no longer complies binds it. It is the right to change workloads.
+		// Bound where actions are switched on, and nowhere else: it is the right to
+		// change workloads.
 		clusterRole("apex-actions", []any{
 			rule(texts("networking.k8s.io"), texts("networkpolicies"), texts("create", "patch", "delete")),
 			rule(texts("apps"), texts("deployments", "statefulsets"), texts("patch")),
@@ -86,15 +97,20 @@ func rights(o *Options) []Object {
 		made(rbac+"/v1", "Role", o.Namespace, "apex-controller", "rights", Object{"rules": own}),
 		made(rbac+"/v1", "RoleBinding", o.Namespace, "apex-controller", "rights", Object{"roleRef": as("Role", "apex-controller"), "subjects": subject}),
 	}
+	for _, in := range o.Actions {
+		if in == "*" {
+			all = append(all, bound("apex-actions"))
+			continue
+		}
+		all = append(all, made(rbac+"/v1", "RoleBinding", in, "apex-actions", "rights", Object{"roleRef": as("ClusterRole", "apex-actions"), "subjects": subject}))
+	}
+	return append(gatewayRights(o), all...)
 }
 
 // protection lets the API server itself deny what would take Apex out of the
 // way, also while no controller answers.
 func protection(o *Options) []Object {
-	return admission.Protection(o.Namespace, append([]string{account(o)}, o.Users...), o.Groups)
-}
-
-// account is the controller's user name.
-func account(o *Options) string {
-	return "system:serviceaccount:" + o.Namespace + ":" + ServiceAccount
+	trusted := writers(o)
+	// The gateway and its authority write in this namespace, and nothing elsewhere.
+	return append(admission.Protection(o.Namespace, append(trusted, o.Users...), o.Groups), admission.Steering(append(trusted[:1:1], o.Users...), o.Groups)...)
 }

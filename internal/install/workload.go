@@ -27,8 +27,6 @@ func priorityClass() Object {
 	})
 }
 
-func selector() Object { return Object{"matchLabels": labels("controller")} }
-
 func service(o *Options) Object {
 	return made("v1", "Service", o.Namespace, Service, "controller", Object{"spec": Object{
 		"selector": labels("controller"),
@@ -37,21 +35,30 @@ func service(o *Options) Object {
 }
 
 // disruptionBudget keeps one replica answering while nodes are emptied.
-func disruptionBudget(o *Options) Object {
-	return made("policy/v1", "PodDisruptionBudget", o.Namespace, Service, "controller", Object{"spec": Object{
-		"maxUnavailable": int64(1), "selector": selector(), "unhealthyPodEvictionPolicy": "AlwaysAllow",
+func disruptionBudget(o *Options) Object { return budget(o, "controller", Service) }
+
+func budget(o *Options, component, name string) Object {
+	return made("policy/v1", "PodDisruptionBudget", o.Namespace, name, component, Object{"spec": Object{
+		"maxUnavailable": int64(1), "selector": Object{"matchLabels": labels(component)}, "unhealthyPodEvictionPolicy": "AlwaysAllow",
 	}})
 }
 
-// networkPolicy lets in what asks, and out to everything but the addresses by
-// which clouds hand out a node's credentials.
 func networkPolicy(o *Options) Object {
+	return reachable(o, "controller", Service, webhookPort, healthPort) // API servers and kubelets are no pods: no selector names them
+}
+
+// reachable is the NetworkPolicy that lets in what asks, and out to everything but
+// the addresses by which clouds hand out a node's credentials.
+func reachable(o *Options, component, name string, ports ...int64) Object {
 	port := func(protocol string, number int64) any { return Object{"protocol": protocol, "port": number} }
-	return made("networking.k8s.io/v1", "NetworkPolicy", o.Namespace, Service, "controller", Object{"spec": Object{
-		"podSelector": selector(),
+	in := make([]any, len(ports))
+	for i, number := range ports {
+		in[i] = port("TCP", number)
+	}
+	return made("networking.k8s.io/v1", "NetworkPolicy", o.Namespace, name, component, Object{"spec": Object{
+		"podSelector": Object{"matchLabels": labels(component)},
 		"policyTypes": texts("Ingress", "Egress"),
-		// API servers and kubelets are no pods: no selector names them.
-		"ingress": []any{Object{"ports": []any{port("TCP", webhookPort), port("TCP", healthPort)}}},
+		"ingress":     []any{Object{"ports": in}},
 		"egress": []any{
 			Object{"ports": []any{port("UDP", 53), port("TCP", 53)}}, // also at a node's own address
 			Object{"to": []any{
@@ -62,66 +69,21 @@ func networkPolicy(o *Options) Object {
 	}})
 }
 
-func deployment(o *Options) Object {
-	probe := func(path string, failures int64) Object {
-		return Object{"httpGet": Object{"path": path, "port": "health", "scheme": "HTTP"}, "periodSeconds": int64(5), "timeoutSeconds": int64(3), "failureThreshold": failures}
-	}
-	container := Object{
-		"name":  "apex",
-		"image": o.Image,
-		"args": texts("controller", "--namespace", o.Namespace, "--service", Service,
-			"--webhook-address", ":9443", "--health-address", ":8081", "--state", "/var/lib/apex"),
-		"env": []any{Object{"name": "DOCKER_CONFIG", "value": "/etc/apex/registry"}},
-		"ports": []any{
+// statefulSet is the controller. Replicas share nothing but the cluster.
+func statefulSet(o *Options) Object {
+	w := workload{
+		component: "controller", account: ServiceAccount, service: Service, replicas: int64(o.Replicas),
+		args: []string{"controller", "--namespace", o.Namespace, "--service", Service,
+			"--webhook-address", ":9443", "--health-address", ":8081", "--state", "/var/lib/apex"},
+		env: []any{Object{"name": "DOCKER_CONFIG", "value": "/etc/apex/registry"}},
+		ports: []any{
 			Object{"name": "webhook", "containerPort": webhookPort, "protocol": "TCP"},
 			Object{"name": "health", "containerPort": healthPort, "protocol": "TCP"},
 		},
-		"startupProbe":   probe("/healthz", 24),
-		"livenessProbe":  probe("/healthz", 6),
-		"readinessProbe": probe("/readyz", 2),
-		"resources": Object{
-			"requests": Object{"cpu": "100m", "memory": "256Mi"},
-			"limits":   Object{"memory": "1Gi"}, // none for the CPU: a throttled webhook holds up the cluster
-		},
-		"securityContext": Object{
-			"allowPrivilegeEscalation": false,
-			"readOnlyRootFilesystem":   true,
-			"capabilities":             Object{"drop": texts("ALL")},
-		},
-		"volumeMounts": []any{
-			Object{"name": "state", "mountPath": "/var/lib/apex"},
-			Object{"name": "tmp", "mountPath": "/tmp"},
-			Object{"name": "registry", "mountPath": "/etc/apex/registry", "readOnly": true},
-		},
+		alive: Object{"path": "/healthz", "port": "health", "scheme": "HTTP"}, ready: Object{"path": "/readyz", "port": "health", "scheme": "HTTP"},
+		grace: 30, size: o.StorageSize,
+		mounts:  []any{Object{"name": "registry", "mountPath": "/etc/apex/registry", "readOnly": true}},
+		volumes: []any{registryCredentials()},
 	}
-	spread := func(key string) any {
-		return Object{"maxSkew": int64(1), "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector()}
-	}
-	pod := Object{
-		"serviceAccountName":            ServiceAccount,
-		"priorityClassName":             Priority,
-		"terminationGracePeriodSeconds": int64(30),
-		"topologySpreadConstraints":     []any{spread("kubernetes.io/hostname"), spread("topology.kubernetes.io/zone")},
-		"securityContext": Object{
-			"runAsNonRoot": true, "runAsUser": nonroot, "runAsGroup": nonroot, "fsGroup": nonroot,
-			"seccompProfile": Object{"type": "RuntimeDefault"},
-		},
-		"containers": []any{container},
-		"volumes": []any{
-			Object{"name": "state", "emptyDir": Object{"sizeLimit": "8Gi"}},
-			Object{"name": "tmp", "emptyDir": Object{"sizeLimit": "1Gi"}},
-			// Credentials for private registries, where there are any.
-			Object{"name": "registry", "secret": Object{
-				"secretName": "apex-registry", "optional": true,
-				"items": []any{Object{"key": ".dockerconfigjson", "path": "config.json"}},
-			}},
-		},
-	}
-	return made("apps/v1", "Deployment", o.Namespace, ServiceAccount, "controller", Object{"spec": Object{
-		"replicas": int64(o.Replicas),
-		"selector": selector(),
-		// One more comes before one goes: somebody always answers.
-		"strategy": Object{"type": "RollingUpdate", "rollingUpdate": Object{"maxSurge": int64(1), "maxUnavailable": int64(0)}},
-		"template": Object{"metadata": Object{"labels": labels("controller")}, "spec": pod},
-	}})
+	return w.set(o)
 }

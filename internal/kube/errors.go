@@ -73,6 +73,7 @@ func explain(do string, id ID, err error) error {
 	if id.Kind.Kind == "Secret" && id.Group == "" {
 		message = fields(err)
 	}
+	message = strings.TrimPrefix(strings.TrimPrefix(message, kind.Error()), ": ") // ours, wrapped already
 	if message == "" {
 		return fmt.Errorf("%s %s: %w", do, id, kind)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -168,4 +169,64 @@ func (c *Client) path(ctx context.Context, id ID) ([]string, error) {
 		return nil, fmt.Errorf("%w: %q is no name", ErrInvalid, id.Name)
 	}
 	return append(path, id.Name), nil
+}
+
+// Versions names the versions in which the server serves the kind, the one that
+// it prefers for the group first; none when it does not serve the kind. What is
+// not served is not remembered: it may come.
+func (c *Client) Versions(ctx context.Context, group, kind string) ([]string, error) {
+	all, err := c.groupVersions(ctx, group)
+	if err != nil {
+		return nil, explain("look up", ID{Kind: Kind{Group: group, Kind: kind}}, err)
+	}
+	var versions []string
+	for _, version := range all {
+		k := Kind{group, version, kind}
+		switch _, err := c.resource(ctx, k); {
+		case err == nil:
+			versions = append(versions, version)
+		case !errors.Is(err, ErrUnknownKind):
+			return nil, explain("look up", ID{Kind: k}, err)
+		}
+	}
+	return versions, nil
+}
+
+// maxGroupVersions of one group; autoscaling has had five.
+const maxGroupVersions = 100
+
+// groupVersions returns the versions of a group, none when it is not served.
+func (c *Client) groupVersions(ctx context.Context, group string) ([]string, error) {
+	if group == "" {
+		return []string{"v1"}, nil // the core group has had no other
+	}
+	if !isSegment(group) {
+		return nil, fmt.Errorf("%w: %q is no API group", ErrInvalid, group)
+	}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	result := c.objects.Get().AbsPath("apis", group).SetHeader("Accept", "application/json").Do(ctx)
+	if err := result.Error(); apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	data, err := result.Raw()
+	if err != nil {
+		return nil, err
+	}
+	var g metav1.APIGroup
+	if err := json.Unmarshal(data, &g); err != nil {
+		return nil, fmt.Errorf("%w: the versions of %s: %w", ErrUnavailable, group, err)
+	}
+	if len(g.Versions) > maxGroupVersions {
+		return nil, fmt.Errorf("%w: %s has %d versions", ErrUnavailable, group, len(g.Versions))
+	}
+	versions := make([]string, 0, len(g.Versions))
+	for _, v := range g.Versions {
+		if v.Version == g.PreferredVersion.Version {
+			versions = slices.Insert(versions, 0, v.Version)
+		} else {
+			versions = append(versions, v.Version)
+		}
+	}
+	return versions, nil
 }

@@ -151,6 +151,10 @@ func find(c Config) (*rest.Config, error) {
 // Host returns the address of the API server.
 func (c *Client) Host() string { return c.config.Host }
 
+// HTTPClient returns the client's own way to the API server, with its identity, for
+// what is no object: its answers are bounded, its requests are not.
+func (c *Client) HTTPClient() (*http.Client, error) { return rest.HTTPClientFor(c.config) }
+
 // maxUsers bounds the clients that are kept for other users: one for each source.
 const maxUsers = 1024
 

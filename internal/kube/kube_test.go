@@ -297,6 +297,9 @@ func TestErrorsSayWhichCaseItIs(t *testing.T) {
 		if test.err != nil && strings.Contains(test.err.Error(), s.Config().BearerToken) {
 			t.Errorf("%s: the error holds the token", name)
 		}
+		if test.err != nil && strings.Contains(test.err.Error(), test.want.Error()+": "+test.want.Error()) {
+			t.Errorf("%s: it is said twice: %v", name, test.err)
+		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -373,7 +376,7 @@ func TestACRDIsWaitedForAndItsObjectsFollowAtOnce(t *testing.T) {
 	_ = unstructured.SetNestedField(taken, "gadgets", "spec", "names", "plural") // of a kind that exists
 	_, err = c.Apply(t.Context(), taken, byApex)
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := c.AwaitEstablished(ctx, "gadgets.apex.example"); !errors.Is(err, kube.ErrInvalid) {
 		t.Errorf("a CRD whose names are taken: %v", err)

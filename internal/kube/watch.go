@@ -156,6 +156,7 @@ func (w *watcher) run(ctx context.Context) error {
 type Meta struct {
 	Namespace, Name, UID, ResourceVersion string
 	Labels                                map[string]string
+	Leaving                               bool // it is being deleted
 }
 
 // ListMeta reports the metadata of the selected objects, page by page.
@@ -170,7 +171,7 @@ func (c *Client) ListMeta(ctx context.Context, s Selection, each func(Meta)) err
 	return explain("list", id, gone(c.pages(ctx, c.collection(s, r), s.Labels, func(page *metav1.PartialObjectMetadataList) {
 		for i := range page.Items {
 			o := &page.Items[i].ObjectMeta
-			each(Meta{o.Namespace, o.Name, string(o.UID), o.ResourceVersion, o.Labels})
+			each(Meta{o.Namespace, o.Name, string(o.UID), o.ResourceVersion, o.Labels, o.DeletionTimestamp != nil})
 		}
 	})))
 }

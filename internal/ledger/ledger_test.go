@@ -137,6 +137,45 @@ func TestEveryRecordIsProvedAndFound(t *testing.T) {
 	}
 }
 
+func TestReadingMayBeginAtATime(t *testing.T) {
+	begin := time.Unix(1_800_000_000, 0)
+	now := clock.At(begin)
+	dir := t.TempDir()
+	l := open(t, dir, Options{SegmentBytes: minSegmentBytes, Clock: now})
+	for i := range 60 {
+		mustAppend(t, l, Durable, fmt.Sprintf("payload %d", i))
+		now.Advance(time.Minute)
+	}
+	if err := l.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, minute := range []int{0, 1, 17, 30, 59, 75} {
+		since := begin.Add(time.Duration(minute) * time.Minute)
+		from, err := l.Since(since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if minute >= 30 && from.Segment == 0 {
+			t.Errorf("minute %d is looked for from the beginning", minute)
+		}
+		later := 0
+		for e, err := range l.Records(t.Context(), from) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !e.Time.Before(since) {
+				later++
+			}
+		}
+		if want := max(60-minute, 0); later != want {
+			t.Errorf("from minute %d on there are %d records, want %d", minute, later, want)
+		}
+	}
+	if from, err := open(t, t.TempDir(), Options{}).Since(begin); err != nil || from != (Cursor{}) {
+		t.Errorf("an empty ledger: %v, %v", from, err)
+	}
+}
+
 func TestTheLogIsNotStartedByOneWhoOnlyAppends(t *testing.T) {
 	dir := t.TempDir()
 	for range 3 {

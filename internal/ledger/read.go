@@ -199,18 +199,42 @@ func (l *Ledger) Get(ctx context.Context, id ID) (Entry, error) {
 	return found, err
 }
 
-// find calls visit with the record's frame.
-func (l *Ledger) find(ctx context.Context, id ID, visit func(segment, index uint64, f *frame)) error {
-	var last uint64
-	var any bool
+// Since returns a place that no record of t or later is before. It leaves out the
+// first segments whose seals say that they hold only earlier ones.
+func (l *Ledger) Since(t time.Time) (Cursor, error) {
+	last, any, err := l.lastSegment()
+	if err != nil || !any {
+		return Cursor{}, err
+	}
+	from := last
+	for n := last; ; n-- { // all of them: a clock that was set back writes later times into earlier segments
+		s, err := l.readSeal(n)
+		if err != nil && !isNotExist(err) {
+			return Cursor{}, err
+		}
+		if err != nil || s.latest >= t.UnixMicro() {
+			from = n
+		}
+		if n == 0 {
+			return Cursor{Segment: from}, nil
+		}
+	}
+}
+
+// lastSegment returns the number of the newest segment, if there is any.
+func (l *Ledger) lastSegment() (last uint64, any bool, err error) {
 	if l.w != nil {
 		next, _, _, _ := l.w.readable()
-		last, any = next-1, next > 0
-	} else {
-		var err error
-		if last, any, err = lastSegment(l.files, l.dir, 0); err != nil {
-			return err
-		}
+		return next - 1, next > 0, nil
+	}
+	return lastSegment(l.files, l.dir, 0)
+}
+
+// find calls visit with the record's frame.
+func (l *Ledger) find(ctx context.Context, id ID, visit func(segment, index uint64, f *frame)) error {
+	last, any, err := l.lastSegment()
+	if err != nil {
+		return err
 	}
 	if !any || !id.valid() {
 		return fmt.Errorf("%s: %w", id, ErrNotFound)

@@ -118,6 +118,9 @@ func (id ID) milli() int64 {
 	return int64(binary.BigEndian.Uint64(id[0:8]) >> 16)
 }
 
+// Time returns when the id was made, to the millisecond.
+func (id ID) Time() time.Time { return time.UnixMilli(id.milli()) }
+
 // maxMilli is the last instant that a UUIDv7 can hold.
 const maxMilli = 1<<48 - 1
 

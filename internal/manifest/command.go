@@ -22,7 +22,10 @@ func (x *extractor) container(n *node, r role, s scope) error {
 	if err != nil {
 		return err
 	}
-	return x.command(line, env, s)
+	if err := x.command(line, env, s); err != nil {
+		return err
+	}
+	return x.executes(n, line, env, s)
 }
 
 // environment reads a list of variables and returns the values that are known.
@@ -38,7 +41,7 @@ func (x *extractor) environment(list *node, s scope) (map[string]string, error) 
 	if list.kind != sequence {
 		return nil, problem(list.line, list.col, "env is not a list: write a list of names and values")
 	}
-	known := map[string]string{}
+	known := make(map[string]string, len(list.items))
 	x.pushField("env")
 	defer x.pop()
 	for i := range list.items {
@@ -47,7 +50,7 @@ func (x *extractor) environment(list *node, s scope) (map[string]string, error) 
 		x.pushElement(i)
 		switch {
 		case value == nil:
-			if from := v.get("valueFrom"); from.isMapping() && modelVariable(name) == alwaysModel {
+			if from := v.get("valueFrom"); from.isMapping() && isModelFrom(name, from) {
 				err := x.unresolved(v, name, verdict.ReferenceUnresolved, "the variable names a model and its value stands in another object: write the value here", s)
 				if err != nil {
 					return nil, err
@@ -71,7 +74,7 @@ func (x *extractor) environment(list *node, s scope) (map[string]string, error) 
 // variable reads one variable's value.
 func (x *extractor) variable(name string, n *node, env map[string]string, s scope) error {
 	text, ok := expand(n.text, env)
-	means := modelVariable(name)
+	means := modelSetting(name, text)
 	if means == noModel || n.typ == typeNull || n.typ == typeOther || text == "" {
 		return x.argument(n, name, text, s)
 	}
@@ -100,7 +103,8 @@ const (
 // modelVariable knows the environment of the usual model servers.
 func modelVariable(name string) modelMeaning {
 	switch name {
-	case "HF_MODEL_ID", "MODEL_ID", "STORAGE_URI", "MODEL_URI", "MODEL_URL", "HF_MODEL", "SPACY_MODEL", "EMBEDDING_MODEL_ID", "LLM_MODEL_ID":
+	case "HF_MODEL_ID", "MODEL_ID", "HF_REPO_ID", "MODEL_REPO", "MODEL_REPO_ID", "HF_MODEL_REPO", "HUGGINGFACE_MODEL", "HUGGINGFACE_MODEL_ID", "HF_MODEL_NAME", "VLLM_MODEL", "OLLAMA_MODEL", "SPECULATIVE_MODEL", "DRAFT_MODEL", "PRETRAINED_MODEL_NAME_OR_PATH",
+		"STORAGE_URI", "MODEL_URI", "MODEL_URL", "HF_MODEL", "SPACY_MODEL", "EMBEDDING_MODEL_ID", "LLM_MODEL_ID":
 		return alwaysModel
 	case "MODEL_NAME", "MODEL", "BASE_MODEL", "EMBEDDING_MODEL", "RERANKER_MODEL", "MODEL_PATH", "MODEL_DIR", "MODEL_STORE":
 		return maybeModel
@@ -113,12 +117,15 @@ func modelOption(name string) modelMeaning {
 	switch strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-") {
 	case "model", "model-id", "hf-model-id", "storage-uri", "model-uri", "model-url", "speculative-model", "draft-model", "hf-repo":
 		return alwaysModel
-	case "model-name", "model-path", "model-dir", "model-repository", "tokenizer", "lora-dir":
+	case "m", "model-name", "model-path", "hf", "lora-adapter", "adapter-id", "prompt-adapter", "hf-config-path", "draft-model-path", "tokenizer-name", "base-model", "embedding-model", "reranker-model", "whisper-model", "model-name-or-path", "model-dir", "model-repository", "tokenizer", "lora-dir":
 		return maybeModel
 	case "lora-modules", "lora-adapters", "lora-paths":
 		return modelList
 	case "revision":
 		return modelRevision
+	}
+	if strings.HasSuffix(name, ".model") { // vLLM's --speculative-config.model
+		return alwaysModel
 	}
 	return noModel
 }
@@ -136,11 +143,26 @@ type word struct {
 // not what a shell does, and finds what it would be given.
 func commandLine(n *node) ([]word, error) {
 	var line []word
-	add := func(v *node, field string, index int) {
+	for _, field := range []string{"command", "args", "script", "source"} {
+		v := n.get(field)
+		switch {
+		case v == nil:
+		case v.kind == scalar, v.kind == sequence:
+			line = appendWords(line, field, v)
+		default:
+			return nil, problem(v.line, v.col, "%s is not a list: write a list of strings", field)
+		}
+	}
+	return line, nil
+}
+
+// appendWords adds the words of command or args.
+func appendWords(line []word, field string, v *node) []word {
+	add := func(v *node, index int) {
 		if v.kind != scalar || v.typ == typeNull {
 			return
 		}
-		if !strings.ContainsAny(v.text, " \t\n") || strings.HasPrefix(v.text, "{") {
+		if !strings.ContainsAny(v.text, " \t\n") || strings.HasPrefix(v.text, "{") || strings.HasPrefix(v.text, "-") && strings.Contains(v.text, "={") {
 			line = append(line, word{v.text, v, field, index})
 			return
 		}
@@ -148,21 +170,13 @@ func commandLine(n *node) ([]word, error) {
 			line = append(line, word{strings.Trim(text, `"';`), v, field, index})
 		}
 	}
-	for _, field := range []string{"command", "args", "script", "source"} {
-		v := n.get(field)
-		switch {
-		case v == nil:
-		case v.kind == scalar:
-			add(v, field, -1)
-		case v.kind == sequence:
-			for i := range v.items {
-				add(v.items[i].val, field, i)
-			}
-		default:
-			return nil, problem(v.line, v.col, "%s is not a list: write a list of strings", field)
-		}
+	if v.kind == scalar {
+		add(v, -1)
 	}
-	return line, nil
+	for i := range v.items {
+		add(v.items[i].val, i)
+	}
+	return line
 }
 
 // command finds the models and images that a command line names.
@@ -176,6 +190,7 @@ func (x *extractor) command(line []word, env map[string]string, s scope) error {
 			revision = clip(value, 100)
 		}
 	}
+	registry := registryOf(line)
 	for i := 0; i < len(line); i++ {
 		w := line[i]
 		name, value, inline := strings.Cut(w.text, "=")
@@ -218,6 +233,10 @@ func (x *extractor) command(line []word, env map[string]string, s scope) error {
 				if i > 0 && strings.HasPrefix(line[i-1].text, "-") {
 					option = line[i-1].text
 				}
+			}
+			value, _ = expand(value, env)
+			if registry != "" && isNamedImage(option) && !isReference(value) {
+				value = registry + "/" + value
 			}
 			if err := x.inWord(w, func() error { return x.argument(w.n, option, value, s) }); err != nil {
 				return err
@@ -277,6 +296,16 @@ func (x *extractor) argument(n *node, name, text string, s scope) error {
 	}
 	shown := *n // the value alone, where its option or variable stands
 	shown.text = text
+	switch {
+	case isNamedImage(name):
+		return x.setting(&shown, strings.TrimLeft(name, "-"), text, s)
+	case isRegistryVariable(text) && (name != "" || text[1] == '('):
+		return x.unresolved(n, text, verdict.ReferenceUnresolved, "the image depends on a value that is not known here: write it out", s)
+	case strings.HasPrefix(text, "{"):
+		return x.modelsIn(&shown, name, text, s)
+	case name != "" && isLong(text):
+		return x.hidden(&shown, name, text, false, s)
+	}
 	announced := containsFold(name, "model") || containsFold(name, "lora") || containsFold(name, "weights") || containsFold(name, "checkpoint")
 	return x.byText(&shown, announced, true, s)
 }

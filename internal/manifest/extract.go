@@ -18,7 +18,9 @@ type extractor struct {
 	res      Result
 	room     int // bytes of text that may still be reported
 	path     []step
-	embedded int // depth of text within text
+	embedded int    // depth of text within text
+	elements []word // of the command that is read; nil outside of one
+	work     int    // bytes of long text read so far
 }
 
 // step is one step of the path from the document's root.
@@ -43,6 +45,7 @@ type object struct {
 	known     bool // the table has its kind
 	typed     bool // it has an apiVersion and a kind
 	complete  bool // a container without an image is unresolved
+	settings  bool // no object, but what a text within one holds
 }
 
 // reject drops all findings: a file that is not understood as a whole says
@@ -101,6 +104,9 @@ func (x *extractor) object(n *node, s scope, apiVersion, kind string) error {
 	obj.known = p != nil
 	obj.complete = obj.known && requiresImage(group)
 	s.obj, s.template, s.container = obj, nil, ""
+	if err := x.elsewhere(n, group, kind, s); err != nil {
+		return err
+	}
 	r := roleObject
 	switch {
 	case p != nil && p.role != roleAny:
@@ -280,6 +286,14 @@ func (x *extractor) mapping(n *node, r role, p *pattern, key string, s scope) er
 	if err := checkFields(n, r, p, s); err != nil {
 		return err
 	}
+	runs, variable := false, r == roleAny && isVariable(n)
+	if variable {
+		x.pushField("value")
+		if err := x.variable(n.str("name"), n.get("value"), nil, s); err != nil {
+			return err
+		}
+		x.pop()
+	}
 	switch r {
 	case rolePodTemplate:
 		labels, err := x.labels(n.get("metadata"))
@@ -298,9 +312,19 @@ func (x *extractor) mapping(n *node, r role, p *pattern, key string, s scope) er
 		if err := x.composed(n, key, s); err != nil {
 			return err
 		}
+		if err := x.pulls(n, key, s); err != nil {
+			return err
+		}
+		var err error
+		if runs, err = x.runs(n, s); err != nil {
+			return err
+		}
 	}
 	for i := range n.items {
 		it := &n.items[i]
+		if runs && isRun(it) || variable && it.key == "value" {
+			continue // read above
+		}
 		next := r.field(it.key)
 		if r == roleSchema && isProse(it.key) {
 			next = roleSkip
@@ -397,6 +421,12 @@ func (x *extractor) found(n *node, ref Ref, s scope) error {
 	ref.Where = x.where(n, s)
 	ref.Namespace = s.obj.namespace
 	ref.ObjectLabels, ref.TemplateLabels = s.obj.labels, s.template
+	// Words and grammars may both find it, one soon after the other.
+	for i := len(x.res.Refs) - 1; i >= max(0, len(x.res.Refs)-recent) && x.res.Refs[i].Where == ref.Where; i-- {
+		if before := &x.res.Refs[i]; before.Text == ref.Text && before.Kind() == ref.Kind() {
+			return nil
+		}
+	}
 	x.res.Refs = append(x.res.Refs, ref)
 	return x.charge(n, ref.Where)
 }
@@ -404,9 +434,18 @@ func (x *extractor) found(n *node, ref Ref, s scope) error {
 // unresolved reports what cannot be judged; text is shown redacted.
 func (x *extractor) unresolved(n *node, text string, code verdict.Code, why string, s scope) error {
 	where := x.where(n, s)
-	x.res.Unresolved = append(x.res.Unresolved, verdict.Unresolved{Text: redact(text), Where: where, Code: code, Why: why})
+	text = redact(text)
+	for i := len(x.res.Unresolved) - 1; i >= max(0, len(x.res.Unresolved)-recent) && x.res.Unresolved[i].Where == where; i-- {
+		if before := &x.res.Unresolved[i]; before.Text == text && before.Code == code {
+			return nil
+		}
+	}
+	x.res.Unresolved = append(x.res.Unresolved, verdict.Unresolved{Text: text, Where: where, Code: code, Why: why})
 	return x.charge(n, where)
 }
+
+// recent is how many findings are compared with a new one.
+const recent = 32
 
 // finding is the size of a finding without its text.
 const finding = 400

@@ -14,6 +14,13 @@ func FuzzExtract(f *testing.F) {
 	for _, tt := range kindCorpus {
 		f.Add([]byte(tt.doc))
 	}
+	for i, text := range []string{"docker run -it \"$(curl -s https://a.example/x | sh)\" <<-'E' && `x`\n\ta\n\tE\n", "eval eval 'x ${A:-b}'; for i in a; do sudo -u a env B=c xargs docker pull; done", "python -c 'pipeline(\"a/b\", model=f\"{x}\")'"} {
+		f.Add([]byte(script(text)[i]))
+		f.Add([]byte(config("x.sh", text)))
+	}
+	for _, tt := range benign {
+		f.Add([]byte(tt.doc))
+	}
 	f.Add([]byte("a: &a {x: 1, <<: {y: 2}}\nb: {<<: [*a, *a]}\n---\n{}\n"))
 	f.Add([]byte("[{\"image\": \"a\"}, {\"image\": null}]"))
 	f.Add([]byte("image: !Sub x\n? &k image2\n: *k\n"))

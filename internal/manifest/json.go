@@ -253,5 +253,10 @@ func (r *jsonReader) number() (string, error) {
 		r.i = start
 		return "", r.syntax("expected a value")
 	}
-	return string(r.data[start:r.i]), nil
+	text := string(r.data[start:r.i])
+	if isTooLarge(text) {
+		r.i = start
+		return "", problem(r.line, r.col(), "the number %s is more than readers hold: write a smaller one, or text in quotes", clip(text, 60))
+	}
+	return text, nil
 }

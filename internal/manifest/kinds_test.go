@@ -170,6 +170,27 @@ spec:
 
 const hexA = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
+// The figure of docs/performance.md: how much of what the corpus marks is found,
+// and how much besides.
+func TestTheMarkedCorpusIsFoundWhole(t *testing.T) {
+	marked, found, besides := 0, 0, 0
+	for _, tt := range kindCorpus {
+		left := slices.Clone(tt.want)
+		for _, ref := range manifest.Extract("f.yaml", []byte(tt.doc), manifest.Limits{}).Refs {
+			if i := slices.Index(left, fmt.Sprintf("%s %s %s", ref.Class, ref.Text, ref.Where.Pointer)); i >= 0 {
+				left = slices.Delete(left, i, i+1)
+			} else {
+				besides++
+			}
+		}
+		marked, found = marked+len(tt.want), found+len(tt.want)-len(left)
+	}
+	t.Logf("%d of %d marked references in %d manifests are found, and %d others", found, marked, len(kindCorpus), besides)
+	if found < marked || besides > 0 || marked < 100 {
+		t.Error("the corpus is not found whole")
+	}
+}
+
 func TestEveryKindNamesItsImagesAndModels(t *testing.T) {
 	for _, tt := range kindCorpus {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,17 +14,32 @@ func (x *extractor) loose(n *node, r role, key string, s scope) error {
 	if r == roleSkip || r == roleMetadata || text == "" || n.typ == typeOther || n.typ == typeNull {
 		return nil
 	}
+	switch {
+	case r == roleEncoded:
+		return x.decoded(n, key, s)
+	case r == roleData || s.obj.settings && (r == roleAny || r == roleObject):
+		return x.loosely(n, key, s)
+	}
 	image, sure := isImageKey(key)
 	if !s.obj.typed && !strings.EqualFold(key, "image") {
 		sure = false // vmImage and the like, in files that nobody applies
 	}
 	switch {
-	case r == roleSchema || r == roleAnnotations || r == roleData:
+	case r == roleSchema || r == roleAnnotations:
 		// Prose and settings: only text that is a whole reference by itself.
 		if r != roleSchema && sure {
-			return x.looseImage(n, r == roleAnnotations || strings.ContainsAny(text, ":/"), s)
+			return x.looseImage(n, true, s)
 		}
-		return x.byText(n, isModelKey(key) || containsFold(key, "model"), true, s)
+		if err := x.byText(n, isModelKey(key) || containsFold(key, "model"), true, s); err != nil || !isLong(text) {
+			return err
+		}
+		return x.noted(n, r, key, s)
+	case isQuery(text):
+		return nil
+	case image && isLong(text) && !isPlaceholder(text):
+		return x.named(n, text, s)
+	case image && !sure && isNamedImage(key):
+		return x.setting(n, key, text, s)
 	case image:
 		return x.looseImage(n, sure, s)
 	case isModelKey(key) && n.typ != typeTagged && !isPlaceholder(text):
@@ -32,7 +47,55 @@ func (x *extractor) loose(n *node, r role, key string, s scope) error {
 	case isModelKey(key):
 		return x.unresolvedModel(n, s)
 	}
+	if isLong(text) {
+		return x.hidden(n, key, text, false, s)
+	}
 	return x.byText(n, false, false, s)
+}
+
+// loosely reads a setting: a value of a ConfigMap, a Secret, or of the text that
+// one of them holds.
+func (x *extractor) loosely(n *node, key string, s scope) error {
+	text := n.text
+	switch image, _ := isImageKey(key); {
+	case n.typ == typeTagged || isQuery(text):
+		return nil
+	case image && !strings.Contains(text, "\n"):
+		if !isNamedImage(key) && !strings.ContainsAny(text, ":/@") {
+			return nil
+		}
+		if isPlaceholder(text) && isNamedImage(key) {
+			return x.setting(n, key, text, s)
+		}
+		return x.named(n, text, s)
+	case isModelKey(key) && !isLong(text):
+		if isPlaceholder(text) {
+			return x.unresolvedModel(n, s)
+		}
+		if isLocal(text) {
+			return nil
+		}
+		return x.modelText(n, text, ClassUnclassified, "", s)
+	case !isLong(text):
+		return x.setting(n, key, text, s)
+	}
+	return x.hidden(n, key, text, false, s)
+}
+
+// noted reads what is longer in an annotation or a schema. What kubectl applied
+// last is a copy that nobody runs.
+func (x *extractor) noted(n *node, r role, key string, s scope) error {
+	if x.work += len(n.text); x.work > maxWork {
+		return problem(n.line, n.col, "more than %d bytes of text within the file's values: split it", maxWork)
+	}
+	found, err := x.listed(n, n.text, s)
+	if found || err != nil || r == roleSchema || strings.HasSuffix(key, "/last-applied-configuration") {
+		return err
+	}
+	if strings.Contains(n.text, "image") || manifestShaped(n.text) {
+		_, err = x.settings(n, n.text, s)
+	}
+	return err
 }
 
 // looseImage reads a field that is named like an image's in a place that nobody
@@ -94,59 +157,6 @@ func (x *extractor) byText(n *node, announced, settings bool, s scope) error {
 		return x.modelText(n, text, ClassUnclassified, "", s)
 	}
 	return nil
-}
-
-// composed reads an image that is written in parts, as Helm values, Kustomize
-// and many operators have it.
-func (x *extractor) composed(n *node, key string, s scope) error {
-	image, _ := isImageKey(key)
-	if !image {
-		return nil
-	}
-	part := func(names ...string) (text string, there bool) {
-		for _, name := range names {
-			if v := n.get(name); v != nil && v.kind == scalar {
-				if v.isNull() {
-					return "", true
-				}
-				return v.text, true
-			}
-		}
-		return "", false
-	}
-	name, _ := part("newName", "repository", "repo")
-	tag, tagged := part("newTag", "tag", "version")
-	digest, _ := part("digest", "sha")
-	if plain, _ := part("name"); name == "" && plain != "" && (tagged || digest != "") {
-		name = plain
-	}
-	if name == "" {
-		return nil
-	}
-	text := name
-	if registry, _ := part("registry", "hub"); registry != "" {
-		text = strings.TrimSuffix(registry, "/") + "/" + text
-	}
-	switch {
-	case tag != "":
-		text += ":" + tag
-	case tagged && digest == "":
-		return x.unresolved(n, text, verdict.ReferenceUnresolved, "the tag is empty, and what fills it in is not known here: render the manifest first", s)
-	}
-	if digest != "" {
-		if !strings.Contains(digest, ":") {
-			digest = "sha256:" + digest
-		}
-		text += "@" + digest
-	}
-	if isPlaceholder(text) {
-		return x.unresolved(n, text, verdict.ReferenceUnresolved, "the image depends on a value that is not known here: render the manifest first", s)
-	}
-	ref, err := reference.Parse(text)
-	if err != nil {
-		return x.unresolved(n, text, verdict.ReferenceInvalid, err.Error(), s)
-	}
-	return x.found(n, Ref{Class: ClassUnclassified, Text: text, Reference: ref}, s)
 }
 
 // model reads a field that must hold a model's location, or code's.

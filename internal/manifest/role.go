@@ -16,8 +16,9 @@ const (
 	roleObject             // of a kind without a row
 	roleMetadata
 	roleAnnotations
-	roleData   // ConfigMap and Secret: prose and settings
-	roleSchema // CustomResourceDefinition: prose and defaults
+	roleData    // ConfigMap and Secret: prose and settings
+	roleEncoded // the same in base64
+	roleSchema  // CustomResourceDefinition: prose and defaults
 
 	rolePodTemplate
 	rolePodSpec
@@ -141,7 +142,7 @@ func containerFields(image role) []field {
 // field returns the role of a field.
 func (r role) field(name string) role {
 	switch r {
-	case roleAnnotations, roleData, roleSchema, roleSkip:
+	case roleAnnotations, roleData, roleEncoded, roleSchema, roleSkip:
 		return r
 	}
 	for _, f := range r.fields() {
@@ -159,7 +160,7 @@ func (r role) field(name string) role {
 // says more.
 func (r role) loose() bool {
 	switch r {
-	case roleAny, roleSkip, roleMetadata, roleAnnotations, roleData, roleSchema:
+	case roleAny, roleSkip, roleMetadata, roleAnnotations, roleData, roleEncoded, roleSchema:
 		return true
 	}
 	return false
@@ -182,7 +183,7 @@ func (r role) element() role {
 		return roleTektonPipelineTask
 	case roleUploads:
 		return roleCode
-	case roleArgoSteps, roleData, roleSchema, roleAnnotations, roleSkip, roleRuntimeEnvField:
+	case roleArgoSteps, roleData, roleEncoded, roleSchema, roleAnnotations, roleSkip, roleRuntimeEnvField:
 		return r // nested lists included
 	}
 	return roleAny

@@ -37,8 +37,8 @@ func table() []row {
 		{"", "Pod", podTemplate("")},
 		{"", "PodTemplate", podTemplate("template")},
 		{"", "ReplicationController", podTemplate("spec.template")},
-		{"", "ConfigMap", []at{{"data", roleData}, {"binaryData", roleSkip}}},
-		{"", "Secret", []at{{"data", roleSkip}, {"stringData", roleData}}},
+		{"", "ConfigMap", []at{{"data", roleData}, {"binaryData", roleEncoded}}},
+		{"", "Secret", []at{{"data", roleEncoded}, {"stringData", roleData}}},
 		{"", "PersistentVolume", []at{{"spec.rbd", roleSkip}}},
 		{"apps", "Deployment StatefulSet DaemonSet ReplicaSet", podTemplate("spec.template")},
 		{"extensions", "Deployment DaemonSet ReplicaSet", podTemplate("spec.template")},
@@ -117,6 +117,8 @@ func table() []row {
 		{"pkg.crossplane.io", "ProviderRevision ConfigurationRevision FunctionRevision", []at{{"spec.image", rolePackage}}},
 		{"pkg.crossplane.io", "DeploymentRuntimeConfig", podTemplate("spec.deploymentTemplate.spec.template")},
 
+		// What it fetches is read as a whole: see elsewhere.
+		{"source.toolkit.fluxcd.io", "OCIRepository", []at{{"spec.url", roleSkip}}},
 		{"openfaas.com", "Function", []at{{"spec.image", roleImage}}},
 		{"nuclio.io", "NuclioFunction Function", []at{
 			{"spec.image", roleImage},

@@ -43,7 +43,7 @@ func checkVariants(n *node, names []string) error {
 // checkFields refuses other spellings of the fields that the role or the table
 // knows, and of those that count everywhere.
 func checkFields(n *node, r role, p *pattern, s scope) error {
-	if !s.obj.typed || r == roleData || r == roleSchema || r == roleAnnotations || r == roleSkip {
+	if !s.obj.typed || r == roleData || r == roleEncoded || r == roleSchema || r == roleAnnotations || r == roleSkip {
 		return nil
 	}
 	for i := range n.items {

@@ -109,6 +109,9 @@ func (d *yamlDocument) convert(y *yaml.Node, depth int) (*node, error) {
 		if tagged {
 			n.typ = typeTagged
 		}
+		if n.typ == typeString && y.Style == 0 && looksLikeNumber(n.text) {
+			return nil, problem(n.line, n.col, "the number %s is too large for some readers of YAML and text for others: quote it if it is text", clip(n.text, 60))
+		}
 	case yaml.SequenceNode:
 		n.kind = sequence
 		n.items = make([]item, len(y.Content))
@@ -212,6 +215,9 @@ func (d *yamlDocument) key(k *yaml.Node) (string, error) {
 		return "", problem(line, col, `parsers disagree on whether this "<<" merges: write a plain << or use another key`)
 	case len(k.Value) > maxKey:
 		return "", problem(line, col, "a key of %d bytes and the limit is %d: shorten it", len(k.Value), maxKey)
+	}
+	if k.Style == 0 && !isCanonicalKey(k) {
+		return "", problem(line, col, "the key %s becomes another one where keys are text: quote it", clip(k.Value, 60))
 	}
 	// Keys are marked too; their anchors can be aliased as values.
 	if k.Anchor != "" && d.anchors[k] == nil {

@@ -165,7 +165,7 @@ func TestHostileRegistries(t *testing.T) {
 			srv := ocitest.Hostile(t, bad)
 			c := newClientWith(t, oci.Options{Limits: hostileLimits}, srv)
 			// Longer than any limit of the client: what ends the call is the client.
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			var err error
 			grown := ocitest.HeapGrowth(func() { err = tc.ask(ctx, c, srv) })

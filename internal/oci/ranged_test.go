@@ -93,7 +93,7 @@ func TestARangeIsExactlyWhatWasAskedFor(t *testing.T) {
 			ocitest.NoLeak(t)
 			srv := ocitest.Hostile(t, ocitest.Routes{route: tc.bad})
 			c := newClientWith(t, oci.Options{Limits: hostileLimits}, srv)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			var got []byte
 			var err error

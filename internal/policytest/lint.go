@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apexlogic/apex/internal/access"
+	"github.com/apexlogic/apex/internal/access/kinds"
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/policy"
 	"github.com/apexlogic/apex/internal/verify"
@@ -14,7 +16,8 @@ import (
 
 // Lint returns everything that is wrong or questionable with a set: what
 // [config.Lint] knows from the documents, and what only compiling them shows
-// (CEL expressions, keys, the signatures of exceptions and revocations). What
+// (CEL expressions, access policies and their tests, keys, the signatures of
+// exceptions and revocations). What
 // is only worth compiling when the documents are valid comes after them.
 func Lint(set *config.Set, now time.Time) []config.Problem {
 	problems := config.Lint(set, now)
@@ -40,6 +43,7 @@ func Lint(set *config.Set, now time.Time) []config.Problem {
 	for _, p := range set.FunctionSecurityPolicies {
 		problems = append(problems, notReady(p, policy.FunctionExpressionProblems(p.Value), set.FunctionReadiness(p.Value.Name).Ready, named(functions, p.Value.Name))...)
 	}
+	problems = append(problems, accessProblems(set)...)
 	if err != nil {
 		return append(problems, trustProblem(set, err))
 	}
@@ -50,6 +54,16 @@ func Lint(set *config.Set, now time.Time) []config.Problem {
 		}
 	}
 	return problems
+}
+
+// accessProblems compiles the access policies, and asks their tests.
+func accessProblems(set *config.Set) []config.Problem {
+	rules, problems := kinds.Compile(set, access.Options{})
+	if len(problems) > 0 {
+		return problems
+	}
+	_, failed := kinds.Test(set, rules)
+	return failed
 }
 
 // notReady says why the compiled policy is not, beside the names that ready

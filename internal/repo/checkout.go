@@ -55,14 +55,8 @@ func (r *Repo) lock(ctx context.Context, name string) (func() error, error) {
 // checkOut writes the files to the work tree and the index. It first makes sure
 // that nothing which only exists there would be lost.
 func (r *Repo) checkOut(ctx context.Context, base, root plumbing.Hash, files map[string][]byte) error {
-	r.mu.Lock()
-	idx, err := r.store.Index()
-	r.mu.Unlock()
+	idx, names, err := r.kept(ctx, files, base, root)
 	if err != nil {
-		return fmt.Errorf("read the index: %w", err)
-	}
-	names := slices.Sorted(maps.Keys(files))
-	if err := r.checkAllKept(ctx, idx, names, base, root); err != nil {
 		return err
 	}
 	fresh := make(map[string]*index.Entry, len(names))
@@ -95,17 +89,24 @@ func (r *Repo) checkOut(ctx context.Context, base, root plumbing.Hash, files map
 	return r.dot.Rename(scratch, "index")
 }
 
-// checkCommitted makes sure that the work tree and the index hold what is
-// committed of the files.
-func (r *Repo) checkCommitted(ctx context.Context, root plumbing.Hash, files map[string][]byte) error {
+// kept reads the index and makes sure that nothing of the files, whose names it
+// returns sorted, only exists there or in the work tree.
+func (r *Repo) kept(ctx context.Context, files map[string][]byte, base, root plumbing.Hash) (*index.Index, []string, error) {
 	r.mu.Lock()
 	idx, err := r.store.Index()
 	r.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("read the index: %w", err)
+		return nil, nil, fmt.Errorf("read the index: %w", err)
 	}
 	names := slices.Sorted(maps.Keys(files))
-	if err := r.checkAllKept(ctx, idx, names, root, root); err != nil {
+	return idx, names, r.checkAllKept(ctx, idx, names, base, root)
+}
+
+// checkCommitted makes sure that the work tree and the index hold what is
+// committed of the files.
+func (r *Repo) checkCommitted(ctx context.Context, root plumbing.Hash, files map[string][]byte) error {
+	idx, names, err := r.kept(ctx, files, root, root)
+	if err != nil {
 		return err
 	}
 	for _, name := range names {

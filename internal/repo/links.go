@@ -99,27 +99,3 @@ func objectLimit(kind plumbing.ObjectType, blob int64) int64 {
 	}
 	return maxCommit
 }
-
-// hashObject names an object. Content that was made to have the hash of another
-// one shows in how SHA-1 works on it (Stevens and Shumow, "Speeding up detection
-// of SHA-1 collision attacks"), and is refused.
-func hashObject(kind plumbing.ObjectType, data []byte) (plumbing.Hash, error) {
-	h := plumbing.NewHasher(kind, int64(len(data)))
-	_, _ = h.Write(data) // a hash takes everything
-	return sumObject(h)
-}
-
-func sumObject(h plumbing.Hasher) (name plumbing.Hash, err error) {
-	detecting, ok := h.Hash.(interface {
-		CollisionResistantSum([]byte) ([]byte, bool)
-	})
-	if !ok {
-		return h.Sum(), nil
-	}
-	sum, collision := detecting.CollisionResistantSum(nil)
-	copy(name[:], sum)
-	if collision {
-		return name, fmt.Errorf("%w: the object %s was made to have the hash of another one", ErrCorrupt, name)
-	}
-	return name, nil
-}

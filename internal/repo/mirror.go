@@ -292,6 +292,15 @@ func (m *Mirror) take(ctx context.Context) (tip Tip, err error) {
 	return tip, err
 }
 
+// wanted is the object that the remote names, and whether it is here already.
+func (m *Mirror) wanted(tip Tip) (want plumbing.Hash, here bool, err error) {
+	if want, err = parseHash(tip.Object); err != nil {
+		return want, false, err
+	}
+	here, err = m.repo.has(want)
+	return want, here, err
+}
+
 func (m *Mirror) takeRemote(ctx context.Context, limits Limits) (tip Tip, err error) {
 	s, err := m.remote.dial(ctx)
 	if err != nil {
@@ -302,11 +311,8 @@ func (m *Mirror) takeRemote(ctx context.Context, limits Limits) (tip Tip, err er
 	if tip, err = s.lsRefs(ctx, m.ref); err != nil {
 		return Tip{}, err
 	}
-	want, err := parseHash(tip.Object)
-	if err != nil {
-		return Tip{}, err
-	}
-	if here, err := m.repo.has(want); err != nil || here {
+	want, here, err := m.wanted(tip)
+	if err != nil || here {
 		return tip, err
 	}
 	haves, err := m.haves()
@@ -379,11 +385,8 @@ func (m *Mirror) takeLocal(ctx context.Context, limits Limits) (tip Tip, err err
 	if tip, err = src.tipOf(m.ref); err != nil {
 		return Tip{}, err
 	}
-	want, err := parseHash(tip.Object)
-	if err != nil {
-		return Tip{}, err
-	}
-	if here, err := m.repo.has(want); err != nil || here {
+	want, here, err := m.wanted(tip)
+	if err != nil || here {
 		return tip, err
 	}
 	w, err := newPackWriter(m.repo.dot)

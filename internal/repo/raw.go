@@ -103,11 +103,9 @@ func (r *Repo) unforged(want plumbing.ObjectType, h plumbing.Hash, limit int64, 
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", want, h, err)
 	}
-	hasher := plumbing.NewHasher(want, int64(len(data)))
-	_, _ = hasher.Write(data) // a hash does not fail
-	got, forged := sumUnforged(hasher)
-	if forged {
-		return nil, fmt.Errorf("%s %s: %w", want, h, ErrCollision)
+	got, err := hashObject(want, data)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", want, h, err)
 	}
 	if got != h {
 		return nil, fmt.Errorf("%s %s: %w: its content has the hash %s", want, h, ErrCorrupt, got)
@@ -138,20 +136,6 @@ func (r *Repo) readUnforged(want plumbing.ObjectType, h plumbing.Hash, limit int
 		return nil, err
 	}
 	return readPacked(p, offset, want, limit)
-}
-
-// sumUnforged returns the hash and whether what was hashed collides on purpose.
-// A hash that cannot tell counts as forged: go-git's default can.
-func sumUnforged(h plumbing.Hasher) (sum plumbing.Hash, forged bool) {
-	detector, ok := h.Hash.(interface {
-		CollisionResistantSum([]byte) ([]byte, bool)
-	})
-	if !ok {
-		return sum, true
-	}
-	digest, forged := detector.CollisionResistantSum(make([]byte, 0, len(sum)))
-	copy(sum[:], digest)
-	return sum, forged
 }
 
 // cutLine returns the first line without its end.

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"crypto/sha1" //nolint:gosec // as Git names objects
 	"errors"
 	"fmt"
 	"os"
@@ -158,9 +159,19 @@ func TestBytesThatCollideOnPurposeAreSeen(t *testing.T) {
 	}{{"a collision", data, true}, {"the same with one bit changed", flip(data, 200), false}} {
 		h := plumbing.Hasher{Hash: hash.New(hash.CryptoType)}
 		_, _ = h.Write(c.data)
-		if _, forged := sumUnforged(h); forged != c.forged {
-			t.Errorf("%s: forged is %v", c.name, forged)
+		_, err := sumObject(h)
+		if errors.Is(err, ErrCollision) != c.forged || errors.Is(err, ErrCorrupt) != c.forged {
+			t.Errorf("%s: got %v", c.name, err)
 		}
+	}
+}
+
+func TestAHashThatDetectsNothingIsNone(t *testing.T) {
+	if _, err := sumObject(plumbing.Hasher{Hash: sha1.New()}); !errors.Is(err, ErrCorrupt) { //nolint:gosec // it is what is refused
+		t.Errorf("got %v", err)
+	}
+	if _, err := hashObject(plumbing.BlobObject, nil); err != nil {
+		t.Errorf("go-git's own: %v", err)
 	}
 }
 

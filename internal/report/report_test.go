@@ -443,7 +443,7 @@ func TestAgesReadAsPeopleSayThem(t *testing.T) {
 		time.Minute: "1 minute ago", 2*time.Hour + 59*time.Minute: "2 hours ago", 24 * time.Hour: "1 day ago", 26 * time.Hour: "1 day ago", 72 * time.Hour: "3 days ago",
 		-5 * time.Minute: "5 minutes in the future",
 	} {
-		if got := ago(d); got != want {
+		if got := Ago(d); got != want {
 			t.Errorf("%s: %q, want %q", d, got, want)
 		}
 	}

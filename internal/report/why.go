@@ -26,7 +26,7 @@ func Why(w io.Writer, v *verdict.Verdict, now time.Time, approvers []string, o O
 	if !v.At.IsZero() {
 		age := "just now"
 		if d := now.Sub(v.At); d >= time.Second {
-			age = ago(d)
+			age = Ago(d)
 		}
 		if v.Cached {
 			age += ", from the cache"
@@ -77,7 +77,7 @@ func (p *printer) explain(c *verdict.Check, now time.Time) {
 			text += " from " + e.Source
 		}
 		if !e.At.IsZero() {
-			text += ", established " + ago(now.Sub(e.At))
+			text += ", established " + Ago(now.Sub(e.At))
 		}
 		if !e.Until.IsZero() {
 			if left := e.Until.Sub(now); left > 0 {
@@ -90,8 +90,8 @@ func (p *printer) explain(c *verdict.Check, now time.Time) {
 	}
 }
 
-// ago writes how long ago something was.
-func ago(d time.Duration) string {
+// Ago writes how long ago something was, in its largest unit.
+func Ago(d time.Duration) string {
 	if d < 0 {
 		return span(-d) + " in the future"
 	}

@@ -146,6 +146,12 @@ func TestGitsignSignaturesOverCommits(t *testing.T) {
 		expectCommit(t, compileCommits(t, revoked(leaf.NotBefore), alice), commitPayload, sig, now, verdict.CommitKeyRevoked, "revoked")
 		expectCommit(t, compileCommits(t, revoked(now), alice), commitPayload, sig, now, verdict.OK, "") // it signed before
 	})
+	t.Run("everybody of its issuer, or of another one", func(t *testing.T) {
+		all := []trust.Revoked{{Issuer: issuer, Subject: trust.Everybody, Since: leaf.NotBefore}}
+		expectCommit(t, compileCommits(t, all, alice), commitPayload, sig, now, verdict.CommitKeyRevoked, "revoked")
+		all[0].Issuer = "https://elsewhere.example"
+		expectCommit(t, compileCommits(t, all, alice), commitPayload, sig, now, verdict.OK, "")
+	})
 	t.Run("nobody is trusted keyless", func(t *testing.T) {
 		v := compileCommits(t, nil, trust.CommitSigner{Name: "bob", SSH: authorized(newEd25519(t).PublicKey())})
 		expectCommit(t, v, commitPayload, sig, now, verdict.CommitUntrusted, "no keyless identity")

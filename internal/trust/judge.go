@@ -265,7 +265,7 @@ func (r *Root) checkRevoked(keyID string, id fact.Identity, seen *observation, n
 			if rev.KeyID != keyID {
 				continue
 			}
-		case rev.Subject != id.Subject || rev.Issuer != "" && rev.Issuer != id.Issuer:
+		case id.Subject == "" || rev.Subject != id.Subject && rev.Subject != Everybody || rev.Issuer != "" && rev.Issuer != id.Issuer:
 			continue
 		}
 		at := seen.earliest()

@@ -70,9 +70,12 @@ type KeylessEntry struct {
 type Revoked struct {
 	KeyID   string // "sha256:<hex>", see [KeyID]; or
 	Issuer  string // of the identity; empty: every issuer
-	Subject string // of the identity
+	Subject string // of the identity, or Everybody
 	Since   time.Time
 }
+
+// Everybody is the Subject of a revocation of all identities of an issuer.
+const Everybody = "*"
 
 // Options say what holds for all entries.
 type Options struct {

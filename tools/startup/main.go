@@ -21,7 +21,7 @@ import (
 
 func main() {
 	budget := flag.Duration("budget", 30*time.Millisecond, "package initialisation may take this long")
-	runs := flag.Int("runs", 7, "how often to run")
+	runs := flag.Int("runs", 25, "how often to run")
 	flag.Parse()
 	if flag.NArg() == 0 {
 		fmt.Fprintln(os.Stderr, "usage: startup [-budget D] PROGRAM [ARG...]")

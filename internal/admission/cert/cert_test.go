@@ -246,8 +246,12 @@ func TestADamagedRecordIsMadeAnewAndWhatIsServedStaysBelieved(t *testing.T) {
 			a, b := w.replica(), w.replica()
 			reconcile(t, a)
 			reconcile(t, b)
-			w.secret.set(tt.damage(w.secret.data))
+			damaged := tt.damage(w.secret.data)
+			w.secret.set(damaged)
 			reconcile(t, a)
+			if bytes.Equal(w.secret.data, damaged) {
+				t.Error("the damaged record is kept")
+			}
 			w.leaf(a)
 			w.leaf(b) // it has not looked yet
 			reconcile(t, b)

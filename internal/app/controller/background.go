@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apexlogic/apex/internal/app"
+	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/verdict"
 )
@@ -43,13 +44,18 @@ type background struct {
 
 	// What follows belongs to run's goroutine, but for dirty.
 	memory     *memory
-	revision   string                // that everything was last asked under
-	due        map[string]time.Time  // by namespace
-	reports    map[reportKey]written // what was last written
-	conditions map[string]condition  // that were last written
-	acted      map[kube.ID]string    // what was last said of an action
-	last       map[string]*judged    // by namespace, without reports
-	next       string                // the namespace where a pass was broken off
+	revision   string                        // that everything was last asked under
+	due        map[string]time.Time          // by namespace
+	reports    map[reportKey]written         // what was last written
+	conditions map[string]condition          // that were last written
+	acted      map[kube.ID]map[string]string // what was last said of actions, by reason
+	rolled     map[string]int                // the turn in which a source was rolled back
+	complied   map[kube.ID]time.Time         // since when an object waits to be healed
+	turns      int
+	trusted    *approvers // of the generation
+	trustedOf  string
+	last       map[string]*judged // by namespace, without reports
+	next       string             // the namespace where a pass was broken off
 
 	mu    sync.Mutex
 	dirty map[string]bool // namespaces that changed
@@ -64,25 +70,32 @@ func (b *background) look() {
 
 func (b *background) init() {
 	b.due, b.reports = map[string]time.Time{}, map[reportKey]written{}
-	b.conditions, b.acted, b.dirty = map[string]condition{}, map[kube.ID]string{}, map[string]bool{}
+	b.conditions, b.acted, b.dirty = map[string]condition{}, map[kube.ID]map[string]string{}, map[string]bool{}
+	b.rolled, b.complied = map[string]int{}, map[kube.ID]time.Time{}
 	b.memory, b.last = newMemory(), map[string]*judged{}
 }
 
-func (b *background) run(ctx context.Context) {
+// remember reads what the leader before has said and stopped. Whoever heals has to
+// know the latter.
+func (b *background) remember(ctx context.Context) error {
 	b.init()
+	for {
+		err := b.load(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		b.c.o.Logger.Error("what was said of what runs cannot be read", "err", err)
+		b.pause(ctx, retryInterval)
+	}
+}
+
+// run asks until the context ends, after remember.
+func (b *background) run(ctx context.Context) {
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	watching.Go(func() { b.watchNamespaces(ctx) })
-	for ctx.Err() == nil {
-		if err := b.load(ctx); err == nil {
-			break
-		} else if ctx.Err() == nil {
-			b.c.o.Logger.Error("what was said of what runs cannot be read", "err", err)
-		}
-		b.pause(ctx, retryInterval)
-	}
 	for failures := 0; ctx.Err() == nil; {
 		err := b.turn(ctx)
 		if err == nil || ctx.Err() != nil {
@@ -107,8 +120,8 @@ func (b *background) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// watchNamespaces marks those that change: a person has said there what is done
-// about violations, or approved it.
+// watchNamespaces marks those that change: a person has approved an action there,
+// or marked the namespace.
 func (b *background) watchNamespaces(ctx context.Context) {
 	synced := false
 	err := b.c.client.Watch(ctx, kube.Selection{Kind: namespaceKind}, func(e kube.Event) {
@@ -130,9 +143,10 @@ func (b *background) watchNamespaces(ctx context.Context) {
 
 // turn asks about what is due.
 func (b *background) turn(ctx context.Context) error {
-	if b.c.set.Load() == nil {
-		return nil
+	if set := b.c.set.Load(); set == nil || set.Hash() != b.c.engine.Generation() {
+		return nil // what is in force is just being replaced
 	}
+	b.turns++
 	revision := b.inForce()
 	b.mu.Lock()
 	dirty := b.dirty
@@ -278,6 +292,18 @@ func revokes(digests map[string]bool, reference string) bool {
 	return found && digests[digest]
 }
 
+// approvers are those of the generation.
+func (b *background) approvers(set *config.Set) (*approvers, error) {
+	if b.trusted == nil || b.trustedOf != set.Hash() {
+		a, err := approversOf(set)
+		if err != nil {
+			return nil, err
+		}
+		b.trusted, b.trustedOf = a, set.Hash()
+	}
+	return b.trusted, nil
+}
+
 // leaves says what is left alone, as admission leaves it alone.
 func (b *background) leaves(namespace string) bool {
 	return namespace == b.c.o.Namespace || namespace == "kube-system"
@@ -312,7 +338,7 @@ func (b *background) schedule(j *judged) {
 		kept.report.Verdicts, kept.report.Unresolved, kept.subjects = nil, nil, nil
 		b.last[j.namespace] = &kept
 	}
-	b.due[j.namespace] = verdict.Earliest(now.Add(look), j.ask)
+	b.due[j.namespace] = verdict.Earliest(verdict.Earliest(now.Add(look), j.ask), j.next)
 }
 
 // nextLook says how long to wait until the namespace is listed, and until it is

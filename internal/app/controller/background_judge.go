@@ -16,6 +16,8 @@ type judged struct {
 	namespace string
 	subjects  []*subject
 	findings  map[kube.ID]finding
+	violates  map[kube.ID][]violation // what policies may ask something for
+	next      time.Time               // when more is due of what they ask; zero: nothing
 	report    verdict.Report
 	until     time.Time // when an answer has to be asked for again; zero: never
 	about     [sha256.Size]byte
@@ -32,7 +34,7 @@ func (b *background) again(w *world, namespace string) *judged {
 		return nil
 	}
 	again := *was
-	again.subjects, again.repeated = w.subjects[namespace], true
+	again.subjects, again.repeated, again.next = w.subjects[namespace], true, time.Time{}
 	return &again
 }
 
@@ -51,7 +53,7 @@ func questionsOf(w *world, namespace string) (sum [sha256.Size]byte) {
 // judge asks about objects of a namespace. It is nil when another generation came
 // into force meanwhile: nothing follows from rules that no longer hold.
 func (b *background) judge(ctx context.Context, w *world, namespace string, subjects []*subject) *judged {
-	j := &judged{namespace: namespace, subjects: subjects, findings: map[kube.ID]finding{}, about: questionsOf(w, namespace)}
+	j := &judged{namespace: namespace, subjects: subjects, findings: map[kube.ID]finding{}, violates: map[kube.ID][]violation{}, about: questionsOf(w, namespace)}
 	enforced := w.enforced(namespace)
 	j.report.Generation = b.c.engine.Generation()
 	j.report.At = b.c.o.Clock.Now()
@@ -65,6 +67,9 @@ func (b *background) judge(ctx context.Context, w *world, namespace string, subj
 			id := about[v.Where.File]
 			f := weigh(v, enforced)
 			f.generation = r.Generation
+			if g := b.c.engine.Verifier.Generation(); f.level == denied && g != nil {
+				j.violates[id] = add(j.violates[id], violated(g, v))
+			}
 			j.findings[id] = worse(j.findings[id], f)
 			j.until = verdict.Earliest(j.until, v.Until)
 			if f.level == complies && v.Decision == verdict.Deny {

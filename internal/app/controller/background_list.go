@@ -45,6 +45,7 @@ type subject struct {
 	pods        selector          // its Pods, nil when nothing names them
 	labels      map[string]string // its own, of a Pod
 	annotated   bool              // it has annotations
+	noted       bool              // one of them says what it was before it was stopped
 	stoppedFrom string            // what it was before it was stopped, "" when it is not
 	count       any               // spec.replicas or spec.suspend
 }
@@ -232,6 +233,7 @@ func describe(o *kube.Object) (*subject, error) {
 		id: kube.IDOf(o), uid: string(o.GetUID()), version: o.GetResourceVersion(), source: o.GetLabels()[gitops.LabelSource],
 		pods: podsOf(o), labels: o.GetLabels(), annotated: len(o.GetAnnotations()) > 0, stoppedFrom: o.GetAnnotations()[annotationStopped],
 	}
+	_, s.noted = o.GetAnnotations()[annotationStopped]
 	s.asked = app.AskManifest(s.id.String(), data)
 	spec, _ := o.Object["spec"].(map[string]any)
 	switch s.id.Kind.Kind {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/apexlogic/apex/internal/kube"
@@ -92,6 +91,8 @@ type standing struct {
 	// be judged for a while is not news when it is judged as before.
 	said     level
 	saidCode verdict.Code
+	since    time.Time // when it stopped complying
+	stopped  string    // what it was before it was stopped, "" when it is not
 }
 
 // memory is how everything that runs stood when it was last asked about.
@@ -135,7 +136,7 @@ type change struct {
 
 // changes returns what differs in a namespace from what is remembered, sorted,
 // and the memory as it is afterwards. Objects of kinds that were not seen stay.
-func (m *memory) changes(j *judged, unseen map[kube.Kind]bool) ([]change, map[kube.ID]standing) {
+func (m *memory) changes(j *judged, unseen map[kube.Kind]bool, at time.Time) ([]change, map[kube.ID]standing) {
 	before, after := m.all[j.namespace], map[kube.ID]standing{}
 	var out []change
 	for _, s := range j.subjects {
@@ -145,9 +146,15 @@ func (m *memory) changes(j *judged, unseen map[kube.Kind]bool) ([]change, map[ku
 			// What nobody has heard of complied: only then is it no news.
 			was = standing{finding: finding{level: complies}, said: complies}
 		}
-		now := standing{finding: f, uid: s.uid, source: s.source, said: was.said, saidCode: was.saidCode}
+		now := standing{finding: f, uid: s.uid, source: s.source, said: was.said, saidCode: was.saidCode, since: was.since, stopped: was.stopped}
 		if f.level != unknown {
 			now.said, now.saidCode = f.level, f.code
+		}
+		switch {
+		case now.said != denied:
+			now.since = time.Time{}
+		case now.since.IsZero():
+			now.since = at.Truncate(time.Second) // what the record keeps
 		}
 		after[s.id] = now
 		if f.level != was.level || f.level != complies && f.code != was.code {
@@ -186,7 +193,7 @@ type ComplianceRecord struct {
 // tell records and says what changed. What is recorded is remembered; what could
 // not be is recorded by the next pass.
 func (b *background) tell(ctx context.Context, w *world, j *judged) error {
-	changes, after := b.memory.changes(j, w.unseen)
+	changes, after := b.memory.changes(j, w.unseen, b.c.o.Clock.Now())
 	var errs error
 	for i := range changes {
 		ch := &changes[i]
@@ -205,6 +212,7 @@ func (b *background) tell(ctx context.Context, w *world, j *judged) error {
 		switch {
 		case ch.gone:
 			delete(b.acted, ch.id)
+			b.c.holds.release(ch.id)
 		case !ch.news:
 		case ch.to.level == denied:
 			b.c.note(ctx, kube.Note{Regarding: ch.id, UID: ch.uid, Warning: true, Reason: "NotCompliant", Action: "Report", Text: clip(ch.to.reason)})
@@ -228,6 +236,3 @@ func (b *background) keep(after map[kube.ID]standing, namespace string, id kube.
 	}
 	delete(after, id)
 }
-
-// labelOf returns a label's value in lower case letters.
-func labelOf(p place, name string) string { return strings.ToLower(p.labels[name]) }

@@ -1,33 +1,14 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
+	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/verdict"
-)
-
-// What a person says on a namespace about what runs there and no longer complies.
-const (
-	// labelOnViolation is report (the default), isolate or scaleToZero.
-	labelOnViolation = "apexlogic.com/on-violation"
-	// labelApproval with the value required makes actions wait for annotationApproved.
-	labelApproval = "apexlogic.com/on-violation-approval"
-	// annotationApproved names the generation under which actions may begin. What
-	// has begun goes on until the object complies: a newer policy that has to be
-	// approved again must not connect what was cut off.
-	annotationApproved = "apexlogic.com/approved"
-)
-
-// The actions, as the label names them in lower case.
-const (
-	actReport  = "report"
-	actIsolate = "isolate"
-	actStop    = "scaletozero"
 )
 
 // RecordAction is the type of the ledger's records of what was done about
@@ -38,7 +19,7 @@ const RecordAction = "apex.compliance.action/v1"
 type ActionRecord struct {
 	Object     string       `json:"object"`
 	UID        string       `json:"uid,omitempty"`
-	Action     string       `json:"action"` // Isolate, Connect, ScaleToZero, ScaleBack
+	Action     string       `json:"action"` // Isolate, Connect, ScaleToZero, ScaleBack, RollBack
 	Phase      string       `json:"phase"`  // Intent, Done, Failed
 	Code       verdict.Code `json:"code,omitempty"`
 	Detail     string       `json:"detail,omitempty"`
@@ -46,101 +27,153 @@ type ActionRecord struct {
 	At         time.Time    `json:"at"`
 }
 
-// wish is what a person wants to be done in a namespace.
-type wish struct {
-	action string
-	waits  string // why actions may not begin
-}
-
-func wishOf(p place, generation string) (wish, error) {
-	w := wish{action: cmp.Or(labelOf(p, labelOnViolation), actReport)}
-	switch w.action {
-	case actReport, actIsolate, actStop:
-	default:
-		return wish{action: actReport}, fmt.Errorf("the label %s is %q: write report, isolate or scaleToZero; until then violations are reported", labelOnViolation, p.labels[labelOnViolation])
-	}
-	if p.labels[labelApproval] != "" && p.annotations[annotationApproved] != generation {
-		w.waits = fmt.Sprintf("it waits for a person's approval: annotate the namespace with %s=%s", annotationApproved, generation)
-	}
-	return w, nil
-}
-
-// act brings what is done about violations in a namespace up to date: begins it
-// where it is wanted and undoes it where the object complies, is gone, or nobody
-// wants it any more. What cannot be judged stays as it is.
+// act brings what is done about violations in a namespace up to date: begins what
+// the policies ask for and undoes it where the object complies, is gone, or no
+// policy asks for it any more. What cannot be judged stays as it is.
 func (b *background) act(ctx context.Context, w *world, j *judged, have []isolation) error {
-	p := w.places[j.namespace]
-	wanted, err := wishOf(p, j.report.Generation)
-	if err != nil {
-		b.say(ctx, kube.ID{Kind: namespaceKind, Name: j.namespace}, "", "ActionRefused", err.Error())
-	} else {
-		delete(b.acted, kube.ID{Kind: namespaceKind, Name: j.namespace})
+	set := b.c.set.Load()
+	if set.Hash() != j.report.Generation {
+		return nil // the next pass is about what is in force by then
+	}
+	a := acting{background: b, place: w.places[j.namespace], judged: j, demands: demandsOf(set), kept: map[string]bool{}, isolated: map[string]isolation{}}
+	var err error
+	if a.approvers, err = b.approvers(set); err != nil {
+		return err
+	}
+	for _, i := range have {
+		a.isolated[i.name] = i
+	}
+	for _, s := range j.subjects {
+		if s.source != "" && s.pods != nil {
+			a.followed = append(a.followed, s.pods)
+		}
 	}
 	var errs error
-	covered := []selector{}
-	kept := map[string]bool{}
-	isolated := map[string]isolation{}
-	for _, i := range have {
-		isolated[i.name] = i
-	}
 	// Pods come last: what their controller's action reaches needs none.
 	for _, s := range podsLast(j.subjects) {
-		f := j.findings[s.id]
-		was, is := isolated[isolationName(s.id)]
-		if f.level == unknown && is {
-			kept[was.name] = true
-			covered = append(covered, s.pods)
-			continue
+		if s.stoppedFrom == "" {
+			s.stoppedFrom = b.stoppedFrom(s)
 		}
-		if f.level != denied {
-			if f.level == complies {
-				errs = errors.Join(errs, b.restart(ctx, s))
-				if !is {
-					delete(b.acted, s.id)
-				}
-			}
-			continue
-		}
-		switch {
-		case wanted.action == actReport:
-			errs = errors.Join(errs, b.restart(ctx, s))
-		case wanted.waits != "" && (wanted.action == actIsolate && !is || wanted.action == actStop && s.stoppedFrom == ""):
-			b.say(ctx, s.id, s.uid, "ApprovalNeeded", wanted.waits)
-		case wanted.action == actIsolate:
-			if s.id.Kind.Kind == "Pod" && coveredBy(covered, s.labels) {
-				continue
-			}
-			why := b.isolate(ctx, s, f, was, is)
-			if why == nil || is {
-				kept[isolationName(s.id)], covered = true, append(covered, s.pods)
-			}
-			errs = errors.Join(errs, b.failed(ctx, s, why))
-			if why == nil {
-				errs = errors.Join(errs, b.restart(ctx, s))
-			}
-		case wanted.action == actStop:
-			if s.id.Kind.Kind == "Pod" && coveredBy(covered, s.labels) {
-				continue
-			}
-			why := b.stop(ctx, s, f)
-			switch {
-			case why == nil && s.pods != nil:
-				covered = append(covered, s.pods)
-			case why != nil && is:
-				kept[was.name] = true // better cut off than neither
-			}
-			errs = errors.Join(errs, b.failed(ctx, s, why))
-		}
+		errs = errors.Join(errs, a.one(ctx, s))
 	}
 	if j.partial {
 		return errs
 	}
 	for _, i := range have {
-		if !kept[i.name] && !w.unseen[i.object.Kind] {
+		if !a.kept[i.name] && !w.unseen[i.object.Kind] {
 			errs = errors.Join(errs, b.connect(ctx, i))
 		}
 	}
 	return errs
+}
+
+// acting is one namespace's turn.
+type acting struct {
+	*background
+	place     place
+	judged    *judged
+	demands   demands
+	approvers *approvers
+	isolated  map[string]isolation // that are there, by name
+	kept      map[string]bool      // of those
+	covered   []selector           // Pods that are cut off or stopped
+	followed  []selector           // Pods of what belongs to a source
+}
+
+func (a *acting) one(ctx context.Context, s *subject) error {
+	f := a.judged.findings[s.id]
+	was, is := a.isolated[isolationName(s.id)]
+	switch {
+	case f.level == unknown:
+		if is {
+			a.keep(was.name, s)
+		}
+		return nil
+	case f.level == complies:
+		if !is {
+			delete(a.acted, s.id)
+		}
+		return a.restart(ctx, s)
+	}
+	d := a.due(ctx, s, f, is)
+	a.judged.next = verdict.Earliest(a.judged.next, d.next)
+	if d.nothing() {
+		return a.restart(ctx, s)
+	}
+	if s.id.Kind.Kind == "Pod" && (coveredBy(a.covered, s.labels) || d.rollBack && coveredBy(a.followed, s.labels)) {
+		return nil
+	}
+	var errs error
+	if d.rollBack {
+		left, err := a.rollBack(ctx, s, f)
+		switch {
+		case err == nil && left:
+			a.covered = append(a.covered, s.pods)
+			if is {
+				a.keep(was.name, s) // until it complies
+			}
+			return nil
+		case err == nil: // what is applied complies, and is healed to
+		default:
+			if _, refused := errors.AsType[refusal](err); !refused {
+				return a.failed(ctx, s, err)
+			}
+			// The next best: stopped where that is possible, cut off elsewhere.
+			if _, _, can := stoppable(s.id.Kind.Kind); can {
+				d.stop = true
+			} else {
+				d.isolate = true
+			}
+			errs = a.failed(ctx, s, err)
+		}
+	}
+	if d.isolate {
+		err := a.isolate(ctx, s, f, was, is)
+		if err == nil || is {
+			a.keep(isolationName(s.id), s)
+		}
+		errs = errors.Join(errs, a.failed(ctx, s, err))
+	}
+	if !d.stop {
+		return errors.Join(errs, a.restart(ctx, s))
+	}
+	err := a.stop(ctx, s, f)
+	switch {
+	case err == nil && s.pods != nil:
+		a.covered = append(a.covered, s.pods)
+	case err != nil && is:
+		a.keep(was.name, s) // better cut off than neither
+	}
+	return errors.Join(errs, a.failed(ctx, s, err))
+}
+
+// keep leaves an isolation where it is.
+func (a *acting) keep(name string, s *subject) {
+	a.kept[name] = true
+	a.covered = append(a.covered, s.pods)
+}
+
+// due says what is due about an object that does not comply, and tells a person
+// what waits for them.
+func (a *acting) due(ctx context.Context, s *subject, f finding, isolated bool) due {
+	since, now := a.memory.all[s.id.Namespace][s.id].since, a.c.o.Clock.Now()
+	id := violationID(s, f.code, since)
+	wrong := ""
+	d := a.demands.due(a.judged.violates[s.id], since, now,
+		func(action v1alpha1.ViolationAction) bool {
+			return action == v1alpha1.ActionIsolate && isolated || action == v1alpha1.ActionScaleToZero && s.stoppedFrom != ""
+		},
+		func(action v1alpha1.ViolationAction) bool {
+			ok, err := a.approvers.approved(s.id.Namespace, a.place.annotations, id, action, now)
+			if err != nil {
+				wrong = fmt.Sprintf("; the approval of %s that is there does not count: %v", action, err)
+			}
+			return ok
+		})
+	if len(d.waits) > 0 {
+		a.say(ctx, s.id, s.uid, "ApprovalNeeded", approvalText(s, id, d.waits)+wrong)
+	}
+	return d
 }
 
 func podsLast(all []*subject) []*subject {
@@ -173,17 +206,21 @@ func (b *background) failed(ctx context.Context, s *subject, err error) error {
 	return fmt.Errorf("act on %s: %w", s.id, err)
 }
 
-// say makes an Event once, until something else is said about the object.
+// say makes an Event once, until another one of its reason, or that an action was
+// taken back, is said about the object.
 func (b *background) say(ctx context.Context, id kube.ID, uid, reason, text string) {
-	said := uid + " " + reason + " " + text
-	if b.acted[id] == said {
-		return
-	}
 	if len(b.acted) >= maxRemembered {
 		clear(b.acted) // the server counts up what is said again
 	}
-	b.acted[id] = said
-	warning := reason != "Connected" && reason != "ScaledBack"
+	good := reason == "Connected" || reason == "ScaledBack"
+	if b.acted[id] == nil || good && b.acted[id][reason] == "" {
+		b.acted[id] = map[string]string{} // what was said before is over
+	}
+	if said := uid + " " + text; b.acted[id][reason] == said {
+		return
+	}
+	b.acted[id][reason] = uid + " " + text
+	warning := !good && reason != "RolledBack"
 	b.c.note(ctx, kube.Note{Regarding: id, UID: uid, Warning: warning, Reason: reason, Action: "OnViolation", Text: clip(text)})
 }
 

@@ -10,14 +10,17 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apexlogic/apex/internal/admission"
 	"github.com/apexlogic/apex/internal/kube"
 )
 
 var networkPolicies = kube.Kind{Group: "networking.k8s.io", Version: "v1", Kind: "NetworkPolicy"}
 
-// What marks the NetworkPolicies that cut something off.
+// What marks the NetworkPolicies that cut something off. Admission lets nobody but
+// Apex write them, see [admission.Steering].
 const (
-	labelAction          = "apexlogic.com/action"
+	actIsolate           = "isolate"
+	labelAction          = admission.LabelAction
 	annotationObject     = "apexlogic.com/object"
 	annotationObjectKind = "apexlogic.com/object-kind"
 )

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/verdict"
@@ -30,6 +31,8 @@ type remembered struct {
 	Name      string       `json:"m"`
 	UID       string       `json:"u"`
 	Code      verdict.Code `json:"c"`
+	Since     int64        `json:"s,omitempty"` // Unix time
+	Stopped   string       `json:"t,omitempty"`
 }
 
 // encode writes what does not comply, in one order, so that the same memory is
@@ -43,7 +46,10 @@ func (m *memory) encode() ([]byte, error) {
 		entries := make([]remembered, len(ids))
 		for i, id := range ids {
 			s := m.all[id.Namespace][id]
-			entries[i] = remembered{id.Group, id.Version, id.Kind.Kind, id.Namespace, id.Name, s.uid, s.saidCode}
+			entries[i] = remembered{id.Group, id.Version, id.Kind.Kind, id.Namespace, id.Name, s.uid, s.saidCode, 0, s.stopped}
+			if !s.since.IsZero() {
+				entries[i].Since = s.since.Unix()
+			}
 		}
 		var out bytes.Buffer
 		z := gzip.NewWriter(&out)
@@ -85,7 +91,11 @@ func (m *memory) decode(record []byte) error {
 		if m.all[id.Namespace] == nil {
 			m.all[id.Namespace] = map[kube.ID]standing{}
 		}
-		m.all[id.Namespace][id] = standing{finding: finding{level: denied, code: e.Code}, uid: e.UID, said: denied, saidCode: e.Code}
+		s := standing{finding: finding{level: denied, code: e.Code}, uid: e.UID, said: denied, saidCode: e.Code, stopped: e.Stopped}
+		if e.Since > 0 {
+			s.since = time.Unix(e.Since, 0).UTC()
+		}
+		m.all[id.Namespace][id] = s
 	}
 	return nil
 }
@@ -108,6 +118,7 @@ func (b *background) load(ctx context.Context) error {
 	}
 	m.saved, m.at = string(record), at
 	b.memory = m
+	b.c.holds.reset(m)
 	return nil
 }
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apexlogic/apex/api/v1alpha1"
+	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/kube"
 )
@@ -47,7 +49,7 @@ func (m *memory) compliance(source string) condition {
 	for _, namespace := range m.namespaces() {
 		ids := make([]kube.ID, 0, len(m.all[namespace]))
 		for id, s := range m.all[namespace] {
-			if s.source == source {
+			if s.source == source || strings.HasPrefix(s.source, source+".") { // or a stage of it
 				ids = append(ids, id)
 			}
 		}
@@ -137,7 +139,7 @@ func (b *background) writeCondition(ctx context.Context, kind, name, typ string,
 	key := kind + "/" + name
 	was, known := b.conditions[key]
 	if !known {
-		o, err := b.c.client.Get(ctx, kube.ID{Kind: ours(kind), Name: name})
+		o, err := b.c.client.Get(ctx, kube.ID{Kind: app.OurKind(kind), Name: name})
 		if errors.Is(err, kube.ErrNotFound) {
 			return nil
 		}

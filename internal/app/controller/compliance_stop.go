@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/apexlogic/apex/internal/admission"
 	"github.com/apexlogic/apex/internal/kube"
 )
 
 // annotationStopped holds what an object was before it was stopped: a number of
-// replicas, or "running".
-const annotationStopped = "apexlogic.com/stopped-from"
+// replicas, or "running". Admission lets nobody but Apex write it, see
+// [admission.Steering].
+const annotationStopped = admission.AnnotationStopped
 
 // stoppable says which field stops the kind, and to what it is set.
 func stoppable(kind string) (path string, value any, ok bool) {
@@ -29,12 +31,10 @@ func stoppable(kind string) (path string, value any, ok bool) {
 func (b *background) stop(ctx context.Context, s *subject, f finding) error {
 	path, value, ok := stoppable(s.id.Kind.Kind)
 	switch {
-	case s.source != "":
-		return refusal("it belongs to the GitSource " + s.source + ", which would start it again: change it there, roll the source back (apex gitops rollback), or use isolate")
 	case s.id.Kind.Kind == "Service" || s.id.Kind.Kind == "InferenceService":
-		return refusal("it starts again with the next request, since a greatest scale of 0 means no limit to Knative: use isolate")
+		return refusal("it starts again with the next request, since a greatest scale of 0 means no limit to Knative: use Isolate")
 	case !ok:
-		return refusal("a " + s.id.Kind.Kind + " cannot be scaled to zero: use isolate, or delete it")
+		return refusal("a " + s.id.Kind.Kind + " cannot be scaled to zero: use Isolate, or delete it")
 	case s.count == value:
 		return nil
 	}
@@ -46,8 +46,10 @@ func (b *background) stop(ctx context.Context, s *subject, f finding) error {
 		}
 	}
 	err := b.doing(ctx, ActionRecord{Object: s.id.String(), UID: s.uid, Action: "ScaleToZero", Code: f.code}, func() (string, error) {
+		b.hold(s, was) // before it is stopped: who heals it to Git would start it again
 		return "was " + was, b.edit(ctx, s, path, value, was)
 	})
+	b.recheck(s)
 	if errors.Is(err, kube.ErrConflict) {
 		return nil // it changed meanwhile: the next pass looks again
 	}
@@ -80,8 +82,15 @@ func (b *background) restart(ctx context.Context, s *subject) error {
 		back = nil
 	}
 	err := b.doing(ctx, ActionRecord{Object: s.id.String(), UID: s.uid, Action: "ScaleBack"}, func() (string, error) {
+		b.c.holds.release(s.id) // what Git says counts again
 		return "to " + s.stoppedFrom, b.edit(ctx, s, path, back, "")
 	})
+	if err != nil {
+		b.c.holds.hold(s.id) // the next pass does it
+	} else {
+		b.unhold(s)
+	}
+	b.recheck(s)
 	if errors.Is(err, kube.ErrConflict) {
 		return nil
 	}
@@ -89,6 +98,39 @@ func (b *background) restart(ctx context.Context, s *subject) error {
 		b.say(ctx, s.id, s.uid, "ScaledBack", "it is no longer stopped")
 	}
 	return err
+}
+
+// stoppedFrom is what an object was before it was stopped, when nothing in it says
+// so any more.
+func (b *background) stoppedFrom(s *subject) string {
+	if was := b.memory.all[s.id.Namespace][s.id]; was.uid == s.uid {
+		return was.stopped
+	}
+	return ""
+}
+
+// hold remembers that the object is stopped, and keeps it so.
+func (b *background) hold(s *subject, was string) {
+	if standing, known := b.memory.all[s.id.Namespace][s.id]; known {
+		standing.stopped = was
+		b.memory.all[s.id.Namespace][s.id] = standing
+	}
+	b.c.holds.hold(s.id)
+}
+
+// unhold forgets it.
+func (b *background) unhold(s *subject) {
+	if standing, known := b.memory.all[s.id.Namespace][s.id]; known {
+		standing.stopped = ""
+		b.memory.all[s.id.Namespace][s.id] = standing
+	}
+}
+
+// recheck tells who heals the object that what is held has changed.
+func (b *background) recheck(s *subject) {
+	if from, running := b.c.sources.get(s.source); running {
+		from.Healer().Recheck(held(s.id))
+	}
 }
 
 // edit sets the field, unless the value is nil, and the annotation, or removes it
@@ -102,6 +144,7 @@ func (b *background) edit(ctx context.Context, s *subject, path string, value an
 	steps := []step{{"test", "/metadata/resourceVersion", s.version}}
 	at := "/metadata/annotations/" + strings.ReplaceAll(annotationStopped, "/", "~1")
 	switch {
+	case stopped == "" && !s.noted:
 	case stopped == "":
 		steps = append(steps, step{"remove", at, nil})
 	case s.annotated:

@@ -53,6 +53,8 @@ func TestTheWorstFindingDecidesAndARevocationIsSaidFirst(t *testing.T) {
 	}
 }
 
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
 // asked is a namespace with one Deployment that stands as it is said.
 func asked(f finding) *judged {
 	id := kube.ID{Kind: kube.Kind{Group: "apps", Version: "v1", Kind: "Deployment"}, Namespace: "vision", Name: "captioner"}
@@ -75,7 +77,7 @@ func TestAChangeIsSaidOnce(t *testing.T) {
 		{lost, true, false}, {good, true, true}, {good, false, false},
 		{lost, true, false}, {good, true, false},
 	} {
-		changes, after := m.changes(asked(step.f), nil)
+		changes, after := m.changes(asked(step.f), nil, noon)
 		m.all["vision"] = after
 		if got := len(changes) == 1; got != step.changed || got && changes[0].news != step.news {
 			t.Errorf("step %d, %s %s: changes %+v", i, step.f.level, step.f.code, changes)
@@ -85,26 +87,26 @@ func TestAChangeIsSaidOnce(t *testing.T) {
 
 func TestWhatIsGoneIsSaidAndWhatIsNotSeenStays(t *testing.T) {
 	m := newMemory()
-	_, m.all["vision"] = m.changes(asked(finding{level: denied, code: verdict.Revoked}), nil)
+	_, m.all["vision"] = m.changes(asked(finding{level: denied, code: verdict.Revoked}), nil, noon)
 	nothing := &judged{namespace: "vision"}
 	kind := kube.Kind{Group: "apps", Version: "v1", Kind: "Deployment"}
-	if changes, after := m.changes(nothing, map[kube.Kind]bool{kind: true}); len(changes) != 0 || len(after) != 1 {
+	if changes, after := m.changes(nothing, map[kube.Kind]bool{kind: true}, noon); len(changes) != 0 || len(after) != 1 {
 		t.Errorf("a kind that could not be listed: %+v, %d remembered", changes, len(after))
 	}
-	if changes, after := m.changes(nothing, nil); len(changes) != 1 || !changes[0].gone || len(after) != 0 {
+	if changes, after := m.changes(nothing, nil, noon); len(changes) != 1 || !changes[0].gone || len(after) != 0 {
 		t.Errorf("a kind that has none: %+v, %d remembered", changes, len(after))
 	}
 	// Another object of the same name is judged on its own.
 	again := asked(finding{level: complies})
 	again.subjects[0].uid = "2"
-	if changes, _ := m.changes(again, nil); len(changes) != 0 {
+	if changes, _ := m.changes(again, nil, noon); len(changes) != 0 {
 		t.Errorf("one that was made anew: %+v", changes)
 	}
 }
 
 func TestTheNextLeaderRemembersWhatWasSaid(t *testing.T) {
 	m := newMemory()
-	_, m.all["vision"] = m.changes(asked(finding{level: denied, code: verdict.Revoked}), nil)
+	_, m.all["vision"] = m.changes(asked(finding{level: denied, code: verdict.Revoked}), nil, noon)
 	record, err := m.encode()
 	if err != nil {
 		t.Fatal(err)
@@ -113,10 +115,10 @@ func TestTheNextLeaderRemembersWhatWasSaid(t *testing.T) {
 	if err := next.decode(record); err != nil {
 		t.Fatal(err)
 	}
-	if changes, _ := next.changes(asked(finding{level: denied, code: verdict.Revoked}), nil); len(changes) != 0 {
+	if changes, _ := next.changes(asked(finding{level: denied, code: verdict.Revoked}), nil, noon); len(changes) != 0 {
 		t.Errorf("it is said again: %+v", changes)
 	}
-	if changes, _ := next.changes(asked(finding{level: complies}), nil); len(changes) != 1 || !changes[0].news {
+	if changes, _ := next.changes(asked(finding{level: complies}), nil, noon); len(changes) != 1 || !changes[0].news {
 		t.Errorf("that it complies again is not said: %+v", changes)
 	}
 	if again, err := next.encode(); err != nil || !bytes.Equal(again, record) {
@@ -143,7 +145,7 @@ func TestTheMemoryHasABound(t *testing.T) {
 
 func FuzzMemory(f *testing.F) {
 	m := newMemory()
-	_, m.all["vision"] = m.changes(asked(finding{level: denied, code: verdict.Revoked}), nil)
+	_, m.all["vision"] = m.changes(asked(finding{level: denied, code: verdict.Revoked}), nil, noon)
 	record, err := m.encode()
 	if err != nil {
 		f.Fatal(err)
@@ -164,32 +166,6 @@ func FuzzMemory(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestWhatAPersonWantsToBeDone(t *testing.T) {
-	for name, c := range map[string]struct {
-		labels, annotations map[string]string
-		action              string
-		waits, wrong        bool
-	}{
-		"nothing said is a report":                 {action: actReport},
-		"report":                                   {labels: map[string]string{labelOnViolation: "report"}, action: actReport},
-		"isolate":                                  {labels: map[string]string{labelOnViolation: "isolate"}, action: actIsolate},
-		"scaleToZero":                              {labels: map[string]string{labelOnViolation: "scaleToZero"}, action: actStop},
-		"a word that is none is reported":          {labels: map[string]string{labelOnViolation: "delete"}, action: actReport, wrong: true},
-		"an approval that is asked for":            {labels: map[string]string{labelOnViolation: "isolate", labelApproval: "required"}, action: actIsolate, waits: true},
-		"an approval of this generation":           {labels: map[string]string{labelOnViolation: "isolate", labelApproval: "required"}, annotations: map[string]string{annotationApproved: "g"}, action: actIsolate},
-		"an approval of another generation":        {labels: map[string]string{labelOnViolation: "isolate", labelApproval: "required"}, annotations: map[string]string{annotationApproved: "f"}, action: actIsolate, waits: true},
-		"a misspelt demand for approval is one":    {labels: map[string]string{labelOnViolation: "isolate", labelApproval: "requird"}, action: actIsolate, waits: true},
-		"an approval nobody asked for is no order": {annotations: map[string]string{annotationApproved: "g"}, action: actReport},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w, err := wishOf(place{c.labels, c.annotations}, "g")
-			if w.action != c.action || (w.waits != "") != c.waits || (err != nil) != c.wrong {
-				t.Errorf("got %+v, %v", w, err)
-			}
-		})
-	}
 }
 
 func TestASelectorSelectsAsTheAPISays(t *testing.T) {

@@ -9,6 +9,7 @@ package controller
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,11 +71,17 @@ type controller struct {
 	engine *app.Engine
 
 	set      atomic.Pointer[config.Set] // in force
+	locks    atomic.Pointer[locks]      // of its sources
 	changed  chan struct{}              // something is in force since it was last read
 	notReady failure                    // why what the cluster says is not in force
 
 	certificates *cert.Manager
 	namespaces   *namespaces
+	events       *announcer
+
+	holds    holds           // what is stopped
+	sources  followedSources // of the leader
+	operator crypto.Signer   // of the leader
 }
 
 // failure is the last error of a part.
@@ -167,18 +174,23 @@ func Run(ctx context.Context, o Options) (err error) {
 		return errors.Join(err, webhook.Close(), health.Close())
 	}
 	c.namespaces = newNamespaces(c.client)
+	c.events = newAnnouncer(c.writeNote, o.Clock.Now)
+	run("writing events", func(ctx context.Context) error {
+		return c.events.run(ctx, func(n int) { o.Logger.Warn("events were not written, the ledger has what they are about", "events", n) })
+	})
 	run("sealing the ledger", c.engine.Ledger.Run)
 	run("reading the namespaces", c.namespaces.run)
-	run("reading the policies", (&documents{
-		client: c.client, publish: c.engine.Publish, log: o.Logger, failed: c.notReady.Store,
-		inForce: func(_ context.Context, s *config.Set) {
+	run("reading the policies", (&app.ClusterDocuments{
+		Client: c.client, Publish: c.engine.Bring, Log: o.Logger, Failed: c.notReady.Store,
+		InForce: func(_ context.Context, s *config.Set) {
+			c.locks.Store(locksOf(s))
 			c.set.Store(s)
 			select {
 			case c.changed <- struct{}{}:
 			default:
 			}
 		},
-	}).run)
+	}).Run)
 	run("keeping the certificates", c.certificates.Run)
 	run("the webhook", func(ctx context.Context) error {
 		return handler.Run(ctx, webhook, c.certificates.GetCertificate)
@@ -224,7 +236,7 @@ func (c *controller) ready() error {
 
 func (c *controller) newHandler() (*admission.Handler, error) {
 	guard := &admission.Guarded{
-		Label: gitops.LabelSource, Denies: c.denies,
+		Label: gitops.LabelSource, Denied: c.denied, Writers: c.writers,
 		Users: []string{"system:serviceaccount:" + c.o.Namespace + ":apex-controller"}, Groups: admission.ControllerGroups(),
 	}
 	return admission.New(admission.Options{

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/apexlogic/apex/config/crd"
+	"github.com/apexlogic/apex/internal/app"
 	"github.com/apexlogic/apex/internal/gitops"
 	"github.com/apexlogic/apex/internal/kube"
 	"github.com/apexlogic/apex/internal/kube/kubetest"
@@ -92,7 +93,7 @@ func newScene(t *testing.T) *scene {
 	case err := <-done:
 		done <- err
 		t.Fatalf("the controller ended: %v", err)
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the controller is not ready")
 	}
 	return s
@@ -126,7 +127,7 @@ func (s *scene) refused(text, why string) {
 
 func (s *scene) await(what string, is func() (bool, string)) {
 	s.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		ok, seen := is()
 		if ok {
@@ -288,7 +289,7 @@ spec:
 
 // condition is the source's Ready condition: status, reason, message.
 func (s *scene) condition(name string) string {
-	o, err := s.client.Get(s.t.Context(), kube.ID{Kind: ours("GitSource"), Name: name})
+	o, err := s.client.Get(s.t.Context(), kube.ID{Kind: app.OurKind("GitSource"), Name: name})
 	if err != nil {
 		return err.Error()
 	}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -18,6 +19,7 @@ import (
 	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/internal/gitops/source"
 	"github.com/apexlogic/apex/internal/kube"
+	"github.com/apexlogic/apex/verdict"
 )
 
 // retryInterval is how long something that could not be done waits.
@@ -25,8 +27,11 @@ const retryInterval = 2 * time.Second
 
 // lead is what one replica at a time does: it runs the sources.
 func (c *controller) lead(ctx context.Context) error {
-	key, err := c.stateKey(ctx)
+	key, err := c.sharedKey(ctx, "apex-gitops")
 	if err != nil {
+		return err
+	}
+	if c.operator, err = c.operatorKey(ctx); err != nil {
 		return err
 	}
 	var running sync.WaitGroup
@@ -34,13 +39,19 @@ func (c *controller) lead(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	background := &background{c: c, wake: make(chan struct{}, 1)}
+	if err := background.remember(ctx); err != nil {
+		return err
+	}
 	running.Go(func() { background.run(ctx) })
+	ways := newWays(c)
+	running.Go(func() { ways.run(ctx) })
 	sources := map[string]*runningSource{}
 	for {
 		set := c.set.Load()
 		if set != nil {
 			c.reconcile(ctx, set, key, sources, &running)
 			background.look()
+			ways.look()
 		}
 		select {
 		case <-ctx.Done():
@@ -112,7 +123,7 @@ func (c *controller) follow(ctx context.Context, set *config.Set, name, key stri
 			return
 		}
 		c.o.Logger.Error("a source is not followed", "source", name, "err", err)
-		c.writeStatus(ctx, source.Status{Source: name, Problem: err.Error(), At: c.o.Clock.Now()})
+		c.writeStatus(ctx, name, source.Status{Source: name, Problem: err.Error(), At: c.o.Clock.Now()})
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryInterval):
@@ -121,16 +132,20 @@ func (c *controller) follow(ctx context.Context, set *config.Set, name, key stri
 }
 
 func (c *controller) runSource(ctx context.Context, set *config.Set, name, key string) (err error) {
+	published := newPublications(c, name)
 	stages, err := c.engine.OpenSource(ctx, app.SourceOptions{
 		Documents: set, Name: name, State: c.sourcesDir(), Cluster: c.client, Key: key,
-		Changed: func(st source.Status) { c.writeStatus(ctx, st) }, Drift: func(d source.Drift) { c.noteDrift(ctx, name, &d) },
+		Changed: func(st source.Status) { c.writeStatus(ctx, name, st) }, Drift: func(d source.Drift) { c.noteDrift(name, &d) },
+		Published: published.tell, Holder: &c.holds,
 		Clock: c.o.Clock, Logger: c.o.Logger,
 	})
 	if err != nil {
 		return err
 	}
+	published.begin(stages)
 	ctx, stop := context.WithCancelCause(ctx)
 	var running sync.WaitGroup
+	running.Go(func() { published.run(ctx) })
 	defer func() {
 		stop(nil)
 		running.Wait()
@@ -139,20 +154,26 @@ func (c *controller) runSource(ctx context.Context, set *config.Set, name, key s
 		}
 	}()
 	for _, s := range stages {
+		followed := followedSource{Source: s}
+		if followed.operator, err = s.Operate(c.operator); err != nil {
+			return err
+		}
+		c.sources.put(followed)
+		defer c.sources.remove(s)
 		running.Go(func() { stop(s.Run(ctx)) })
 	}
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-// writeStatus says in the GitSource where it stands.
-func (c *controller) writeStatus(ctx context.Context, st source.Status) {
+// writeStatus says in the GitSource of the name where it, or a stage of it, stands.
+func (c *controller) writeStatus(ctx context.Context, name string, st source.Status) {
 	now := c.o.Clock.Now().UTC().Format(time.RFC3339)
 	// A stage has a condition of its own, "prod/Ready", and a manager of its own
 	// for it: of one manager, what is applied last is all that there is.
-	name, stage, staged := strings.Cut(st.Source, ".")
+	stage := stageIn(name, st.Source)
 	ready, by := map[string]any{"type": "Ready", "lastTransitionTime": now}, manager
-	if staged {
+	if stage != "" {
 		ready["type"], by = stage+"/Ready", manager+"-"+stage
 	}
 	switch {
@@ -181,24 +202,53 @@ func (c *controller) writeStatus(ctx context.Context, st source.Status) {
 		c.o.Logger.Warn("the status of a source is not written", "source", st.Source, "err", err)
 	}
 	if st.Refused != nil {
-		c.note(ctx, kube.Note{
-			Regarding: kube.ID{Kind: ours("GitSource"), Name: name}, Warning: true, Reason: "RevisionRefused", Action: "Refuse",
+		c.events.announce(kube.Note{
+			Regarding: kube.ID{Kind: app.OurKind("GitSource"), Name: name}, Warning: true, Reason: "RevisionRefused", Action: "Refuse",
 			Text: fmt.Sprintf("commit %.12s: %s", st.Head, st.Refused.Error()),
-		})
+		}, st.Source, st.Head, string(st.Refused.Code))
 	}
 }
 
-// noteDrift says it with an Event of the object.
-func (c *controller) noteDrift(ctx context.Context, name string, d *source.Drift) {
+// stageIn is the stage in what a source is called there, "source.stage"; "" without
+// one. A source's own name may have dots in it too.
+func stageIn(source, called string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(called, source), ".")
+}
+
+// noteDrift says it with an Event of the object: what was healed, what was left as
+// the mode says, who fights, and what could not be put back.
+func (c *controller) noteDrift(name string, d *source.Drift) {
+	reason := map[verdict.Code]string{
+		verdict.DriftHealed: "Healed", verdict.DriftFight: "Fight", verdict.DriftAltered: "Altered", verdict.DriftStuck: "NotHealed",
+	}[d.Code]
 	text := fmt.Sprintf("source %s: %s", name, d.Code)
+	if d.Code == verdict.DriftFight {
+		text += fmt.Sprintf(": healed %d times", d.Heals)
+	}
+	if d.Deleted {
+		text += "; deleted"
+	}
 	for _, change := range d.Changes {
 		text += "; " + change.What.String() + " " + change.Path
 	}
-	version := "v1"
-	c.note(ctx, kube.Note{
-		Regarding: kube.ID{Kind: kube.Kind{Group: d.ID.Group, Version: version, Kind: d.ID.Kind}, Namespace: d.ID.Namespace, Name: d.ID.Name},
-		Warning:   true, Reason: "Drift", Action: "Heal", Text: text,
-	})
+	for i, by := range d.By {
+		text += map[bool]string{true: "; by ", false: ", "}[i == 0] + by.Name
+	}
+	c.events.announce(kube.Note{
+		Regarding: kube.ID{Kind: kube.Kind{Group: d.ID.Group, Kind: d.ID.Kind}, Namespace: d.ID.Namespace, Name: d.ID.Name},
+		Warning:   true, Reason: cmp.Or(reason, "Drift"), Action: "Heal", Text: clip(text),
+	}, text)
+}
+
+// writeNote makes an Event of an object whose version may be open.
+func (c *controller) writeNote(ctx context.Context, n kube.Note) {
+	if n.Regarding.Version == "" {
+		n.Regarding.Version = "v1"
+		if served, err := c.client.Versions(ctx, n.Regarding.Group, n.Regarding.Kind.Kind); err == nil && len(served) > 0 {
+			n.Regarding.Version = served[0]
+		}
+	}
+	c.note(ctx, n)
 }
 
 // note makes an Event; who watches the cluster sees it, the ledger proves it.
@@ -213,15 +263,15 @@ const maxMessage = 1024
 
 func clip(text string) string {
 	if len(text) > maxMessage {
-		return text[:maxMessage-3] + "..."
+		return strings.ToValidUTF8(text[:maxMessage-3], "") + "..."
 	}
 	return text
 }
 
-// stateKey is the secret that signs what is remembered of sources: all replicas
-// share it, since each may lead.
-func (c *controller) stateKey(ctx context.Context) (string, error) {
-	store := &secret{c.client, kube.ID{Kind: kube.Kind{Version: "v1", Kind: "Secret"}, Namespace: c.o.Namespace, Name: "apex-gitops"}}
+// sharedKey is a key that all replicas share, since each may lead: 32 bytes in hex,
+// made the first time. That of "apex-gitops" signs what is remembered of sources.
+func (c *controller) sharedKey(ctx context.Context, name string) (string, error) {
+	store := &secret{c.client, kube.ID{Kind: kube.Kind{Version: "v1", Kind: "Secret"}, Namespace: c.o.Namespace, Name: name}}
 	for {
 		record, _, err := store.Load(ctx)
 		if err != nil {

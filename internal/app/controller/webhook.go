@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/internal/admission"
 	"github.com/apexlogic/apex/internal/admission/cert"
 	"github.com/apexlogic/apex/internal/gitops"
@@ -56,20 +55,6 @@ func (c *controller) resolve(ctx context.Context, q verdict.Question) (verdict.D
 		return "", err
 	}
 	return c.engine.ResolveTag(ctx, ref)
-}
-
-// denies says whether a source lets nobody else write what it has put there.
-func (c *controller) denies(source string) bool {
-	set := c.set.Load()
-	if set == nil {
-		return true // its mode is not read yet: nobody else writes until it is
-	}
-	for _, g := range set.GitSources {
-		if g.Value.Name == source {
-			return g.Value.Spec.Heal.Mode == v1alpha1.ModeDeny
-		}
-	}
-	return false
 }
 
 // secret is a record in a Secret, replaced only by who has seen it.

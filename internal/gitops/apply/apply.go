@@ -8,7 +8,15 @@
 // A plan is refused as a whole, before anything is written, with a [Refusal]:
 // kinds and namespaces that the source may not write, quotas, objects of other
 // sources, an empty set, more deletions than a mistake may make, a revision that
-// does not follow the accepted one.
+// does not follow the accepted one, and whatever the target refuses: each object
+// that would be made or changed is tried without effect (a server-side dry run in
+// a cluster). What needs a namespace or a definition of the same set is tried as
+// soon as those are there, before anything else is written.
+//
+// A target may still say no to what it said yes to: a quota that thirty objects
+// use up together. Then the revision that was held whole last is brought back, in
+// the same way as any other is applied, and the journal says why. What the target
+// could not answer is gone on with instead. So no revision stays half.
 //
 // What is done is crash-safe: the intent and everything needed to fulfil it are
 // durable before the first object is written, every step can be repeated, and the
@@ -28,6 +36,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/gitops"
@@ -41,7 +50,10 @@ const DefaultWorkers = 16
 // Keeper hears of every object before it is written, and what the target
 // answered; the healer is one.
 type Keeper interface {
+	// Desire says what an object is about to look like; Applied follows.
 	Desire(o *gitops.Object) error
+	// Resume says what an object looks like that was applied before.
+	Resume(o *gitops.Object) error
 	Applied(o *gitops.Object, live *gitops.Live)
 	Forget(id gitops.ID)
 }
@@ -51,9 +63,7 @@ type Keeper interface {
 type Config struct {
 	Target gitops.Target
 	Store  gitops.Store
-	// Sign signs a state before it is saved, Verify refuses one that Apex did
-	// not sign. Who can write the store, and cannot sign, can destroy a state
-	// and not forge one.
+	// Sign and Verify protect the state, see [gitops.Records].
 	Sign   func(ctx context.Context, message []byte) (signature []byte, err error)
 	Verify func(ctx context.Context, message, signature []byte) error
 
@@ -70,12 +80,14 @@ type Config struct {
 type Applier struct {
 	target  gitops.Target
 	store   gitops.Store
-	sign    func(context.Context, []byte) ([]byte, error)
-	verify  func(context.Context, []byte, []byte) error
+	records gitops.Records
 	keeper  Keeper
 	workers int
 	clock   clock.Clock
 	at      func(string)
+	// inventory is the one that was read last: a pass asks for it several times,
+	// and to parse that of 1,000 objects takes 10 ms.
+	inventory atomic.Pointer[inventory]
 }
 
 // New returns an applier.
@@ -83,8 +95,9 @@ func New(c Config) (*Applier, error) {
 	if c.Target == nil || c.Store == nil || c.Sign == nil || c.Verify == nil {
 		return nil, errors.New("apply: a target, a store, and functions that sign and verify are needed")
 	}
-	a := &Applier{target: c.Target, store: c.Store, sign: c.Sign, verify: c.Verify,
-		keeper: c.Keeper, workers: c.Workers, clock: c.Clock, at: c.Checkpoint}
+	a := &Applier{target: c.Target, store: c.Store,
+		records: gitops.Records{Purpose: "apex gitops state v1", Most: maxState, Sign: c.Sign, Verify: c.Verify},
+		keeper:  c.Keeper, workers: c.Workers, clock: c.Clock, at: c.Checkpoint}
 	if a.keeper == nil {
 		a.keeper = nobody{}
 	}
@@ -103,11 +116,12 @@ func New(c Config) (*Applier, error) {
 type nobody struct{}
 
 func (nobody) Desire(*gitops.Object) error          { return nil }
+func (nobody) Resume(*gitops.Object) error          { return nil }
 func (nobody) Applied(*gitops.Object, *gitops.Live) {}
 func (nobody) Forget(gitops.ID)                     {}
 
 // Refusal is why a revision is not applied. Trying the same again changes
-// nothing.
+// nothing, unless the target changes.
 type Refusal struct {
 	Code verdict.Code
 	Why  string
@@ -122,14 +136,22 @@ const maxNamed = 10
 // Error returns "code: why: objects: what to do".
 func (r *Refusal) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", r.Code, r.Why)
-	for i, id := range r.Objects {
-		b.WriteString([]string{": ", ", "}[min(i, 1)] + id.String())
-	}
+	fmt.Fprintf(&b, "%s: %s", r.Code, r.Reason())
 	if at := r.Where.String(); at != "" {
 		b.WriteString(" (" + at + ")")
 	}
 	b.WriteString(". " + r.Code.Info().Mend)
+	return b.String()
+}
+
+// Reason returns why, and of which objects, without the code, the place and the
+// mend.
+func (r *Refusal) Reason() string {
+	var b strings.Builder
+	b.WriteString(r.Why)
+	for i, id := range r.Objects {
+		b.WriteString([]string{": ", ", "}[min(i, 1)] + id.String())
+	}
 	return b.String()
 }
 

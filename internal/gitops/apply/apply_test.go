@@ -53,7 +53,7 @@ func TestObjectsAreAppliedInOrderAndDeletedInTheReverse(t *testing.T) {
 	}
 }
 
-func TestAFirstApplyCostsOneRequestForEachObjectAndAChangeOneForEachChange(t *testing.T) {
+func TestEachObjectThatIsWrittenCostsOneTrialAndOneWrite(t *testing.T) {
 	var r *recorder
 	// The recorder alone would hide that the target can list.
 	lister := struct {
@@ -70,8 +70,9 @@ func TestAFirstApplyCostsOneRequestForEachObjectAndAChangeOneForEachChange(t *te
 	if _, err := f.try(req); err != nil {
 		t.Fatal(err)
 	}
-	if calls := r.take("get", "apply", "try"); len(calls) != 200 {
-		t.Errorf("%d requests", len(calls))
+	calls := r.take("get", "apply", "try")
+	if n := slices.IndexFunc(calls, func(c string) bool { return strings.HasPrefix(c, "apply") }); n != 200 || len(calls) != 400 {
+		t.Errorf("%d requests, the first write is number %d", len(calls), n)
 	}
 	set := many(t, 200)
 	set[7] = object(t, "ConfigMap vision/filler-7 a=changed")
@@ -80,7 +81,7 @@ func TestAFirstApplyCostsOneRequestForEachObjectAndAChangeOneForEachChange(t *te
 	if _, err := f.try(req); err != nil {
 		t.Fatal(err)
 	}
-	if calls := r.take("get", "apply", "try"); !slices.Equal(calls, []string{"get ConfigMap filler-7", "apply ConfigMap filler-7"}) {
+	if calls := r.take("get", "apply", "try"); !slices.Equal(calls, []string{"get ConfigMap filler-7", "try ConfigMap filler-7", "apply ConfigMap filler-7"}) {
 		t.Errorf("requests: %v", calls)
 	}
 	req = f.request("two", set...)
@@ -163,6 +164,10 @@ func TestWhatTheSourceMayNotWriteIsRefusedBeforeAnythingIsWritten(t *testing.T) 
 		{"a kind that is named", narrow, "ConfigMap vision/a", ""},
 		{"a kind with its group that is named", narrow, "Deployment vision/a", ""},
 		{"a kind that is not named", narrow, "Role vision/a", verdict.ApplyKind},
+		{"a kind of its own definitions that is named", &apply.Tenant{Namespaces: []string{"vision"}, Kinds: []string{"Widget.example.com"}}, "Widget vision/a", ""},
+		{"one that is named without its group", &apply.Tenant{Namespaces: []string{"vision"}, Kinds: []string{"Widget"}}, "Widget vision/a", verdict.ApplyKind},
+		{"any kind where the list is there and empty", &apply.Tenant{Namespaces: []string{"vision"}, Kinds: []string{}}, "ConfigMap vision/a", verdict.ApplyKind},
+		{"a named kind in another namespace", narrow, "ConfigMap claims/a", verdict.ApplyNamespace},
 		{"a cluster-scoped kind where none is named", narrow, "PriorityClass a", verdict.ApplyKind},
 		{"everything, where the target is the source's", nil, "ClusterRoleBinding a", ""},
 		{"one good and one bad object", tenant, "ConfigMap vision/a; ConfigMap claims/a", verdict.ApplyNamespace},
@@ -448,6 +453,41 @@ func TestTheJournalIsBoundedChainedAndKeepsTheWayBack(t *testing.T) {
 	}
 }
 
+// swapped is a store in which somebody put one set in the place of another.
+type swapped struct {
+	gitops.Store
+	of   verdict.Digest
+	data []byte
+}
+
+func (s *swapped) GetSet(ctx context.Context, digest verdict.Digest) ([]byte, error) {
+	if digest == s.of {
+		return s.data, nil
+	}
+	return s.Store.GetSet(ctx, digest)
+}
+
+func TestARollbackAppliesTheSetThatWasJudgedAndNoOther(t *testing.T) {
+	var store *swapped
+	f := newFixture(t, func(c *apply.Config) {
+		store = &swapped{Store: c.Store}
+		c.Store = store
+	})
+	f.must("one", objects(t, "ConfigMap vision/a v=one")...)
+	if sick, err := f.CheckHealth(t.Context(), "vision"); err != nil || len(sick) > 0 {
+		t.Fatal(sick, err)
+	}
+	f.must("two", objects(t, "ConfigMap vision/a v=two")...)
+	store.of = setOf(t, objects(t, "ConfigMap vision/a v=one")...).Digest()
+	store.data = setOf(t, objects(t, "ConfigMap vision/a v=evil")...).Bytes()
+	_, err := f.Rollback(t.Context(), f.rollback())
+	wantRefusal(t, err, verdict.ApplyState)
+	store.of = ""
+	if _, err := f.Rollback(t.Context(), f.rollback()); err != nil {
+		t.Errorf("its twin, as it was: %v", err)
+	}
+}
+
 func (f *fixture) rollback() apply.RollbackRequest {
 	r := rollbackRequest()
 	r.Source = f.source
@@ -531,6 +571,7 @@ func TestHealthNamesWhatIsMissing(t *testing.T) {
 type keeper struct{ calls chan string }
 
 func (k keeper) Desire(o *gitops.Object) error            { k.calls <- "desire " + o.Name; return nil }
+func (k keeper) Resume(o *gitops.Object) error            { k.calls <- "resume " + o.Name; return nil }
 func (k keeper) Applied(o *gitops.Object, l *gitops.Live) { k.calls <- "applied " + o.Name }
 func (k keeper) Forget(id gitops.ID)                      { k.calls <- "forget " + id.Name }
 
@@ -552,8 +593,14 @@ func TestTheHealerHearsOfEachObjectBeforeItIsWritten(t *testing.T) {
 		t.Errorf("heard %v", got)
 	}
 	f.must("one", objects(t, "ConfigMap vision/a a=b", "Secret vision/s a=b")...)
-	if got := heard(); !slices.Equal(got, []string{"desire a", "desire s"}) {
+	if got := heard(); !slices.Equal(got, []string{"resume a", "resume s"}) {
 		t.Errorf("of the same again, heard %v", got)
+	}
+	if _, err := f.Resume(t.Context(), f.request("one").Source); err != nil {
+		t.Fatal(err)
+	}
+	if got := heard(); !slices.Equal(got, []string{"resume a", "resume s"}) {
+		t.Errorf("after a start, heard %v", got)
 	}
 	r := f.request("two", objects(t, "ConfigMap vision/b a=b")...)
 	r.AllowPrune = true

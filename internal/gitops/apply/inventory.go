@@ -29,6 +29,15 @@ type Item struct {
 	Prune string `json:"prune,omitempty"`
 	// Kept is set on an object that left Git and was not deleted; it says why.
 	Kept string `json:"kept,omitempty"`
+	// Found is set on an object that was there before, and nobody's, until a
+	// revision that holds it is applied whole: going back does not delete it.
+	Found bool `json:"found,omitempty"`
+}
+
+// inventory is one that was read; nobody changes it.
+type inventory struct {
+	digest verdict.Digest
+	items  []Item
 }
 
 // hashOf names what is applied: the body as it is sent.

@@ -24,12 +24,13 @@ import (
 	"github.com/apexlogic/apex/internal/gitops/target/dir"
 	"github.com/apexlogic/apex/internal/gitops/target/dir/state"
 	"github.com/apexlogic/apex/internal/gitops/target/embedded"
+	"github.com/apexlogic/apex/internal/kube/kubetest"
 )
 
 // The test binary starts itself: with this variable it is the process that is
-// killed. Its value is "target step checkpoint": the checkpoint is a name, at
-// which the process kills itself, or "-", where it says each one and is killed
-// from outside.
+// killed. Its value is "target step checkpoint": the checkpoint is a name or a
+// number with an @, at which the process kills itself, or "-", where it says each
+// one and is killed from outside.
 const killVariable = "APEX_TEST_KILL"
 
 func TestMain(m *testing.M) {
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	kubetest.Main(m)
 }
 
 // world is a target and its store on disk.
@@ -70,7 +71,7 @@ func openWorld(kind, root string, checkpoint func(string)) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.Applier, err = apply.New(apply.Config{Target: w.target, Store: w.store, Sign: signState, Verify: verifyState,
+	w.Applier, err = apply.New(apply.Config{Target: refuser{w.target, w.target}, Store: w.store, Sign: signState, Verify: verifyState,
 		Clock: clock.At(noon), Workers: 4, Checkpoint: checkpoint})
 	return w, err
 }
@@ -131,6 +132,8 @@ func (w *world) step(ctx context.Context, t testing.TB, step string) error {
 		return err
 	case "change":
 		return do(storyRequest(t, "two", "commit-one"))
+	case "refused":
+		return returned(do(storyRequest(t, "bad", "commit-one")))
 	case "rollback":
 		_, err := w.Rollback(ctx, rollbackRequest())
 		return err
@@ -151,8 +154,9 @@ func victim(args []string) error {
 	t := &testing.B{} // only for its Helper and Fatal
 	out := bufio.NewWriterSize(os.Stdout, 1)
 	var mu sync.Mutex
+	var passed atomic.Int64
 	w, err := openWorld(kind, root, func(name string) {
-		if name == at {
+		if name == at || fmt.Sprintf("@%d", passed.Add(1)) == at {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
@@ -217,7 +221,11 @@ func checkpoints(t *testing.T, kind, step string) (names []string, total int) {
 		t.Fatal(err)
 	}
 	defer w.close()
-	for _, s := range story {
+	steps := story
+	if step == "refused" {
+		steps = []string{"first", "healthy", "refused"}
+	}
+	for _, s := range steps {
 		record.Store(s == step)
 		if err := w.step(t.Context(), t, s); err != nil {
 			t.Fatal(err)

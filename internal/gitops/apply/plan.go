@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/apexlogic/apex/internal/gitops"
 	"github.com/apexlogic/apex/verdict"
@@ -38,6 +39,10 @@ type Step struct {
 	object *gitops.Object // as the set has it; nil for what left Git
 	hash   string
 	item   Item // what the inventory says, or would
+	tried  bool // the target was asked, and would take it
+	later  bool // it cannot be tried before what it needs is there
+	// redefined: the set makes or changes the definition of its kind.
+	redefined bool
 }
 
 // labelled returns the object as it is applied. It is made when it is needed, and
@@ -51,6 +56,8 @@ func (s *Step) labelled(source string) (*gitops.Object, error) {
 type Stage struct {
 	Name  string
 	Steps []Step
+
+	number int
 }
 
 // Look says how much of a target a plan looks at.
@@ -100,28 +107,40 @@ type Plan struct {
 
 	state  *State
 	set    *gitops.Set
-	pin    *Pin // of a rollback
-	resume bool
+	mode   mode
+	pin    *Pin     // of a rollback
+	cause  *Refusal // of a return
 	memory json.RawMessage
 	// kinds are those that the set itself defines.
-	kinds map[groupKind]bool
+	kinds   map[groupKind]definition
+	settled atomic.Bool // changed definitions are served by now
 }
 
-type groupKind struct{ group, kind string }
+// mode says what a plan decides.
+type mode uint8
+
+const (
+	newRevision   mode = iota
+	sameRevision       // what the target is to hold already is put right
+	resumed            // what was decided before is finished
+	rolledBack         // a person goes back
+	returning          // the target refused: the revision before holds again
+	resumedReturn      // a return that is finished
+)
+
+// decided says that the revision was decided on before.
+func (m mode) decided() bool { return m == sameRevision || m == resumed || m == resumedReturn }
 
 // Empty says that the target holds the revision already and remembers it.
 func (p *Plan) Empty() bool {
 	return p.Created+p.Changed+p.Deleted == 0 && len(p.Forgotten) == 0 && p.state.Phase == PhaseApplied &&
-		p.state.Current == p.Revision && p.state.Applied == p.Revision && p.pin == nil && !p.unpins()
-}
-
-// unpins says that the plan ends a rollback: its commit is a new one.
-func (p *Plan) unpins() bool {
-	return p.pin == nil && !p.resume && p.state.Pin != nil
+		p.state.Current == p.Revision && p.state.Applied == p.Revision
 }
 
 // Plan says what applying the set would do, and writes nothing. The error is a
-// [*Refusal] when it must not be applied.
+// [*Refusal] when it must not be applied: by our own bounds, or since the target,
+// which is asked about every object that would be made or changed, would not take
+// one of them.
 func (a *Applier) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err := gitops.CheckSource(r.Source.Name); err != nil {
 		return nil, err
@@ -133,11 +152,22 @@ func (a *Applier) Plan(ctx context.Context, r Request) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := follows(state, r.Commit, r.After); err != nil {
+	p := &Plan{Source: r.Source.Name, Revision: Revision{r.Commit, r.Set.Digest()}, state: state, set: r.Set, memory: r.Memory}
+	if p.Revision == state.Current && !state.Unfinished() {
+		p.mode = sameRevision
+	} else if err := follows(state, r.Commit, r.After); err != nil {
 		return nil, err
 	}
-	p := &Plan{Source: r.Source.Name, Revision: Revision{r.Commit, r.Set.Digest()}, state: state, set: r.Set, memory: r.Memory}
-	return p, a.fill(ctx, p, &r.Source, r.Look, r.AllowPrune)
+	if len(r.Set.Objects()) == 0 {
+		return nil, refuse(verdict.ApplyEmpty, "commit %.12s renders to nothing", r.Commit)
+	}
+	if refused := r.Source.admit(r.Set.Objects()); refused != nil {
+		return nil, refused
+	}
+	if err := a.fill(ctx, p, &r.Source, r.Look, r.AllowPrune); err != nil {
+		return nil, err
+	}
+	return p, a.tryAll(ctx, p)
 }
 
 // follows refuses a revision that is not the accepted one or a descendant of it.
@@ -156,17 +186,14 @@ func follows(s *State, commit, after string) error {
 // fill looks at the target and works the steps out.
 func (a *Applier) fill(ctx context.Context, p *Plan, source *Source, look Look, allowPrune bool) error {
 	objects := p.set.Objects()
-	if len(objects) == 0 {
-		return refuse(verdict.ApplyEmpty, "commit %.12s renders to nothing", p.Revision.Commit)
-	}
-	if r := source.admit(objects); r != nil {
-		return r
-	}
 	items := make(map[gitops.ID]*Item, len(p.state.items))
 	for i := range p.state.items {
 		items[p.state.items[i].ID] = &p.state.items[i]
 	}
 	p.kinds = definedKinds(objects)
+	if r := p.unserved(objects); r != nil {
+		return r
+	}
 	steps, err := a.prepare(p.Source, objects, items, look)
 	if err != nil {
 		return err
@@ -188,27 +215,12 @@ func (a *Applier) fill(ctx context.Context, p *Plan, source *Source, look Look, 
 		}
 		delete(items, s.ID)
 		if n := stageOf(s.ID); i == len(steps)-1 || stageOf(steps[i+1].ID) != n {
-			p.Stages = append(p.Stages, Stage{stageNames[n], steps[from : i+1]})
+			p.Stages = append(p.Stages, Stage{stageNames[n], steps[from : i+1], n})
 			from = i + 1
 		}
 	}
+	p.markRedefined()
 	return a.planDeletions(ctx, p, source, items, allowPrune)
-}
-
-// definedKinds returns the kinds that the definitions among the objects define.
-func definedKinds(objects []gitops.Object) map[groupKind]bool {
-	kinds := map[groupKind]bool{}
-	for i := range objects {
-		if !isDefinition(objects[i].ID) {
-			continue
-		}
-		spec, _ := objects[i].Body["spec"].(map[string]any)
-		names, _ := spec["names"].(map[string]any)
-		group, _ := spec["group"].(string)
-		kind, _ := names["kind"].(string)
-		kinds[groupKind{group, kind}] = true
-	}
-	return kinds
 }
 
 // prepare makes the steps as far as the inventory says: what was applied as it is
@@ -232,7 +244,7 @@ func (a *Applier) prepare(source string, objects []gitops.Object, items map[gito
 		s := Step{ID: labelled.ID, object: &objects[i], hash: hash}
 		s.item = Item{Owned: gitops.Owned{ID: labelled.ID, Version: labelled.Version}, Prune: pruneOf(labelled.Body)}
 		if was := items[s.ID]; was != nil {
-			s.item.UID, s.item.ResourceVersion, s.item.Desired = was.UID, was.ResourceVersion, was.Desired
+			s.item.UID, s.item.ResourceVersion, s.item.Desired, s.item.Found = was.UID, was.ResourceVersion, was.Desired, was.Found
 			if look == LookChanged && was.UID != "" && was.Kept == "" && was.Desired == hash && was.Version == labelled.Version {
 				s.Action = Unchanged
 			}
@@ -257,15 +269,23 @@ func (a *Applier) look(ctx context.Context, p *Plan, steps []Step, items map[git
 	}
 	var mu sync.Mutex
 	foreign := refuse(verdict.ApplyOwned, "the target holds these for other sources")
+	unserved := refuse(verdict.ApplyUnserved, "")
+	var unseen refusals // what may not even be looked at
 	err = a.each(ctx, len(steps), func(ctx context.Context, i int) error {
 		s := &steps[i]
 		if s.Action != "" {
 			return nil
 		}
 		there, live, err := a.present(ctx, p, s, held, listed[kindOf(s)], look)
+		if errors.Is(err, gitops.ErrUnknownKind) {
+			mu.Lock()
+			unserved.about(s.object)
+			mu.Unlock()
+			return nil
+		}
 		if err != nil || there == nil {
 			s.Action = Create
-			return err
+			return unseen.add(s, err)
 		}
 		was := items[s.ID]
 		ours := was != nil && was.UID == there.UID
@@ -277,19 +297,24 @@ func (a *Applier) look(ctx context.Context, p *Plan, steps []Step, items map[git
 		}
 		same := ours && was.Kept == "" && was.Desired == s.hash
 		s.item.UID, s.item.ResourceVersion = there.UID, there.ResourceVersion
+		if was == nil {
+			s.item.Found = true
+		}
 		if look == LookChanged {
 			s.Action = Change
 			return nil
 		}
 		return a.compare(ctx, p, s, live, same)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(foreign.Objects) > 0 {
+	case len(unserved.Objects) > 0:
+		return a.served(ctx, unserved, steps)
+	case len(foreign.Objects) > 0:
 		return foreign
 	}
-	return nil
+	return unseen.refusal()
 }
 
 // compare says whether the target has to be written, and what that changes.
@@ -303,10 +328,15 @@ func (a *Applier) compare(ctx context.Context, p *Plan, s *Step, live *gitops.Li
 		return nil
 	}
 	// The target knows its defaults and what it takes for equal.
-	dry, err := a.target.Apply(ctx, o, gitops.ApplyOptions{DryRun: true})
-	if err != nil {
-		return fmt.Errorf("%s: %s: %w", s.object.Where, s.ID, err)
+	dry, err := a.try(ctx, o)
+	if _, no := decision(err); no {
+		s.Action = Change // tryAll says whether that is all there is to say
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	s.tried = true
 	s.Fields = Diff(s.ID, live.Body, dry.Body)
 	if len(s.Fields) > 0 || !same {
 		s.Action = Change
@@ -320,7 +350,7 @@ func kindOf(s *Step) gitops.Kind {
 
 // list asks a target that can for the kinds of which many have to be looked at.
 func (a *Applier) list(ctx context.Context, p *Plan, steps []Step) (held map[gitops.ID]gitops.Held, listed map[gitops.Kind]bool, err error) {
-	lister, ok := a.target.(gitops.Lister)
+	lister, ok := gitops.As[gitops.Lister](a.target)
 	if !ok {
 		return nil, nil, nil
 	}
@@ -345,7 +375,7 @@ func (a *Applier) list(ctx context.Context, p *Plan, steps []Step) (held map[git
 		switch {
 		case err == nil || p.soon(kind.Group, kind.Kind, err):
 			listed[kind] = true
-		case !errors.Is(err, gitops.ErrForbidden): // then each is asked for
+		case !errors.Is(err, gitops.ErrForbidden) && !errors.Is(err, gitops.ErrUnknownKind): // then each is asked for
 			return nil, nil, fmt.Errorf("list %s: %w", kind.Kind, err)
 		}
 	}
@@ -356,7 +386,7 @@ func (a *Applier) list(ctx context.Context, p *Plan, steps []Step) (held map[git
 // definitions are applied. Of such a kind there is nothing. One that neither the
 // target nor the set defines stops the plan.
 func (p *Plan) soon(group, kind string, err error) bool {
-	return errors.Is(err, gitops.ErrUnknownKind) && p.kinds[groupKind{group, kind}]
+	return errors.Is(err, gitops.ErrUnknownKind) && p.defines(group, kind)
 }
 
 // present returns what the target holds of the step's object: nil when nothing.

@@ -36,6 +36,8 @@ func judge(item *Item, live *gitops.Live, source string) (fate, string) {
 		return stays, "its label is gone: it is not clear whose it is"
 	case label != source:
 		return stays, "its label names another source"
+	case item.Found:
+		return stays, "it was there before, and no revision that holds it was applied whole"
 	case item.Prune == "never":
 		return stays, "its annotation " + AnnotationPrune + " said never"
 	case guarded(item.ID) && item.Prune != "allow":
@@ -82,9 +84,9 @@ func (a *Applier) planDeletions(ctx context.Context, p *Plan, source *Source, le
 		}
 	}
 	for _, n := range slices.SortedFunc(maps.Keys(byStage), func(a, b int) int { return cmp.Compare(b, a) }) {
-		p.Deletions = append(p.Deletions, Stage{stageNames[n], byStage[n]})
+		p.Deletions = append(p.Deletions, Stage{stageNames[n], byStage[n], n})
 	}
-	if allowed || p.resume {
+	if allowed {
 		return nil
 	}
 	owned := 0
@@ -126,4 +128,73 @@ func (a *Applier) get(ctx context.Context, id gitops.ID, version string) (*gitop
 		return nil, fmt.Errorf("look at %s: %w", id, err)
 	}
 	return live, nil
+}
+
+// prune deletes one stage's objects, after looking at each once more.
+func (w *work) prune(ctx context.Context, stage Stage, later []Stage) error {
+	if err := w.enter(ctx, "prune-"+stage.Name); err != nil {
+		return err
+	}
+	err := w.all(ctx, len(stage.Steps), func(ctx context.Context, i int) error {
+		return w.delete(ctx, &stage.Steps[i], len(later) > 0)
+	})
+	if err != nil {
+		return fmt.Errorf("prune %s: %w", stage.Name, err)
+	}
+	w.a.at("pruned-" + stage.Name)
+	return nil
+}
+
+func (w *work) delete(ctx context.Context, s *Step, wait bool) error {
+	w.a.keeper.Forget(s.ID)
+	item, kept := s.item, ""
+	for attempt := 1; ; attempt++ {
+		err := w.a.target.Delete(ctx, s.ID, item.Version, gitops.Precondition{UID: item.UID, ResourceVersion: item.ResourceVersion})
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, gitops.ErrConflict) || attempt == maxConflicts {
+			return fmt.Errorf("%s: %w", s.ID, err)
+		}
+		// It is another one than was looked at.
+		live, err := w.a.get(ctx, s.ID, item.Version)
+		if err != nil {
+			return err
+		}
+		f, why := judge(&item, live, w.p.Source)
+		if f == dropped {
+			break
+		}
+		if f == stays {
+			kept = why
+			break
+		}
+		item.ResourceVersion = live.ResourceVersion
+	}
+	if wait && kept == "" {
+		// What comes after takes the kind or the namespace away, which must not
+		// happen while finalizers still need it.
+		err := retry(ctx, goneWithin, func() (bool, error) {
+			live, err := w.a.get(ctx, s.ID, item.Version)
+			if err != nil || live == nil || live.UID != item.UID {
+				return false, err
+			}
+			return true, errors.New("its finalizers have not ended")
+		})
+		if err != nil {
+			return fmt.Errorf("wait until %s is gone: %w", s.ID, err)
+		}
+	}
+	w.mu.Lock()
+	if kept != "" {
+		item.Kept = kept
+		w.items[s.ID] = item
+		w.result.Kept++
+	} else {
+		delete(w.items, s.ID)
+		w.result.Deleted++
+	}
+	w.mu.Unlock()
+	w.a.at("object")
+	return nil
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
-// Resume finishes what was being applied when the last process ended. The result
+// Resume tells the healer what was applied before, and finishes what was being
+// applied when the last process ended. The result
 // is nil when there is nothing to finish.
 func (a *Applier) Resume(ctx context.Context, source Source) (*Result, error) {
 	state, err := a.Load(ctx, source.Name)
@@ -20,22 +21,35 @@ func (a *Applier) Resume(ctx context.Context, source Source) (*Result, error) {
 		return nil, err
 	}
 	if !state.Unfinished() {
+		if err := a.keepApplied(ctx, state); err != nil {
+			return nil, err
+		}
 		return nil, a.sweep(ctx, state)
 	}
 	set, err := a.set(ctx, state.Current.Set)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Source: source.Name, Revision: state.Current, state: state, set: set, resume: true}
+	p := &Plan{Source: source.Name, Revision: state.Current, state: state, set: set, mode: resumed}
+	if state.Current == state.Applied {
+		p.mode = resumedReturn // or the same revision, put right: there is nothing to go back to either
+	}
 	// What was decided stands, the bounds of deletions too.
-	if err := a.fill(ctx, p, &source, LookChanged, true); err != nil {
+	err = a.fill(ctx, p, &source, LookChanged, true)
+	if cause, is := errors.AsType[*Refusal](err); is && p.mode == resumed {
+		return nil, a.goBack(ctx, p.Revision, state, cause)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return a.Apply(ctx, p)
 }
 
-// set reads a set from the store.
+// set reads a set from the store. Without a digest, it is that of no revision.
 func (a *Applier) set(ctx context.Context, digest verdict.Digest) (*gitops.Set, error) {
+	if digest == "" {
+		return gitops.NewSet(nil)
+	}
 	data, err := a.store.GetSet(ctx, digest)
 	if err != nil {
 		return nil, fmt.Errorf("read the set %s: %w", digest.Short(), err)
@@ -78,7 +92,8 @@ const maxRollbackRecord = 64 << 10
 // the store keeps, and pins it there: the revision that was left is not applied
 // again, one that descends from it ends the pin. Objects that came with what is
 // left are deleted without a bound on their number; kinds that are never deleted
-// stay.
+// stay. The target is not asked first: it held the revision before, and when it
+// refuses a part of it, what was left holds again.
 func (a *Applier) Rollback(ctx context.Context, r RollbackRequest) (*Result, error) {
 	if r.Record == nil || r.Verify == nil {
 		return nil, errors.New("rollback: functions that make and verify the signed record are needed")
@@ -107,7 +122,7 @@ func (a *Applier) Rollback(ctx context.Context, r RollbackRequest) (*Result, err
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Source: r.Source.Name, Revision: to, state: state, set: set, memory: memory,
+	p := &Plan{Source: r.Source.Name, Revision: to, state: state, set: set, memory: memory, mode: rolledBack,
 		pin: &Pin{Left: state.Accepted, At: a.clock.Now().UTC(), Record: record}}
 	if err := a.fill(ctx, p, &r.Source, LookChanged, true); err != nil {
 		return nil, err
@@ -149,9 +164,22 @@ func (a *Applier) CheckHealth(ctx context.Context, source string) ([]Unhealthy, 
 	if err != nil {
 		return nil, err
 	}
-	objects := set.Objects()
+	sick, err := a.unhealthy(ctx, source, set.Objects())
+	slices.SortFunc(sick, func(a, b Unhealthy) int { return compareIDs(a.ID, b.ID) })
+	if err != nil || len(sick) > 0 {
+		return sick, err
+	}
+	return nil, a.markHealthy(ctx, state)
+}
+
+func (a *Applier) unhealthy(ctx context.Context, source string, objects []gitops.Object) (sick []Unhealthy, err error) {
+	if l, ok := gitops.As[gitops.HealthLister](a.target); ok {
+		err = l.Unhealthy(ctx, source, objects, func(id gitops.ID, why string) { sick = append(sick, Unhealthy{id, why}) })
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return sick, err
+		}
+	}
 	var mu sync.Mutex
-	var sick []Unhealthy
 	err = a.each(ctx, len(objects), func(ctx context.Context, i int) error {
 		ok, why, err := a.target.Healthy(ctx, &objects[i])
 		if errors.Is(err, gitops.ErrNotFound) {
@@ -165,11 +193,7 @@ func (a *Applier) CheckHealth(ctx context.Context, source string) ([]Unhealthy, 
 		sick = append(sick, Unhealthy{objects[i].ID, why})
 		return nil
 	})
-	slices.SortFunc(sick, func(a, b Unhealthy) int { return compareIDs(a.ID, b.ID) })
-	if err != nil || len(sick) > 0 {
-		return sick, err
-	}
-	return nil, a.markHealthy(ctx, state)
+	return sick, err
 }
 
 // markHealthy remembers the applied revision as one to go back to.
@@ -190,7 +214,8 @@ func (a *Applier) markHealthy(ctx context.Context, s *State) error {
 }
 
 // Refuse writes into the journal that a revision was not applied. The same
-// refusal twice in a row is one entry.
+// refusal twice in a row is one entry; while a revision is under way there is
+// none, since the state is that process's, which a rollback of another may be.
 func (a *Applier) Refuse(ctx context.Context, source string, r Revision, code verdict.Code, why string) error {
 	if len(r.Commit) > maxCommit {
 		return fmt.Errorf("a commit's name has at most %d bytes", maxCommit)
@@ -198,6 +223,9 @@ func (a *Applier) Refuse(ctx context.Context, source string, r Revision, code ve
 	s, err := a.Load(ctx, source)
 	if err != nil {
 		return err
+	}
+	if s.Unfinished() {
+		return nil
 	}
 	if n := len(s.Journal); n > 0 {
 		if e := s.Journal[n-1]; e.What == Refused && e.Revision == r && e.Code == code {

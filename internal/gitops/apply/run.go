@@ -36,7 +36,9 @@ type Result struct {
 	Deleted, Kept int
 }
 
-// Apply does what the plan says. On an error the state says how far it came;
+// Apply does what the plan says. When the target refuses a part of it, the
+// revision before is brought back and the error is a [*Refusal] with the code
+// [verdict.ApplyReturned]. On any other error the state says how far it came;
 // applying again, or [Applier.Resume], goes on from there. When the state has
 // changed since the plan was made, nothing is written and the error is
 // [gitops.ErrConflict].
@@ -49,14 +51,21 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Result, error) {
 		return r, a.sweep(ctx, p.state.copy())
 	}
 	w := &work{a: a, p: p, s: p.state.copy(), result: r}
-	return r, w.run(ctx)
+	err := w.run(ctx)
+	if cause := w.refused(ctx, err); cause != nil {
+		if _, err := w.inventory(); err != nil { // what is there now, as far as it is known
+			return r, err
+		}
+		return r, a.goBack(ctx, p.Revision, w.s, cause)
+	}
+	return r, err
 }
 
 // keepAll tells the healer of objects that were applied before.
 func (a *Applier) keepAll(p *Plan) error {
 	for _, stage := range p.Stages {
 		for i := range stage.Steps {
-			if err := a.desire(p.Source, &stage.Steps[i]); err != nil {
+			if err := a.tell(p.Source, &stage.Steps[i]); err != nil {
 				return err
 			}
 		}
@@ -64,12 +73,37 @@ func (a *Applier) keepAll(p *Plan) error {
 	return nil
 }
 
-func (a *Applier) desire(source string, s *Step) error {
+// tell tells the healer of an object: that it is about to be written, or that it
+// was before.
+func (a *Applier) tell(source string, s *Step) error {
 	o, err := s.labelled(source)
 	if err != nil {
 		return err
 	}
+	if s.Action == Unchanged {
+		return a.keeper.Resume(o)
+	}
 	return a.keeper.Desire(o)
+}
+
+// keepApplied tells the healer of everything that was applied before this process
+// began.
+func (a *Applier) keepApplied(ctx context.Context, s *State) error {
+	set, err := a.set(ctx, s.Current.Set)
+	if err != nil {
+		return err
+	}
+	objects := set.Objects()
+	for i := range objects {
+		o, err := gitops.Labelled(objects[i], s.Source)
+		if err != nil {
+			return err
+		}
+		if err := a.keeper.Resume(&o); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // work is an apply under way.
@@ -78,6 +112,8 @@ type work struct {
 	p      *Plan
 	s      *State
 	result *Result
+
+	no refusals // what the target said no to
 
 	mu    sync.Mutex
 	items map[gitops.ID]Item
@@ -91,15 +127,24 @@ func (w *work) run(ctx context.Context) error {
 	for _, s := range slices.Concat(w.p.Kept, w.p.Forgotten) {
 		w.a.keeper.Forget(s.ID)
 	}
+	var left []error
 	for _, stage := range w.p.Stages {
-		if err := w.stage(ctx, stage); err != nil {
+		if stage.number > definitions {
+			if err := w.tryLater(ctx); err != nil {
+				return err
+			}
+		}
+		if err := w.goesOn(w.stage(ctx, stage), &left); err != nil {
 			return err
 		}
 	}
 	for i, stage := range w.p.Deletions {
-		if err := w.prune(ctx, stage, w.p.Deletions[i+1:]); err != nil {
+		if err := w.goesOn(w.prune(ctx, stage, w.p.Deletions[i+1:]), &left); err != nil {
 			return err
 		}
+	}
+	if len(left) > 0 {
+		return errors.Join(left...)
 	}
 	return w.finish(ctx)
 }
@@ -125,6 +170,13 @@ func (w *work) prepareItems() {
 				item.Desired = "" // until it is applied
 			}
 			w.items[s.ID] = item
+		}
+	}
+	for _, stage := range w.p.Deletions {
+		for i := range stage.Steps {
+			item := stage.Steps[i].item
+			item.Desired = "" // it may be gone: whoever wants it again has to look
+			w.items[item.ID] = item
 		}
 	}
 }
@@ -172,19 +224,25 @@ func (w *work) intend(ctx context.Context) error {
 	}
 	s, now := w.s, w.a.clock.Now()
 	s.Inventory, s.Phase, s.Stage = digestOf(inventory), PhaseIntent, ""
-	if !w.p.resume {
+	if !w.p.mode.decided() {
 		s.Counter++
-		if w.p.pin != nil {
-			s.Pin = w.p.pin
-			s.write(now, RolledBack, w.p.Revision, "", fmt.Sprintf("from %.12s", s.Pin.Left.Commit))
-		} else {
-			s.Pin, s.Accepted = nil, w.p.Revision
-			s.write(now, Accepted, w.p.Revision, "", "")
+	}
+	switch w.p.mode {
+	case newRevision:
+		s.Pin, s.Undo, s.Accepted = nil, nil, w.p.Revision
+		s.write(now, Accepted, w.p.Revision, "", "")
+	case rolledBack:
+		s.Pin, s.Undo = w.p.pin, &Undo{s.Pin, s.Memory}
+		s.write(now, RolledBack, w.p.Revision, "", fmt.Sprintf("from %.12s", s.Pin.Left.Commit))
+	case returning:
+		if s.Undo != nil {
+			s.Pin, s.Memory, s.Undo = s.Undo.Pin, s.Undo.Memory, nil
 		}
-		s.Current = w.p.Revision
-		if w.p.memory != nil {
-			s.Memory = w.p.memory
-		}
+		s.write(now, Returned, w.p.Revision, w.p.cause.Code, fmt.Sprintf("from %.12s: %s", s.Current.Commit, w.p.cause.Why))
+	}
+	s.Current = w.p.Revision
+	if w.p.memory != nil && !w.p.mode.decided() {
+		s.Memory = w.p.memory
 	}
 	w.result.Counter = s.Counter
 	if err := w.a.save(ctx, s); err != nil {
@@ -209,7 +267,7 @@ func (w *work) stage(ctx context.Context, stage Stage) error {
 	var write, established []*Step
 	for i := range stage.Steps {
 		s := &stage.Steps[i]
-		if err := w.a.desire(w.p.Source, s); err != nil {
+		if err := w.a.tell(w.p.Source, s); err != nil {
 			return err
 		}
 		if s.Action != Unchanged {
@@ -225,9 +283,7 @@ func (w *work) stage(ctx context.Context, stage Stage) error {
 	if err := w.enter(ctx, "apply-"+stage.Name); err != nil {
 		return err
 	}
-	err := w.all(ctx, len(write), func(ctx context.Context, i int) error {
-		return w.apply(ctx, write[i])
-	})
+	err := w.writeAll(ctx, write)
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", stage.Name, err)
 	}
@@ -236,6 +292,36 @@ func (w *work) stage(ctx context.Context, stage Stage) error {
 	}
 	w.a.at("applied-" + stage.Name)
 	return nil
+}
+
+// writeAll applies objects. What was refused since something was not there is
+// applied once more when the others of its stage are: a binding and its role.
+func (w *work) writeAll(ctx context.Context, steps []*Step) error {
+	var mu sync.Mutex
+	var again []*Step
+	write := func(steps []*Step, later func(*Step, error) bool) error {
+		return w.all(ctx, len(steps), func(ctx context.Context, i int) error {
+			err := w.apply(ctx, steps[i])
+			if err == nil || later(steps[i], err) {
+				return nil
+			}
+			_ = w.no.add(steps[i], err) // it stays an error of the stage
+			return err
+		})
+	}
+	err := write(steps, func(s *Step, err error) bool {
+		if !w.p.waits(s, err) {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		again = append(again, s)
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return write(again, func(*Step, error) bool { return false })
 }
 
 // maxErrors is how many objects' errors one error holds.
@@ -272,16 +358,15 @@ func (w *work) apply(ctx context.Context, s *Step) error {
 		return err
 	}
 	var live *gitops.Live
-	err = retry(ctx, servedWithin, func() (bool, error) {
-		var err error
+	err = retry(ctx, servedWithin, w.p.comes(s, func() (err error) {
 		for range maxConflicts {
 			live, err = w.a.target.Apply(ctx, o, gitops.ApplyOptions{})
 			if !errors.Is(err, gitops.ErrConflict) {
 				break
 			}
 		}
-		return w.p.soon(s.Group, s.Kind, err), err
-	})
+		return err
+	}))
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", s.object.Where, s.ID, err)
 	}
@@ -300,6 +385,8 @@ func (w *work) apply(ctx context.Context, s *Step) error {
 	return nil
 }
 
+var errNotEstablished = errors.New("it is not established")
+
 // established waits until the definitions are served.
 func (w *work) established(ctx context.Context, steps []*Step) error {
 	for _, s := range steps {
@@ -309,8 +396,11 @@ func (w *work) established(ctx context.Context, steps []*Step) error {
 			if why = reason; err != nil || ok {
 				return false, err
 			}
-			return true, errors.New("it is not established")
+			return true, errNotEstablished
 		})
+		if errors.Is(err, errNotEstablished) {
+			err = fmt.Errorf("%w (%w)", err, gitops.ErrInvalid) // the server answers, and does not take it
+		}
 		if err != nil {
 			return fmt.Errorf("%s: wait for %s: %w: %s", s.object.Where, s.ID, err, why)
 		}
@@ -318,77 +408,16 @@ func (w *work) established(ctx context.Context, steps []*Step) error {
 	return nil
 }
 
-// prune deletes one stage's objects, after looking at each once more.
-func (w *work) prune(ctx context.Context, stage Stage, later []Stage) error {
-	if err := w.enter(ctx, "prune-"+stage.Name); err != nil {
-		return err
-	}
-	err := w.all(ctx, len(stage.Steps), func(ctx context.Context, i int) error {
-		return w.delete(ctx, &stage.Steps[i], len(later) > 0)
-	})
-	if err != nil {
-		return fmt.Errorf("prune %s: %w", stage.Name, err)
-	}
-	w.a.at("pruned-" + stage.Name)
-	return nil
-}
-
-func (w *work) delete(ctx context.Context, s *Step, wait bool) error {
-	w.a.keeper.Forget(s.ID)
-	item, kept := s.item, ""
-	for attempt := 1; ; attempt++ {
-		err := w.a.target.Delete(ctx, s.ID, item.Version, gitops.Precondition{UID: item.UID, ResourceVersion: item.ResourceVersion})
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, gitops.ErrConflict) || attempt == maxConflicts {
-			return fmt.Errorf("%s: %w", s.ID, err)
-		}
-		// It is another one than was looked at.
-		live, err := w.a.get(ctx, s.ID, item.Version)
-		if err != nil {
-			return err
-		}
-		f, why := judge(&item, live, w.p.Source)
-		if f == dropped {
-			break
-		}
-		if f == stays {
-			kept = why
-			break
-		}
-		item.ResourceVersion = live.ResourceVersion
-	}
-	if wait && kept == "" {
-		// What comes after takes the kind or the namespace away, which must not
-		// happen while finalizers still need it.
-		err := retry(ctx, goneWithin, func() (bool, error) {
-			live, err := w.a.get(ctx, s.ID, item.Version)
-			if err != nil || live == nil || live.UID != item.UID {
-				return false, err
-			}
-			return true, errors.New("its finalizers have not ended")
-		})
-		if err != nil {
-			return fmt.Errorf("wait until %s is gone: %w", s.ID, err)
-		}
-	}
-	w.mu.Lock()
-	if kept != "" {
-		item.Kept = kept
-		w.items[s.ID] = item
-		w.result.Kept++
-	} else {
-		delete(w.items, s.ID)
-		w.result.Deleted++
-	}
-	w.mu.Unlock()
-	w.a.at("object")
-	return nil
-}
-
 // finish records what is there now, and forgets what nobody needs any more.
 func (w *work) finish(ctx context.Context) error {
+	for _, stage := range w.p.Stages {
+		for i := range stage.Steps {
+			if item := w.items[stage.Steps[i].ID]; item.Found {
+				item.Found = false
+				w.items[item.ID] = item
+			}
+		}
+	}
 	inventory, err := w.inventory()
 	if err != nil {
 		return err
@@ -398,8 +427,10 @@ func (w *work) finish(ctx context.Context) error {
 	}
 	s := w.s
 	s.Inventory, s.Phase, s.Stage = digestOf(inventory), PhaseApplied, ""
-	s.Applied, s.Objects = w.p.Revision, len(w.p.set.Objects())
-	s.write(w.a.clock.Now(), Applied, w.p.Revision, "", "")
+	s.Applied, s.Objects, s.Undo = w.p.Revision, len(w.p.set.Objects()), nil
+	if w.p.mode != sameRevision && s.Applied.Set != "" {
+		s.write(w.a.clock.Now(), Applied, w.p.Revision, "", "")
+	}
 	if err := w.a.save(ctx, s); err != nil {
 		return err
 	}

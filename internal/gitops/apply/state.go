@@ -1,10 +1,8 @@
 package apply
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -55,6 +53,12 @@ type Pin struct {
 	Record []byte `json:"record,omitempty"`
 }
 
+// Undo is what holds again when a rollback cannot be carried out.
+type Undo struct {
+	Pin    *Pin            `json:"pin,omitempty"`
+	Memory json.RawMessage `json:"memory,omitempty"`
+}
+
 // State is what the target remembers about a source. It is read with
 // [Applier.Load]; changing it changes nothing.
 type State struct {
@@ -71,6 +75,8 @@ type State struct {
 	Current Revision `json:"current,omitzero"`
 	Applied Revision `json:"applied,omitzero"`
 	Pin     *Pin     `json:"pin,omitempty"`
+	// Undo is what a rollback that is under way replaced.
+	Undo *Undo `json:"undo,omitempty"`
 	// Memory is what whoever proves that a commit may follow remembers of the
 	// decision that was made last. It is saved together with the decision.
 	Memory json.RawMessage `json:"memory,omitempty"`
@@ -101,6 +107,7 @@ const (
 	Healthy    Happening = "healthy"     // and all of it works
 	Refused    Happening = "refused"     // it was not applied; Code says why
 	RolledBack Happening = "rolled-back" // it was gone back to
+	Returned   Happening = "returned"    // it was gone back to, since the target refused the rest of the next; Code and Note say why
 )
 
 // Entry is a line of the journal. Each holds the hash of the one before it.
@@ -168,48 +175,14 @@ func (s *State) check(source string) error {
 	return nil
 }
 
-// signed is what a state's signature is over.
-func signed(state []byte) []byte {
-	return append([]byte("apex gitops state v1\n"), state...)
-}
-
-// encode writes the state in one line and its signature in the next.
-func (a *Applier) encode(ctx context.Context, s *State) ([]byte, error) {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := a.sign(ctx, signed(data))
-	if err != nil {
-		return nil, fmt.Errorf("sign the state of %s: %w", s.Source, err)
-	}
-	data = append(append(data, '\n'), base64.StdEncoding.EncodeToString(signature)...)
-	if len(data) >= maxState {
-		return nil, fmt.Errorf("the state of %s has %d bytes, it may have %d", s.Source, len(data), maxState)
-	}
-	return append(data, '\n'), nil
-}
-
-// decode reads what encode wrote and refuses everything else.
+// decode reads what save wrote and refuses everything else.
 func (a *Applier) decode(ctx context.Context, source string, record []byte) (*State, error) {
-	if len(record) > maxState {
-		return nil, refuse(verdict.ApplyState, "the state of %s has %d bytes", source, len(record))
-	}
-	data, rest, _ := bytes.Cut(record, []byte("\n"))
-	signature, err := base64.StdEncoding.DecodeString(string(bytes.TrimSuffix(rest, []byte("\n"))))
-	if err != nil || len(signature) == 0 {
-		return nil, refuse(verdict.ApplyState, "the state of %s is not signed", source)
-	}
-	if err := a.verify(ctx, signed(data), signature); err != nil {
-		return nil, refuse(verdict.ApplyState, "the signature of the state of %s does not hold: %v", source, err)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
 	s := &State{}
-	if err := d.Decode(s); err != nil {
-		return nil, refuse(verdict.ApplyState, "the state of %s cannot be read: %v", source, err)
+	err := a.records.Decode(ctx, record, s)
+	if err == nil {
+		err = s.check(source)
 	}
-	if err := s.check(source); err != nil {
+	if err != nil {
 		return nil, refuse(verdict.ApplyState, "the state of %s: %v", source, err)
 	}
 	return s, nil
@@ -247,18 +220,23 @@ func (a *Applier) Load(ctx context.Context, source string) (*State, error) {
 	if digestOf(data) != s.Inventory {
 		return nil, refuse(verdict.ApplyState, "the inventory of %s was changed", source)
 	}
+	if read := a.inventory.Load(); read != nil && read.digest == s.Inventory {
+		s.items = slices.Clone(read.items)
+		return s, nil
+	}
 	if s.items, err = readInventory(data); err != nil {
 		return nil, refuse(verdict.ApplyState, "the inventory of %s: %v", source, err)
 	}
+	a.inventory.Store(&inventory{s.Inventory, slices.Clone(s.items)})
 	return s, nil
 }
 
 // save makes the state durable; it fails with ErrConflict when somebody else did
 // so since it was loaded.
 func (a *Applier) save(ctx context.Context, s *State) error {
-	record, err := a.encode(ctx, s)
+	record, err := a.records.Encode(ctx, s)
 	if err != nil {
-		return err
+		return fmt.Errorf("the state of %s: %w", s.Source, err)
 	}
 	version, err := a.store.Save(ctx, s.Source, record, s.version)
 	if err != nil {

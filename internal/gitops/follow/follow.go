@@ -6,8 +6,11 @@
 // this one; here is only their order, and what is remembered between passes.
 //
 // A commit that was refused is not tried again until something is different: the
-// commit, or the policies in force. A step that could not be made (the network,
-// a registry, the target) is tried again, and nothing is applied meanwhile.
+// commit, or the policies in force. What the target refuses before anything is
+// written (a kind that it does not serve, a right or a namespace that is missing)
+// may be mended there, so that is asked again from time to time. A step that
+// could not be made (the network, a registry, the target) is tried again, and
+// nothing is applied meanwhile.
 package follow
 
 import (
@@ -111,7 +114,7 @@ type Status struct {
 	// Problem is what kept the last pass from its end.
 	Problem string `json:"problem,omitempty"`
 	// At is when this became so.
-	At time.Time `json:"at"`
+	At time.Time `json:"at,omitzero"`
 }
 
 // Ready says that the newest commit is applied, or was taken away on purpose.
@@ -130,6 +133,35 @@ type Follower struct {
 	mu         sync.Mutex
 	status     Status
 	generation string // by which Refused was decided
+	again      again  // when the target is asked about it again
+
+	accepted revision // what the last record says is accepted; of the pass under way
+}
+
+type revision struct {
+	commit string
+	set    verdict.Digest
+}
+
+// again is when a refusal of the target is worth another try.
+type again struct {
+	at    time.Time
+	pause time.Duration
+}
+
+// longestPause between two times that a target is asked about a revision that it
+// refused: to ask costs a request for each object that changes.
+const longestPause = 10 * time.Minute
+
+// mendable says whether a refusal may end without a new commit: somebody
+// installs the kind, grants the right, or makes the namespace. Nothing was
+// written when it was made.
+func mendable(code verdict.Code) bool {
+	switch code {
+	case verdict.ApplyUnserved, verdict.ApplyInvalid, verdict.ApplyForbidden, verdict.ApplyMissing:
+		return true
+	}
+	return false
 }
 
 // New returns a follower that has not looked yet.
@@ -166,6 +198,9 @@ func (f *Follower) Status() Status {
 	defer f.mu.Unlock()
 	return f.status
 }
+
+// maxConflicts is how often an apply that met another writer is tried in a row.
+const maxConflicts = 5
 
 // retryMin is how soon a step that could not be made is tried again; it doubles
 // up to the interval.
@@ -213,7 +248,7 @@ func (f *Follower) Pass(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	known := f.status.Refused
-	same := known != nil && f.status.Head == head && f.generation == generation
+	same := known != nil && f.status.Head == head && f.generation == generation && !f.due(known)
 	f.mu.Unlock()
 	if same {
 		return known
@@ -226,6 +261,24 @@ func (f *Follower) Pass(ctx context.Context) error {
 		return f.end(ctx, head, &now, err)
 	}
 	return f.end(ctx, head, &applied, nil)
+}
+
+// due says whether the target is asked again about what it refused. The caller
+// holds mu.
+func (f *Follower) due(known *Refused) bool {
+	return mendable(known.Code) && !f.o.Clock.Now().Before(f.again.at)
+}
+
+// wait decides when the target is asked again about a refusal: after an interval,
+// and after twice as long each time that it says the same, unless to ask is one
+// request. The caller holds mu.
+func (f *Follower) wait(refused *Refused, repeated bool) {
+	if !repeated || refused.Code == verdict.ApplyUnserved {
+		f.again.pause = f.o.Interval
+	} else {
+		f.again.pause = max(f.o.Interval, min(2*f.again.pause, longestPause))
+	}
+	f.again.at = f.o.Clock.Now().Add(f.again.pause)
 }
 
 // bring takes a commit through the steps.
@@ -244,14 +297,24 @@ func (f *Follower) bring(ctx context.Context, head string) (Applied, error) {
 	if err != nil {
 		return Applied{}, f.refuse(ctx, head, set.Digest(), err)
 	}
-	// What is about to be done is on record before it is done.
-	if err := f.record(ctx, Event{Commit: head, Set: set.Digest(), Kind: "accepted"}); err != nil {
-		return Applied{}, err
+	// What is about to be done is on record before it is done; once, however often
+	// the target is asked.
+	if now := (revision{head, set.Digest()}); f.accepted != now {
+		if err := f.record(ctx, Event{Commit: head, Set: set.Digest(), Kind: "accepted"}); err != nil {
+			return Applied{}, err
+		}
+		f.accepted = now
 	}
 	applied, err := f.steps.Apply(ctx, head, set)
+	// Whoever looks after the applied revision writes what is remembered, too: a
+	// plan that was made before that is made anew.
+	for tries := 1; errors.Is(err, gitops.ErrConflict) && tries < maxConflicts && ctx.Err() == nil; tries++ {
+		applied, err = f.steps.Apply(ctx, head, set)
+	}
 	if err != nil {
 		return Applied{}, f.refuse(ctx, head, set.Digest(), err)
 	}
+	f.accepted = revision{}
 	return applied, f.record(ctx, Event{Commit: head, Set: set.Digest(), Kind: "applied"})
 }
 
@@ -280,6 +343,17 @@ func (f *Follower) refuse(ctx context.Context, head string, set verdict.Digest, 
 	refused, is := errors.AsType[*Refused](err)
 	if !is {
 		return err
+	}
+	if !mendable(refused.Code) {
+		f.accepted = revision{}
+	}
+	f.mu.Lock()
+	known := f.status.Refused
+	repeated := known != nil && f.status.Head == head && known.Code == refused.Code && known.Why == refused.Why
+	f.wait(refused, repeated)
+	f.mu.Unlock()
+	if repeated && mendable(refused.Code) {
+		return known // it is on record
 	}
 	if err := f.record(ctx, Event{Commit: head, Set: set, Kind: "refused", Refused: refused}); err != nil {
 		return err

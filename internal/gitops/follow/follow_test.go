@@ -29,6 +29,19 @@ type scene struct {
 	*Follower
 }
 
+// at is the branch's newest commit, push makes it another one.
+func (s *scene) at() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.head
+}
+
+func (s *scene) push(commit string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.head = commit
+}
+
 func newScene(t *testing.T) *scene {
 	s := &scene{t: t, head: "c1", fail: map[string]error{}, counts: map[string]int{}}
 	step := func(name string) error {
@@ -38,7 +51,7 @@ func newScene(t *testing.T) *scene {
 		return s.fail[name]
 	}
 	s.Follower = New(Steps{
-		Fetch: func(context.Context) (string, error) { return s.head, step("fetch") },
+		Fetch: func(context.Context) (string, error) { err := step("fetch"); return s.at(), err },
 		Trust: func(context.Context, string) error { return step("trust") },
 		Render: func(_ context.Context, commit string) (*gitops.Set, error) {
 			if err := step("render"); err != nil {

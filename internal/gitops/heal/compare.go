@@ -47,6 +47,7 @@ type finding struct {
 	id         sum // this difference at this place
 	general    sum // the same at any element that is desired; 0 when it says more than a field's default
 	positional bool
+	mode       Mode // what happens to it, once that was looked up
 }
 
 // pointer returns the JSON pointer to it in the live object.

@@ -17,6 +17,10 @@
 // wiped. What a controller writes by right (an autoscaler the replicas,
 // cert-manager a CA bundle) is listed, one line each, in writers.go.
 //
+// What Apex itself has stopped, because it no longer complies, is kept stopped on
+// the word of a [Holder]. What happens to drift is said per source, path and object
+// ([Modes]); admission asks the same modes what others may not write.
+//
 // Healing never slows down because it is needed often: who changes an object
 // again and again gets one [verdict.DriftFight] report and is healed each time.
 //
@@ -39,9 +43,11 @@ import (
 
 // Defaults of [Config].
 const (
-	// DefaultWorkers look at suspects at once. An API server on two cores answers
-	// no faster with more.
-	DefaultWorkers = 16
+	// DefaultWorkers look at suspects at once. Of a server that is busy with
+	// whoever tampers, the healer gets the share that its requests have: with few,
+	// what waits here grows while the tampering goes on at full speed. An API server
+	// takes 100 requests at once on a connection, and the watches need some.
+	DefaultWorkers = 64
 	DefaultSweep   = 10 * time.Minute
 	// DefaultFightHeals of one object within DefaultFightWindow are a fight.
 	DefaultFightHeals  = 5
@@ -59,6 +65,8 @@ type Config struct {
 	Heal v1alpha1.GitHeal
 	// Writers are allowed beside the built-in ones.
 	Writers []Writer
+	// Holder says what Apex itself has stopped; nil: nothing.
+	Holder Holder
 	// Report gets what was found. It is called by several goroutines at once,
 	// and holds one worker up while it runs.
 	Report func(Report)
@@ -75,8 +83,9 @@ type Config struct {
 type Healer struct {
 	target gitops.Target
 	source string
-	modes  modes
+	modes  *Modes
 	writer []Writer
+	holder Holder
 	report func(Report)
 	clock  clock.Clock
 	log    *slog.Logger
@@ -119,12 +128,12 @@ func New(c Config) (*Healer, error) {
 	if c.Target == nil || c.Source == "" || c.Report == nil {
 		return nil, errors.New("heal: a target, a source and a report function are needed")
 	}
-	modes, err := readModes(c.Heal)
+	modes, err := ReadModes(c.Heal)
 	if err != nil {
 		return nil, err
 	}
 	h := &Healer{
-		target: c.Target, source: c.Source, modes: modes, report: c.Report, clock: c.Clock, log: c.Log,
+		target: c.Target, source: c.Source, modes: modes, holder: c.Holder, report: c.Report, clock: c.Clock, log: c.Log,
 		hash: newHasher(), workN: c.Workers, fightK: c.FightHeals, fightW: c.FightWindow, period: DefaultSweep,
 		entries: map[gitops.ID]*entry{}, kinds: map[groupKind]*kindState{}, scalers: map[scaledBy]scaler{},
 		retries: map[*entry]time.Time{}, failed: make(chan struct{}, 1), fights: map[gitops.ID]*fight{},

@@ -194,6 +194,9 @@ func TestAtRestNothingIsAskedForAndASweepFindsWhatEventsDidNotTell(t *testing.T)
 			o := object(t, w, strings.Replace(configMap, "settings", fmt.Sprint("settings-", i), 1))
 			objects = append(objects, o)
 			g.put(t, o)
+			if i == 0 {
+				synctest.Wait() // what comes while a watch still lists is asked for once more
+			}
 		}
 		synctest.Wait()
 		applied := w.requests.Load()

@@ -31,6 +31,7 @@ type cluster struct {
 	*target.Target
 	others   dynamic.Interface
 	ns       string
+	server   *kubetest.Server
 	requests atomic.Int64 // of the target
 }
 
@@ -41,7 +42,7 @@ func openCluster(t testing.TB, options ...kubetest.Option) *cluster {
 
 func joinCluster(t testing.TB, server *kubetest.Server) *cluster {
 	t.Helper()
-	c := &cluster{others: server.Dynamic(t), ns: server.Namespace(t)}
+	c := &cluster{others: server.Dynamic(t), ns: server.Namespace(t), server: server}
 	client, err := kube.Open(kube.Config{Kubeconfig: server.Kubeconfig(), Wrap: func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
 			c.requests.Add(1)

@@ -35,6 +35,7 @@ type entry struct {
 	id      gitops.ID
 	where   verdict.Origin
 	api     string // version that it is written in: "v1"
+	mode    Mode   // of its own, in Git; "" is the source's
 	uid     string
 	version string // resource version that was ours, or was found to be in order
 	body    []byte // the desired body, see shelf
@@ -44,14 +45,17 @@ type entry struct {
 	since   int64  // when it became a suspect, Unix nanoseconds; 0 when it is none
 	round   uint32 // of the sweep that last saw it
 	tries   uint8
-	queued  bool // in one of the queues
-	urgent  bool // in the urgent one
-	busy    bool // a worker looks at it
-	again   bool // became a suspect meanwhile
-	seen    bool // the watch has reported it
-	learned bool // known is complete
-	pending bool // about to be applied: by whoever desires it, not by us
-	gone    bool // forgotten
+	queued  bool   // in one of the queues
+	urgent  bool   // in the urgent one
+	busy    bool   // a worker looks at it
+	again   bool   // became a suspect meanwhile
+	heard   string // resource version that the watch reported last meanwhile; see done
+	seen    bool   // the watch has reported it
+	learned bool   // known is complete
+	pending bool   // about to be applied: by whoever desires it, not by us
+	gone    bool   // forgotten
+	doubted bool   // to be compared though it has not changed
+	held    bool   // it was in order as stopped, see Holder
 }
 
 // pendingLimit is how long an object is left to whoever is about to apply it. One
@@ -81,6 +85,10 @@ func (h *Healer) desire(o *gitops.Object, pending bool) error {
 		return fmt.Errorf("heal: %s has %d bytes: an object may have %d", o.ID, len(data), gitops.MaxObjectBytes)
 	}
 	digest := h.hash.bytes(data)
+	mode, err := ModeOf(o)
+	if err != nil {
+		h.log.Warn("a mode of drift counts as the source's", "error", err)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e := h.entries[o.ID]
@@ -109,7 +117,7 @@ func (h *Healer) desire(o *gitops.Object, pending bool) error {
 	if e.body, err = state.shelf.put(data); err != nil {
 		return fmt.Errorf("heal: %s: %w", o.ID, err)
 	}
-	e.where, e.digest, e.api = o.Where, digest, state.version
+	e.where, e.digest, e.api, e.mode = o.Where, digest, state.version, mode
 	if o.Version != state.version {
 		e.api = strings.Clone(o.Version)
 	}
@@ -128,6 +136,10 @@ func (h *Healer) desire(o *gitops.Object, pending bool) error {
 // is desired. An answer that only shows what the server is known to add costs
 // nothing more; else the object is looked at soon.
 func (h *Healer) Applied(o *gitops.Object, live *gitops.Live) {
+	held := stopped(h.holder, o.ID)
+	if held {
+		o = stop(o)
+	}
 	found := compare(h.hash, o, live.Body)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -146,13 +158,13 @@ func (h *Healer) Applied(o *gitops.Object, live *gitops.Live) {
 			e.learn(f.id) // the target's own answer leaves out what says nothing
 		}
 	}
-	rest := h.unexplained(e, o, live, found)
+	rest := h.unexplained(e, o, live, held, found)
 	if len(rest) > 0 || e.busy || missed {
-		h.suspect(e, missed)
+		h.suspect(e, missed || held)
 		return
 	}
 	e.version = live.ResourceVersion
-	e.learned = true
+	e.learned, e.held = true, held
 }
 
 // Forget takes an object out: it is about to be deleted, or belongs to the
@@ -211,7 +223,7 @@ type scaler struct {
 // doubt has an object compared again: its writers' rights have changed.
 func (h *Healer) doubt(id gitops.ID) {
 	if e := h.entries[id]; e != nil && !e.pending && e.version != "" {
-		e.version = ""
+		e.doubted = true
 		h.suspect(e, false)
 	}
 }

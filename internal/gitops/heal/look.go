@@ -22,6 +22,7 @@ const maxReplaces = 1
 type look struct {
 	*Healer
 	e      *entry
+	modes  *Modes // of the object
 	o      *gitops.Object
 	digest sum // of what was desired when the look began
 	uid    string
@@ -32,6 +33,8 @@ type look struct {
 	settledK map[sum]struct{} // what was known before
 	knows    bool             // what the server adds was learned, now or before
 	replaces int
+	held     bool      // somebody of ours has stopped it
+	turned   bool      // since it was last in order: what that makes is no drift
 	first    []finding // the drift as it was found, before anything was done
 	report   Report
 	wrote    bool
@@ -42,9 +45,12 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 	h.mu.Lock()
 	state := h.kinds[groupKind{e.id.Group, e.id.Kind}]
 	l := look{Healer: h, e: e, digest: e.digest, uid: e.uid, since: e.since}
-	l.knows = e.learned
+	l.knows, l.modes = e.learned, h.modes.For(e.mode)
 	kept, where, known := e.body, e.where, slices.Clone(e.known)
-	api, version := e.api, e.version
+	api, version, was := e.api, e.version, e.held
+	if e.doubted {
+		e.doubted, version = false, ""
+	}
 	h.stats.Looks++
 	h.mu.Unlock()
 	if state == nil {
@@ -58,7 +64,7 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 	l.report = Report{ID: e.id, Where: where}
 
 	live, err := h.target.Get(ctx, e.id, api)
-	if err == nil && version != "" && live.ResourceVersion == version && live.UID == l.uid {
+	if err == nil && version != "" && live.ResourceVersion == version && live.UID == l.uid && stopped(h.holder, e.id) == was {
 		return nil // it is the one that was in order
 	}
 	for round := range maxRounds {
@@ -74,7 +80,11 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 		if bad != nil {
 			return l.stuck(bad)
 		}
-		l.o = &o
+		l.o, l.held = &o, stopped(h.holder, o.ID)
+		if l.held {
+			l.o = stop(&o)
+		}
+		l.turned = l.held != was
 		if err = l.once(ctx, live, err); !errors.Is(err, gitops.ErrConflict) {
 			break
 		}
@@ -110,8 +120,8 @@ func (l *look) once(ctx context.Context, live *gitops.Live, err error) error {
 		return l.settle(live, leaving)
 	}
 	if l.first == nil {
-		l.first = healing
-		l.report.describe(healing, live.Body)
+		l.first = slices.DeleteFunc(slices.Clone(healing), func(f finding) bool { return l.ours(&f) })
+		l.report.describe(l.first, live.Body)
 	}
 	live, err = l.heal(ctx, live, healing, leaving)
 	if err != nil {
@@ -126,11 +136,17 @@ func (l *look) judge(live *gitops.Live) (healing, leaving []finding) {
 	found := compare(l.hash, l.o, live.Body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, f := range l.unexplained(l.e, l.o, live, found) {
+	for _, f := range l.modes.sort(l.hash, l.o, live.Body, l.unexplained(l.e, l.o, live, l.held, found)) {
 		if _, ok := l.verified[f.id]; ok {
 			continue
 		}
-		if l.modes.of(l.e.id, f.way) == v1alpha1.ModeWarn {
+		if _, ok := slices.BinarySearch(l.e.known, f.id); ok {
+			continue // a part that is the server's
+		}
+		if f.mode == v1alpha1.ModeWarn {
+			if l.ours(&f) {
+				continue // whoever stops it writes it, too
+			}
 			leaving = append(leaving, f)
 		} else {
 			healing = append(healing, f)
@@ -139,10 +155,16 @@ func (l *look) judge(live *gitops.Live) (healing, leaving []finding) {
 	return healing, leaving
 }
 
+// ours says whether the difference is there because the object was stopped or let
+// go since it was last in order.
+func (l *look) ours(f *finding) bool {
+	return l.turned && (atStop(l.o.ID, f) || ofHolder(f))
+}
+
 // unexplained returns the differences that are not the server's and not a listed
 // writer's. Differences that the object was not yet seen with count as the
 // server's when it makes the same ones in other objects of the kind. h.mu is held.
-func (h *Healer) unexplained(e *entry, o *gitops.Object, live *gitops.Live, found []finding) []finding {
+func (h *Healer) unexplained(e *entry, o *gitops.Object, live *gitops.Live, held bool, found []finding) []finding {
 	state := h.kinds[groupKind{o.Group, o.Kind}]
 	var rest []finding
 	for i := range found {
@@ -156,7 +178,10 @@ func (h *Healer) unexplained(e *entry, o *gitops.Object, live *gitops.Live, foun
 				continue
 			}
 		}
-		if h.allowed(o, live.Body, f) {
+		if held && ofHolder(f) {
+			continue
+		}
+		if !(held && atStop(o.ID, f)) && h.allowed(o, live.Body, f) {
 			continue
 		}
 		if parts := h.parts(o, live.Body, f); parts != nil {
@@ -324,7 +349,7 @@ func (l *look) keep(live *gitops.Live, leaving []finding) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range found {
-		if f := &found[i]; f.what == Changed && l.allowed(l.o, live.Body, f) {
+		if f := &found[i]; f.what == Changed && !(l.held && atStop(l.o.ID, f)) && l.allowed(l.o, live.Body, f) {
 			adopt(l.o.Body, f)
 		}
 	}

@@ -11,8 +11,9 @@ import (
 // Mode says what happens to drift.
 type Mode = v1alpha1.HealMode
 
-// modes are the rules of a source, read once.
-type modes struct {
+// Modes are what a source says about drift, read once. They do not change and are
+// safe for concurrent use. The healer and admission ask the same ones.
+type Modes struct {
 	fallback Mode
 	rules    []modeRule
 }
@@ -27,28 +28,29 @@ type modeRule struct {
 // maxRules bounds the work per difference; the kind's schema says the same.
 const maxRules = 256
 
-func readModes(c v1alpha1.GitHeal) (modes, error) {
-	m := modes{fallback: c.Mode}
+// ReadModes reads the modes of a source.
+func ReadModes(c v1alpha1.GitHeal) (*Modes, error) {
+	m := &Modes{fallback: c.Mode}
 	if m.fallback == "" {
 		m.fallback = v1alpha1.ModeHeal
 	}
 	if err := checkMode("heal.mode", m.fallback); err != nil {
-		return modes{}, err
+		return nil, err
 	}
 	if len(c.Except) > maxRules {
-		return modes{}, fmt.Errorf("heal.except has %d entries: at most %d are allowed", len(c.Except), maxRules)
+		return nil, fmt.Errorf("heal.except has %d entries: at most %d are allowed", len(c.Except), maxRules)
 	}
 	for i, e := range c.Except {
 		where := fmt.Sprintf("heal.except[%d]", i)
 		if err := checkMode(where+".mode", e.Mode); err != nil {
-			return modes{}, err
+			return nil, err
 		}
 		r := modeRule{namespace: e.Namespace, name: e.Name, mode: e.Mode}
 		r.kind, r.group, _ = strings.Cut(e.Kind, ".")
 		r.anyGroup = r.group == "" // "Deployment" is written by people who do not know of groups
 		var err error
 		if r.path, err = readPattern(e.Path); err != nil {
-			return modes{}, fmt.Errorf("%s.path: %w", where, err)
+			return nil, fmt.Errorf("%s.path: %w", where, err)
 		}
 		m.rules = append(m.rules, r)
 	}
@@ -63,22 +65,40 @@ func checkMode(where string, m Mode) error {
 	return fmt.Errorf("%s is %q: write Heal, Warn or Deny", where, m)
 }
 
-// of returns the mode of a difference; a way of nil asks about the whole object.
-func (m *modes) of(id gitops.ID, way []step) Mode {
-	for _, r := range m.rules {
-		if (r.kind == "" || r.kind == id.Kind && (r.anyGroup || r.group == id.Group)) &&
-			(r.namespace == "" || r.namespace == id.Namespace) && (r.name == "" || r.name == id.Name) &&
-			r.path.matches(way) {
-			return r.mode
-		}
+// AnnotationMode on an object in Git says what happens to drift of that object: the
+// source's mode for what no entry of heal.except names. Whoever keeps the
+// GitSource has the last word by such entries. On an object in the target it means
+// nothing: it is drift.
+const AnnotationMode = "apexlogic.com/heal"
+
+// ModeOf returns what [AnnotationMode] of an object in Git says; "" without one. The
+// error says what to write instead, for whoever gates the commit.
+func ModeOf(o *gitops.Object) (Mode, error) {
+	meta, _ := o.Body["metadata"].(map[string]any)
+	annotations, _ := meta["annotations"].(map[string]any)
+	v, there := annotations[AnnotationMode]
+	if !there {
+		return "", nil
 	}
-	return m.fallback
+	text, _ := v.(string)
+	if err := checkMode("the annotation "+AnnotationMode, Mode(text)); err != nil {
+		return "", fmt.Errorf("%s: %s: %w", o.Where, o.ID, err)
+	}
+	return Mode(text), nil
 }
 
-// Mode returns what happens to a change of the field that the JSON pointer names,
+// For returns the modes for an object with a mode of its own in Git, see [ModeOf];
+// with "" they stay the same.
+func (m *Modes) For(own Mode) *Modes {
+	if own == "" || own == m.fallback {
+		return m
+	}
+	return &Modes{own, m.rules}
+}
+
+// Of returns what happens to a change of the field that the JSON pointer names,
 // where an element of a list is named by its key; "" asks about the whole object.
-// Admission asks it before it refuses a write.
-func (h *Healer) Mode(id gitops.ID, pointer string) (Mode, error) {
+func (m *Modes) Of(id gitops.ID, pointer string) (Mode, error) {
 	p, err := readPattern(pointer)
 	if err != nil {
 		return "", err
@@ -87,7 +107,36 @@ func (h *Healer) Mode(id gitops.ID, pointer string) (Mode, error) {
 	for i, name := range p {
 		way[i] = step{name: name}
 	}
-	return h.modes.of(id, way), nil
+	return m.of(id, way), nil
+}
+
+// of returns the mode of a way; nil asks about the whole object.
+func (m *Modes) of(id gitops.ID, way []step) Mode {
+	for i := range m.rules {
+		if r := &m.rules[i]; r.about(id) && r.path.matches(way) {
+			return r.mode
+		}
+	}
+	return m.fallback
+}
+
+func (r *modeRule) about(id gitops.ID) bool {
+	return (r.kind == "" || r.kind == id.Kind && (r.anyGroup || r.group == id.Group)) &&
+		(r.namespace == "" || r.namespace == id.Namespace) && (r.name == "" || r.name == id.Name)
+}
+
+// Mode is [Modes.Of] with what Git says of the object itself.
+func (h *Healer) Mode(id gitops.ID, pointer string) (Mode, error) {
+	return h.modesOf(id).Of(id, pointer)
+}
+
+func (h *Healer) modesOf(id gitops.ID) *Modes {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e := h.entries[id]; e != nil {
+		return h.modes.For(e.mode)
+	}
+	return h.modes
 }
 
 // pattern is a JSON pointer in which * stands for one element, and at the end of

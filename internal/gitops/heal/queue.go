@@ -83,7 +83,7 @@ func (h *Healer) next() *entry {
 			e.queued, e.urgent, e.again = false, false, true
 			continue
 		}
-		e.queued, e.urgent, e.busy = false, false, true
+		e.queued, e.urgent, e.busy, e.heard = false, false, true, ""
 		delete(h.retries, e)
 		h.inflight++
 		return e
@@ -98,13 +98,16 @@ const (
 	longestWait = 5 * time.Second
 )
 
-// done gives the object back.
+// done gives the object back. The watch often reports our own write before we are
+// through: events of an object come in order, so that nothing is new when the last
+// one is of the version that is in order now. Another version that the look has met
+// does not do: in a directory the same tampering gives the same version again.
 func (h *Healer) done(e *entry, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.inflight--
 	e.busy = false
-	again := e.again
+	again := e.again || e.heard != "" && e.heard != e.version
 	if !e.pending {
 		e.again = false
 	}

@@ -1,7 +1,9 @@
 package heal
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apexlogic/apex/internal/gitops"
@@ -72,15 +74,11 @@ func (r *Report) describe(found []finding, live map[string]any) {
 			}
 		}
 	}
-	slices.SortFunc(r.Changes, func(a, b Change) int {
-		if a.Path != b.Path {
-			if a.Path < b.Path {
-				return -1
-			}
-			return 1
-		}
-		return int(a.What) - int(b.What)
-	})
+	slices.SortFunc(r.Changes, byPath)
+}
+
+func byPath(a, b Change) int {
+	return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.What, b.What))
 }
 
 // fight remembers the last heals of one object, while there are any.

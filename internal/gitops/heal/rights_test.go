@@ -85,9 +85,9 @@ var rights = []struct {
 	{"cert-manager fills in the authority of a webhook", webhook, writer{"cert-manager-cainjector", "Update", ""}, set(authority, "webhooks", 0, "clientConfig", "caBundle"), ""},
 	{"Istio fills in the authority of its own webhook", istioHook, writer{"pilot-discovery", "Update", ""}, set(authority, "webhooks", 0, "clientConfig", "caBundle"), ""},
 	{"OpenShift fills in a bundle", bundleMap, writer{"service-ca-operator", "Update", ""}, set("pem", "data", "service-ca.crt"), ""},
-	{"the cloud holds a balancer until it has cleaned up", balancer, writer{"cloud-controller-manager", "Update", ""}, add("service.kubernetes.io/load-balancer-cleanup", "metadata", "finalizers"), "real"},
-	{"AWS holds a balancer", balancer, writer{"controller", "Update", ""}, add("service.k8s.aws/resources", "metadata", "finalizers"), "real"},
-	{"AWS holds an ingress", ingress, writer{"aws-load-balancer-controller", "Update", ""}, add("ingress.k8s.aws/resources", "metadata", "finalizers"), "real"},
+	{"the cloud holds a balancer until it has cleaned up", balancer, writer{"cloud-controller-manager", "Update", ""}, add("service.kubernetes.io/load-balancer-cleanup", "metadata", "finalizers"), ""},
+	{"AWS holds a balancer", balancer, writer{"controller", "Update", ""}, add("service.k8s.aws/resources", "metadata", "finalizers"), ""},
+	{"AWS holds an ingress", ingress, writer{"aws-load-balancer-controller", "Update", ""}, add("ingress.k8s.aws/resources", "metadata", "finalizers"), ""},
 	{"GKE notes its endpoint groups", service, writer{"glbc", "Update", ""}, set("{}", "metadata", "annotations", "cloud.google.com/neg-status"), ""},
 	{"a volume is bound to a claim", claim, writer{"kube-controller-manager", "Update", ""}, set("pv-1", "spec", "volumeName"), ""},
 	{"the binder notes that it has bound", claim, writer{"kube-controller-manager", "Update", ""}, set("yes", "metadata", "annotations", "pv.kubernetes.io/bind-completed"), ""},
@@ -95,7 +95,7 @@ var rights = []struct {
 	{"OpenShift gives an account its pull secret", serviceAccount, writer{"openshift-controller-manager", "Update", ""}, add(object1("name", "captioner-dockercfg"), "imagePullSecrets"), ""},
 	{"a role is put together from others", aggregated, writer{"clusterrole-aggregation-controller", "Apply", ""}, set([]any{object1("apiGroups", []any{""}, "resources", []any{"pods"}, "verbs", []any{"get"})}, "rules"), "real"},
 	{"a role is put together by an update", aggregated, writer{"kube-controller-manager", "Update", ""}, set([]any{object1("apiGroups", []any{""}, "resources", []any{"pods"}, "verbs", []any{"list"})}, "rules"), ""},
-	{"KServe holds its object", inference, writer{"manager", "Update", ""}, add("inferenceservice.finalizers", "metadata", "finalizers"), "real"},
+	{"KServe holds its object", inference, writer{"manager", "Update", ""}, add("inferenceservice.finalizers", "metadata", "finalizers"), ""},
 }
 
 func TestWhoWritesByRightIsLeftAloneInTheEmbeddedTarget(t *testing.T) {

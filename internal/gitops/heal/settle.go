@@ -17,7 +17,7 @@ func (l *look) settle(live *gitops.Live, leaving []finding) error {
 		l.mu.Unlock()
 		return nil
 	}
-	e.uid, e.version, e.learned = live.UID, live.ResourceVersion, live.Body != nil
+	e.uid, e.version, e.learned, e.held = live.UID, live.ResourceVersion, live.Body != nil, l.held
 	for id := range l.verified {
 		if _, ok := l.settledK[id]; !ok {
 			e.learn(id)

@@ -30,7 +30,7 @@ func (h *Healer) sweep(ctx context.Context) {
 	defer timer.Stop()
 	now := h.clock.Now()
 	s := sweeper{last: now, lastKind: now}
-	s.lister, _ = h.target.(gitops.Lister)
+	s.lister, _ = gitops.As[gitops.Lister](h.target)
 	for {
 		select {
 		case <-ctx.Done():

@@ -48,6 +48,10 @@ func (h *Healer) see(state *kindState, event gitops.Event) {
 		e.again, e.version = true, event.ResourceVersion // for when it has been applied
 		return
 	}
+	if event.Kind == gitops.Changed && e.busy {
+		e.heard = event.ResourceVersion
+		return
+	}
 	if event.Kind == gitops.Changed && !e.busy && e.version != "" && event.ResourceVersion == e.version && event.UID == e.uid {
 		return // our own write, or one that was looked at
 	}

@@ -100,7 +100,8 @@ type Trust struct {
 	Signers []string
 	Paths   []PathRule
 	Sealers []string
-	// MaxAge of the head, by its signed date; an older one is warned about. Zero: any.
+	// MaxAge of the head, by its signed date and by when it was accepted; an older
+	// one is warned about. Zero: any.
 	MaxAge time.Duration
 }
 
@@ -121,8 +122,9 @@ type State struct {
 	// First is the trusted commit that Commit is known to descend from.
 	First repo.Commit `json:"first,omitempty"`
 	// Counter grows with every change of the state.
-	Counter uint64    `json:"counter"`
-	At      time.Time `json:"at,omitzero"`
+	Counter uint64 `json:"counter"`
+	// At is when Commit was accepted, or gone back to, by our clock.
+	At time.Time `json:"at,omitzero"`
 	// RolledBack are the commits that were gone back from since a head was
 	// accepted. None of them, nor what they descend from, is accepted again as it is.
 	RolledBack []repo.Commit `json:"rolledBack,omitempty"`

@@ -202,6 +202,35 @@ func TestAnOldHeadIsWarnedAbout(t *testing.T) {
 	}
 }
 
+func TestAHeadThatStaysTheNewestIsWarnedAboutWhateverItsDate(t *testing.T) {
+	f := newForge(t)
+	first := f.commit(spec{files: base})
+	// It is dated into the future, within the allowance for clocks.
+	head := f.commit(spec{by: "alice", files: changedApp, parents: []repo.Commit{first}, when: now.Add(50 * time.Minute).Unix()})
+	trust := rules(first)
+	trust.MaxAge = 24 * time.Hour
+	v := compile(t, trust)
+	seen, err := v.Verify(t.Context(), f.repo(), history.State{}, head, now)
+	expect(t, seen, err, verdict.OK, "")
+	for after, stale := range map[time.Duration]bool{0: false, 23 * time.Hour: false, 24*time.Hour + time.Minute: true} {
+		got, err := v.Verify(t.Context(), f.repo(), seen.State, head, now.Add(after))
+		expect(t, got, err, verdict.OK, "")
+		if (len(got.Warnings) == 1) != stale || stale && (got.Warnings[0].Code != verdict.HistoryStale || !strings.Contains(got.Warnings[0].Why, "newest one here since")) {
+			t.Errorf("after %s: got %+v", after, got.Warnings)
+		}
+		if got.State.At != seen.State.At {
+			t.Errorf("after %s the time at which it was accepted is %s", after, got.State.At)
+		}
+	}
+	// A newer head ends it.
+	newer := f.commit(spec{by: "alice", files: base + " app/n=2", parents: []repo.Commit{head}, when: now.Add(25 * time.Hour).Unix()})
+	got, err := v.Verify(t.Context(), f.repo(), seen.State, newer, now.Add(25*time.Hour))
+	expect(t, got, err, verdict.OK, "")
+	if len(got.Warnings) > 0 {
+		t.Errorf("got %+v", got.Warnings)
+	}
+}
+
 func TestAnInterruptedLookIsNoAnswer(t *testing.T) {
 	f := newForge(t)
 	c := line(f, 2)

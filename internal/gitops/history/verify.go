@@ -197,8 +197,10 @@ func (l *look) firstIsBelow() bool {
 	return l.last.First == l.trust.First || proved != nil && *proved == l.last.Commit
 }
 
-// freshness warns about a head that may be held back: its date is signed by
-// somebody trusted, which makes it a lower bound for the age and no more.
+// freshness warns about a head that may be held back. Its date is signed by
+// somebody trusted, which makes it a lower bound for the age and no more: one of
+// tomorrow, or of a wrong clock, would never be old. So is the time at which the
+// head was accepted here, which nobody else writes.
 func (l *look) freshness() ([]Warning, error) {
 	if l.trust.MaxAge <= 0 {
 		return nil, nil
@@ -206,6 +208,11 @@ func (l *look) freshness() ([]Warning, error) {
 	c, err := l.repo.RawCommit(l.head)
 	if err != nil {
 		return nil, l.explain(l.head, err)
+	}
+	if l.last.Commit == l.head && !l.last.At.IsZero() {
+		if age := l.now.Sub(l.last.At); age > l.trust.MaxAge {
+			return []Warning{{verdict.HistoryStale, fmt.Sprintf("the newest commit %s is the newest one here since %s, more than %s", c.ID, l.last.At.Format(time.RFC3339), l.trust.MaxAge)}}, nil
+		}
 	}
 	switch age := l.now.Sub(c.When); {
 	case age > l.trust.MaxAge:

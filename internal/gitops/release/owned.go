@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -82,14 +83,7 @@ func with(m map[string]any, path []string, value any) (map[string]any, error) {
 // Hold returns the target as the rooms that apply and heal see it: what they
 // apply gets the owned values first.
 func (r *Release) Hold(t gitops.Target) gitops.Target {
-	h := held{t, r}
-	if l, is := t.(gitops.Lister); is {
-		return struct {
-			held
-			gitops.Lister
-		}{h, l}
-	}
-	return h
+	return held{t, r}
 }
 
 type held struct {
@@ -97,12 +91,32 @@ type held struct {
 	r *Release
 }
 
+// Unwrap implements [gitops.Wrapper].
+func (h held) Unwrap() gitops.Target { return h.Target }
+
 func (h held) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOptions) (*gitops.Live, error) {
 	o, err := h.r.Overlay(o)
 	if err != nil {
 		return nil, err
 	}
 	return h.Target.Apply(ctx, o, opt)
+}
+
+// Unhealthy asks about the objects as they are held.
+func (h held) Unhealthy(ctx context.Context, source string, objects []gitops.Object, each func(gitops.ID, string)) error {
+	all := make([]gitops.Object, len(objects))
+	for i := range objects {
+		o, err := h.r.Overlay(&objects[i])
+		if err != nil {
+			return err
+		}
+		all[i] = *o
+	}
+	many, ok := gitops.As[gitops.HealthLister](h.Target)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return many.Unhealthy(ctx, source, all, each)
 }
 
 // Healthy asks about the object as it is held.
@@ -129,6 +143,14 @@ func (k kept) Desire(o *gitops.Object) error {
 		return err
 	}
 	return k.Keeper.Desire(o)
+}
+
+func (k kept) Resume(o *gitops.Object) error {
+	o, err := k.r.Overlay(o)
+	if err != nil {
+		return err
+	}
+	return k.Keeper.Resume(o)
 }
 
 func (k kept) Applied(o *gitops.Object, live *gitops.Live) {

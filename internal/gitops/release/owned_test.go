@@ -45,7 +45,7 @@ func TestATamperOfTrafficIsHealedToWhatWasPromoted(t *testing.T) {
 			t.Fatal(err)
 		}
 		healed := map[gitops.ID]bool{}
-		late := time.After(30 * time.Second)
+		late := time.After(2 * time.Minute)
 		for len(healed) < 2 {
 			select {
 			case r := <-reports:

@@ -3,7 +3,6 @@ package release
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,17 +17,19 @@ import (
 	"github.com/apexlogic/apex/verdict"
 )
 
-// open returns a release whose records are signed with a word.
+// sign and verify sign a record with how long it is.
+func sign(_ context.Context, m []byte) ([]byte, error) { return fmt.Appendf(nil, "%d", len(m)), nil }
+
+func verify(_ context.Context, m, s []byte) error {
+	if !bytes.Equal(s, fmt.Appendf(nil, "%d", len(m))) {
+		return errors.New("no")
+	}
+	return nil
+}
+
 func openRelease(t testing.TB, store gitops.Store, target gitops.Target) (*Release, error) {
 	t.Helper()
-	return New(t.Context(), Config{Source: "captioner", Target: target, Store: store,
-		Sign: func(_ context.Context, m []byte) ([]byte, error) { return fmt.Appendf(nil, "%d", len(m)), nil },
-		Verify: func(_ context.Context, m, s []byte) error {
-			if !bytes.Equal(s, fmt.Appendf(nil, "%d", len(m))) {
-				return errors.New("no")
-			}
-			return nil
-		},
+	return New(t.Context(), Config{Source: "captioner", Target: target, Store: store, Sign: sign, Verify: verify,
 		Applied: func(context.Context) (apply.Revision, bool, error) { return apply.Revision{}, false, nil }})
 }
 
@@ -70,12 +71,12 @@ func TestARecordThatApexDidNotWriteIsRefused(t *testing.T) {
 			s := *good
 			s.Journal = append([]Entry(nil), good.Journal...)
 			encode := func() []byte {
-				line, err := json.Marshal(&s)
+				records := gitops.Records{Purpose: recordPurpose, Most: maxRecord, Sign: sign}
+				data, err := records.Encode(t.Context(), &s)
 				if err != nil {
 					t.Fatal(err)
 				}
-				signature := fmt.Appendf(nil, "%d", len(signed(line)))
-				return append(append(line, '\n'), base64.StdEncoding.EncodeToString(signature)...)
+				return data
 			}
 			data := encode()
 			if tc.harm != nil {

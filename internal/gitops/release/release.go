@@ -52,7 +52,7 @@ type Config struct {
 	// not through what [Release.Hold] returns.
 	Target gitops.Target
 	Store  gitops.Store
-	// Sign and Verify protect the record, see [apply.Config].
+	// Sign and Verify protect the record, see [gitops.Records].
 	Sign   func(ctx context.Context, message []byte) ([]byte, error)
 	Verify func(ctx context.Context, message, signature []byte) error
 	// Keeper hears of each object that is written; the healer. May be nil.
@@ -87,11 +87,12 @@ type Config struct {
 
 // Release is one stage at work. It is safe for concurrent use.
 type Release struct {
-	c     Config
-	name  string // of the source in the stage: the label's value
-	key   string // of the record in the store
-	plan  plan
-	owned atomic.Pointer[[]Field]
+	c       Config
+	name    string // of the source in the stage: the label's value
+	key     string // of the record in the store
+	records gitops.Records
+	plan    plan
+	owned   atomic.Pointer[[]Field]
 
 	mu     sync.Mutex // one at a time changes the record
 	loaded loadedSet
@@ -121,7 +122,7 @@ func New(ctx context.Context, c Config) (*Release, error) {
 	if c.Measure == nil {
 		c.Measure = prometheus(c.HTTP)
 	}
-	r := &Release{c: c}
+	r := &Release{c: c, records: gitops.Records{Purpose: recordPurpose, Most: maxRecord, Sign: c.Sign, Verify: c.Verify}}
 	var err error
 	if r.name, err = NameIn(c.Source, c.stage()); err != nil {
 		return nil, fmt.Errorf("release: %w", err)
@@ -149,6 +150,7 @@ func New(ctx context.Context, c Config) (*Release, error) {
 type nobody struct{}
 
 func (nobody) Desire(*gitops.Object) error          { return nil }
+func (nobody) Resume(*gitops.Object) error          { return nil }
 func (nobody) Applied(*gitops.Object, *gitops.Live) {}
 func (nobody) Forget(gitops.ID)                     {}
 

@@ -1,10 +1,8 @@
 package release
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -26,7 +24,10 @@ const (
 	maxObjects    = 1000 // of one canary
 )
 
-const recordSchema = "apex.gitops.release/v1"
+const (
+	recordSchema  = "apex.gitops.release/v1"
+	recordPurpose = "apex gitops release v1"
+)
 
 // record is what a stage remembers.
 type record struct {
@@ -134,9 +135,6 @@ func (s *record) check(name string) error {
 	return nil
 }
 
-// signed is what a record's signature is over.
-func signed(data []byte) []byte { return append([]byte("apex gitops release v1\n"), data...) }
-
 // load reads the record and takes up which fields are owned. r.mu is held.
 func (r *Release) load(ctx context.Context) (*record, error) {
 	data, version, err := r.c.Store.Load(ctx, r.key)
@@ -157,17 +155,9 @@ func (r *Release) load(ctx context.Context) (*record, error) {
 // save makes the record durable; it fails with ErrConflict when somebody else
 // did so since it was loaded. r.mu is held.
 func (r *Release) save(ctx context.Context, s *record) error {
-	data, err := json.Marshal(s)
+	data, err := r.records.Encode(ctx, s)
 	if err != nil {
-		return err
-	}
-	signature, err := r.c.Sign(ctx, signed(data))
-	if err != nil {
-		return fmt.Errorf("sign the release of %s: %w", r.name, err)
-	}
-	data = append(append(data, '\n'), base64.StdEncoding.EncodeToString(signature)...)
-	if len(data) > maxRecord {
-		return fmt.Errorf("the release of %s has %d bytes, it may have %d", r.name, len(data), maxRecord)
+		return fmt.Errorf("the release of %s: %w", r.name, err)
 	}
 	version, err := r.c.Store.Save(ctx, r.key, data, s.version)
 	if err != nil {
@@ -179,24 +169,12 @@ func (r *Release) save(ctx context.Context, s *record) error {
 }
 
 func (r *Release) decode(ctx context.Context, data []byte) (*record, error) {
-	if len(data) > maxRecord {
-		return nil, refuse(verdict.ReleaseState, "the release of %s has %d bytes", r.name, len(data))
-	}
-	line, rest, _ := bytes.Cut(data, []byte("\n"))
-	signature, err := base64.StdEncoding.DecodeString(string(rest))
-	if err != nil || len(signature) == 0 {
-		return nil, refuse(verdict.ReleaseState, "the release of %s is not signed", r.name)
-	}
-	if err := r.c.Verify(ctx, signed(line), signature); err != nil {
-		return nil, refuse(verdict.ReleaseState, "the signature of the release of %s does not hold: %v", r.name, err)
-	}
-	d := json.NewDecoder(bytes.NewReader(line))
-	d.DisallowUnknownFields()
 	s := &record{}
-	if err := d.Decode(s); err != nil {
-		return nil, refuse(verdict.ReleaseState, "the release of %s cannot be read: %v", r.name, err)
+	err := r.records.Decode(ctx, data, s)
+	if err == nil {
+		err = s.check(r.name)
 	}
-	if err := s.check(r.name); err != nil {
+	if err != nil {
 		return nil, refuse(verdict.ReleaseState, "the release of %s: %v", r.name, err)
 	}
 	return s, nil

@@ -58,6 +58,38 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
+// BenchmarkRenderAgain renders a kustomization of 1,000 objects with a cache that
+// has seen it: as it was, and with one of its 100 files changed.
+func BenchmarkRenderAgain(b *testing.B) {
+	files := thousand()
+	o := options
+	o.Cache = render.NewCache(64 << 20)
+	again := func() {
+		set, err := render.Render(b.Context(), tree(files), "kustomized", o)
+		if err != nil || len(set.Objects()) != 1000 {
+			b.Fatal(err)
+		}
+	}
+	again()
+	for name, change := range map[string]func(i int){
+		"unchanged": func(int) {},
+		"one file of 100 changed": func(i int) {
+			files["listed/f042.yaml"] = edited(files["listed/f042.yaml"], "level: ", fmt.Sprintf("n%d: x, level: ", i))
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			start, i := cpuTime(), 0
+			for b.Loop() {
+				change(i)
+				again()
+				i++
+			}
+			b.ReportMetric(float64((cpuTime()-start).Milliseconds())/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
+
 func BenchmarkReferences(b *testing.B) {
 	set, err := render.Render(b.Context(), tree(thousand()), "base", options)
 	if err != nil {

@@ -3,7 +3,9 @@ package render
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,37 +32,106 @@ const (
 	around     = "/w"
 )
 
+// built is an object that came out of a build, and the file it comes from: "" when
+// that is not known.
+type built struct {
+	file, kind, name string
+	text             []byte
+}
+
 // build builds the kustomization of a folder from what was read.
 func (k *kustomizer) build(dir string) error {
-	fsys := filesys.MakeFsInMemory()
-	for _, name := range k.names() {
-		if err := fsys.WriteFile(path.Join(repository, name), k.content[name]); err != nil {
-			return refuse(verdict.RenderFailed, in(name), "%v", err)
-		}
+	objects, err := k.divided(dir)
+	if err == nil && objects == nil {
+		objects, err = k.made(dir, k.content)
 	}
-	outer, err := json.Marshal(&types.Kustomization{Resources: []string{path.Join("../r", dir)}, BuildMetadata: []string{types.OriginAnnotations}})
 	if err != nil {
-		return fmt.Errorf("write a kustomization: %w", err)
-	}
-	if err := fsys.WriteFile(path.Join(around, kustomizations[0]), outer); err != nil {
-		return fmt.Errorf("write a kustomization: %w", err)
-	}
-	if err := k.ctx.Err(); err != nil {
 		return err
 	}
-	built, err := run(fsys)
-	if err != nil {
-		return refuse(verdict.RenderFailed, in(path.Join(dir, kustomizations[0])), "the kustomization cannot be built: %s", cause(err))
-	}
-	for _, res := range built.Resources() {
+	for i := range objects {
 		if err := k.ctx.Err(); err != nil {
 			return err
 		}
-		if err := k.built(res); err != nil {
+		if err := k.take(&objects[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// divided builds the kustomization of a folder in parts. It returns nothing when
+// it has to be built as a whole.
+func (k *kustomizer) divided(dir string) ([]built, error) {
+	parts := k.parts()
+	if len(parts) < 2 {
+		return nil, nil
+	}
+	var out []built
+	for _, p := range parts {
+		content, err := k.only(dir, p.present)
+		if err != nil {
+			return nil, err
+		}
+		objects, err := k.made(dir, content)
+		if k.ctx.Err() != nil {
+			return nil, k.ctx.Err()
+		}
+		if err != nil {
+			return nil, nil
+		}
+		for _, o := range objects {
+			if o.file == "" {
+				return nil, nil // nobody knows whose it is
+			}
+			if p.take[o.file] {
+				out = append(out, o)
+			}
+		}
+	}
+	return out, nil
+}
+
+// made builds the kustomization of a folder from the content, or knows the result.
+func (k *kustomizer) made(dir string, content map[string][]byte) ([]built, error) {
+	key := keyOf(dir, content, k.sums)
+	if objects, known := k.o.Cache.get(key); known {
+		return objects, nil
+	}
+	fsys := filesys.MakeFsInMemory()
+	for _, name := range slices.Sorted(maps.Keys(content)) {
+		if err := fsys.WriteFile(path.Join(repository, name), content[name]); err != nil {
+			return nil, refuse(verdict.RenderFailed, in(name), "%v", err)
+		}
+	}
+	outer, err := json.Marshal(&types.Kustomization{Resources: []string{path.Join("../r", dir)}, BuildMetadata: []string{types.OriginAnnotations}})
+	if err != nil {
+		return nil, fmt.Errorf("write a kustomization: %w", err)
+	}
+	if err := fsys.WriteFile(path.Join(around, kustomizations[0]), outer); err != nil {
+		return nil, fmt.Errorf("write a kustomization: %w", err)
+	}
+	if err := k.ctx.Err(); err != nil {
+		return nil, err
+	}
+	m, err := run(fsys)
+	if err != nil {
+		return nil, refuse(verdict.RenderFailed, in(path.Join(dir, kustomizations[0])), "the kustomization cannot be built: %s", cause(err))
+	}
+	objects := make([]built, 0, m.Size())
+	for _, res := range m.Resources() {
+		o := built{file: k.origin(res), kind: res.GetKind(), name: res.GetName()}
+		if err = res.SetOrigin(nil); err == nil {
+			var text string
+			text, err = res.RNode.String()
+			o.text = []byte(text)
+		}
+		if err != nil {
+			return nil, refuse(verdict.RenderFailed, k.place(&o), "%v", err)
+		}
+		objects = append(objects, o)
+	}
+	k.o.Cache.put(key, objects)
+	return objects, nil
 }
 
 // run builds; a panic of kustomize is an error like any other.
@@ -87,17 +158,10 @@ func cause(err error) string {
 	return text
 }
 
-// built adds an object that came out.
-func (k *kustomizer) built(res *resource.Resource) error {
-	where := k.origin(res)
-	if err := res.SetOrigin(nil); err != nil {
-		return refuse(verdict.RenderFailed, where, "%v", err)
-	}
-	text, err := res.RNode.String()
-	if err != nil {
-		return refuse(verdict.RenderFailed, where, "%v", err)
-	}
-	docs, err := manifest.Documents(where.File, []byte(text), manifest.Limits{Nodes: maxFileValues})
+// take adds an object that came out.
+func (k *kustomizer) take(o *built) error {
+	where := k.place(o)
+	docs, err := manifest.Documents(where.File, o.text, manifest.Limits{Nodes: maxFileValues})
 	if err != nil {
 		e := invalid(err)
 		e.Reasons[0].Where = where
@@ -121,24 +185,33 @@ func (k *kustomizer) built(res *resource.Resource) error {
 	return nil
 }
 
-// origin finds the file that an object comes from, and the line if only one
-// object there can be the one: a name may have got a prefix and a suffix.
-func (k *kustomizer) origin(res *resource.Resource) verdict.Origin {
+// origin finds the file that an object comes from.
+func (k *kustomizer) origin(res *resource.Resource) string {
 	from, err := res.GetOrigin()
 	if err != nil || from == nil {
-		return in(k.dir)
+		return ""
 	}
 	name := from.Path
 	if name == "" {
 		name = from.ConfiguredIn
 	}
-	where := in(strings.TrimPrefix(path.Clean(name), "../r/"))
-	if _, read := k.content[where.File]; !read {
-		return in(k.dir) // a patch has forged it
+	name = strings.TrimPrefix(path.Clean(name), "../r/")
+	if _, read := k.content[name]; !read {
+		return "" // a patch has forged it
 	}
+	return name
+}
+
+// place is where an object comes from, with the line if only one object there can
+// be the one: a name may have got a prefix and a suffix.
+func (k *kustomizer) place(b *built) verdict.Origin {
+	if b.file == "" {
+		return in(k.dir)
+	}
+	where := in(b.file)
 	count := 0
 	for _, o := range k.objects[where.File] {
-		if o.kind == res.GetKind() && o.name != "" && strings.Contains(res.GetName(), o.name) {
+		if o.kind == b.kind && o.name != "" && strings.Contains(b.name, o.name) {
 			where.Line = o.where.Line
 			count++
 		}

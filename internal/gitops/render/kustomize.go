@@ -4,9 +4,9 @@ package render
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -38,9 +38,14 @@ const (
 // keeps the bytes that it read: what was not looked at cannot be built from.
 type kustomizer struct {
 	*renderer
-	content map[string][]byte // what is built from, by path
+	content map[string][]byte   // what is built from, by path
+	sums    map[string]buildKey // of the content of files of objects
 	known   map[string]*kustomization
 	objects map[string][]origin // of each file of resources
+	says    map[string]mentions // by each file of resources
+	loose   mentions            // by kustomizations and patches
+	inputOf map[string]bool     // files that are read as something else than resources
+	whole   bool                // it is not built in parts
 	visits  int
 	work    int
 	pairs   int
@@ -63,7 +68,10 @@ type origin struct {
 
 // kustomize renders the kustomization of a folder.
 func (r *renderer) kustomize(dir string) error {
-	k := &kustomizer{renderer: r, content: map[string][]byte{}, known: map[string]*kustomization{}, objects: map[string][]origin{}}
+	k := &kustomizer{
+		renderer: r, content: map[string][]byte{}, sums: map[string]buildKey{}, known: map[string]*kustomization{},
+		objects: map[string][]origin{}, says: map[string]mentions{}, loose: mentions{}, inputOf: map[string]bool{},
+	}
 	if _, err := k.visit(dir, verdict.Origin{}); err != nil {
 		return err
 	}
@@ -113,6 +121,10 @@ func (k *kustomizer) visit(dir string, from verdict.Origin) (objects int, err er
 			return 0, err
 		}
 		c.read = true
+		c.patchesInOne()
+		if err := k.write(c, dir); err != nil {
+			return 0, err
+		}
 	}
 	if k.work += objects * (1 + c.changes()); k.work > maxWork {
 		return 0, refuse(verdict.RenderTooLarge, in(c.file), "more than %d changes to objects: split the kustomization, or write fewer patches", maxWork)
@@ -163,57 +175,28 @@ func (k *kustomizer) open(dir string, from verdict.Origin) (*kustomization, erro
 	if err := c.features(); err != nil {
 		return nil, err
 	}
+	c.deprecated(k.o.Warn)
 	c.modernise()
-	// It is built from what was understood here, not from what stands there.
-	if k.content[path.Join(dir, kustomizations[0])], err = json.Marshal(&c.Kustomization); err != nil {
-		return nil, refuse(verdict.ManifestInvalid, in(name), "%v", err)
+	fields, _ := v.(map[string]any)
+	for field, value := range fields {
+		if field != "resources" && field != "components" && field != "bases" {
+			k.whole = k.loose.read(value) || k.whole
+		}
+	}
+	if err := k.write(c, dir); err != nil {
+		return nil, err
 	}
 	k.known[dir] = c
 	return c, nil
 }
 
-// features refuses what is not a matter of files in the repository alone.
-func (c *kustomization) features() error {
-	for _, f := range []struct {
-		field string
-		used  bool
-		why   string
-	}{
-		{"helmCharts", len(c.HelmCharts) > 0, "runs helm: commit the output of helm template and list it under resources"},
-		{"helmChartInflationGenerator", len(c.HelmChartInflationGenerator) > 0, "runs helm: commit the output of helm template and list it under resources"},
-		{"helmGlobals", c.HelmGlobals != nil, "is for charts, which are not rendered here: commit the output of helm template"},
-		{"generators", len(c.Generators) > 0, "may run programs: use configMapGenerator and secretGenerator, or commit what they generate"},
-		{"transformers", len(c.Transformers) > 0, "may run programs: use patches, labels, replacements and the other fields, or commit the output of kustomize build"},
-		{"validators", len(c.Validators) > 0, "may run programs: validate before the commit"},
-		{"openapi", len(c.OpenAPI) > 0, "changes how every other kustomization is built: use JSON 6902 patches where lists of custom resources are merged"},
-		{"buildMetadata", len(c.BuildMetadata) > 0, "writes how the objects were built into them: remove it"},
-	} {
-		if f.used {
-			return refuse(verdict.RenderFeature, c.doc.Where("/"+f.field), "%s %s", f.field, f.why)
-		}
+// write puts a kustomization where it is built from: what was understood here,
+// not what stands there.
+func (k *kustomizer) write(c *kustomization, dir string) (err error) {
+	if k.content[path.Join(dir, kustomizations[0])], err = json.Marshal(&c.Kustomization); err != nil {
+		return refuse(verdict.ManifestInvalid, in(c.file), "%v", err)
 	}
 	return nil
-}
-
-// modernise writes old fields as kustomize itself does, which would otherwise
-// complain about each on the process's standard error.
-func (c *kustomization) modernise() {
-	c.Resources = append(c.Resources, c.Bases...)
-	c.Bases = nil
-	c.Images = append(c.Images, c.ImageTags...)
-	c.ImageTags = nil
-	if len(c.CommonLabels) == 0 {
-		return
-	}
-	for _, l := range c.Labels {
-		for key := range l.Pairs {
-			if _, both := c.CommonLabels[key]; both {
-				return
-			}
-		}
-	}
-	c.Labels = append(c.Labels, types.Label{Pairs: c.CommonLabels, IncludeSelectors: true})
-	c.CommonLabels = nil
 }
 
 // at is the place of an element of a list.
@@ -250,15 +233,16 @@ func (k *kustomizer) resource(c *kustomization, dir, p string, at verdict.Origin
 	if found, read := k.objects[name]; read {
 		return len(found), nil
 	}
-	found := []origin{}
+	found, says := []origin{}, mentions{}
 	for _, d := range docs {
 		v, err := d.Value()
 		if err != nil {
 			return 0, invalid(err)
 		}
 		found = append(found, origins(v, d, "")...)
+		k.whole = says.read(v) || k.whole
 	}
-	k.objects[name] = found
+	k.objects[name], k.says[name], k.sums[name] = found, says, sha256.Sum256(k.content[name])
 	return len(found), nil
 }
 
@@ -331,10 +315,13 @@ func (k *kustomizer) inputs(c *kustomization, dir string) error {
 		if err != nil {
 			return err
 		}
+		k.inputOf[name] = true
 		for _, d := range docs {
-			if _, err := d.Value(); err != nil {
+			v, err := d.Value()
+			if err != nil {
 				return invalid(err)
 			}
+			k.whole = k.loose.patch(v) || k.whole
 		}
 		return nil
 	}
@@ -344,7 +331,9 @@ func (k *kustomizer) inputs(c *kustomization, dir string) error {
 		}
 		docs, err := manifest.Documents(c.file, []byte(text), manifest.Limits{Nodes: maxFileValues})
 		for i := 0; i < len(docs) && err == nil; i++ {
-			_, err = docs[i].Value()
+			var v any
+			v, err = docs[i].Value()
+			k.whole = k.loose.patch(v) || k.whole
 		}
 		if err != nil {
 			return refuse(verdict.ManifestInvalid, c.doc.Where(pointer), "the patch written here: %s", invalid(err).Reasons[0].Why)
@@ -368,9 +357,8 @@ func (k *kustomizer) inputs(c *kustomization, dir string) error {
 		}
 	}
 	for i, p := range c.PatchesStrategicMerge {
-		// Text of several lines is the patch itself; no path has any.
 		read := yaml
-		if strings.Contains(strings.TrimSpace(string(p)), "\n") {
+		if isInline(p) {
 			read = inline
 		}
 		if err := read(string(p), "/patchesStrategicMerge/"+itoa(i)); err != nil {
@@ -410,6 +398,7 @@ func (k *kustomizer) sources(c *kustomization, dir string, s *types.KvPairSource
 		if err != nil {
 			return "", err
 		}
+		k.inputOf[name] = true
 		return name, k.raw(dir, name, at)
 	}
 	for i, p := range s.FileSources {
@@ -465,6 +454,3 @@ func local(dir, p string, at verdict.Origin) (string, error) {
 	}
 	return name, nil
 }
-
-// names are the paths of what is built from, sorted.
-func (k *kustomizer) names() []string { return slices.Sorted(maps.Keys(k.content)) }

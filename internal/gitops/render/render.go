@@ -73,6 +73,19 @@ type Options struct {
 	// Variables are what a service of the Serverless Framework is deployed with:
 	// "stage", "region".
 	Variables map[string]string
+	// Cache makes rendering a revision much like one before it cheap; nil keeps
+	// nothing. It may be shared by sources.
+	Cache *Cache
+	// Warn is told what a person should mend some day, in the order of the files;
+	// nil: nobody.
+	Warn func(Warning)
+}
+
+// Warning is what nothing is refused for.
+type Warning struct {
+	Code  verdict.Code
+	Where verdict.Origin
+	Why   string
 }
 
 // Error is why a revision is not rendered: at least one reason, at most twenty.

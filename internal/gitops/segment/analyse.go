@@ -60,6 +60,10 @@ func (a *analysis) workload(w Workload) {
 	a.ingress(w)
 	for i := range a.objects {
 		a.service(w, &a.objects[i])
+		a.knative(w, &a.objects[i])
+	}
+	for _, name := range w.Made {
+		a.routes(w, destination{w.Namespace, name}, "the Service "+name+" that its platform makes")
 	}
 }
 
@@ -215,59 +219,5 @@ func (a *analysis) service(w Workload, o *gitops.Object) {
 	if len(external) > 0 {
 		a.report(verdict.NetworkRoute, w, o.ID, o.Where, "externalIPs lead to it from outside of the cluster", "remove externalIPs")
 	}
-	for i := range a.objects {
-		if r := &a.objects[i]; isRoute(r) && leadsTo(r, o) {
-			a.report(verdict.NetworkRoute, w, r.ID, r.Where, "a "+r.Kind+" leads to its Service "+o.Name+" past the gateway", "let the route lead to the gateway")
-		}
-	}
-}
-
-// routes are the kinds that bring requests from outside to a Service.
-var routes = map[string][]string{
-	"networking.k8s.io":         {"Ingress"},
-	"extensions":                {"Ingress"},
-	"gateway.networking.k8s.io": {"HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute"},
-	"networking.istio.io":       {"VirtualService"},
-	"projectcontour.io":         {"HTTPProxy"},
-	"traefik.io":                {"IngressRoute", "IngressRouteTCP", "IngressRouteUDP"},
-	"route.openshift.io":        {"Route"},
-	"serving.knative.dev":       {"DomainMapping"},
-}
-
-func isRoute(o *gitops.Object) bool { return slices.Contains(routes[o.Group], o.Kind) }
-
-// leadsTo reports whether the route names the Service anywhere: as the name of a
-// backend in its own namespace or in the one that stands beside it, or as a host
-// name of the cluster. Kinds differ in where; whoever names it means it.
-func leadsTo(r, service *gitops.Object) bool {
-	hosts := []string{service.Name + "." + service.Namespace, service.Name + "." + service.Namespace + ".svc", service.Name + "." + service.Namespace + ".svc.cluster.local"}
-	var named func(v any, key string) bool
-	named = func(v any, key string) bool {
-		switch v := v.(type) {
-		case map[string]any:
-			name, _ := v["name"].(string)
-			if name == "" {
-				name, _ = v["serviceName"].(string)
-			}
-			namespace, given := v["namespace"].(string)
-			if name == service.Name && (!given && r.Namespace == service.Namespace || namespace == service.Namespace) && key != "metadata" && key != "parentRefs" {
-				return true
-			}
-			for k, child := range v {
-				if named(child, k) {
-					return true
-				}
-			}
-		case []any:
-			for _, child := range v {
-				if named(child, key) {
-					return true
-				}
-			}
-		case string:
-			return slices.Contains(hosts, v) || key == "host" && v == service.Name && r.Namespace == service.Namespace
-		}
-		return false
-	}
-	return named(r.Body["spec"], "spec")
+	a.routes(w, destination{o.Namespace, o.Name}, "its Service "+o.Name)
 }

@@ -3,8 +3,7 @@
 // finds the ways that lead around it.
 //
 // Start with [Generate], which adds policies to a set's objects, and [Analyse],
-// which looks at objects as they are desired or as they run. Both rest on
-// [Reach], which says whether one pod may open a connection to another.
+// which looks at objects as they are desired or as they run.
 //
 // Sources: Kubernetes documentation, "Network Policies" (policies add up: what
 // any of them allows is allowed); networking.k8s.io/v1; Knative Serving,

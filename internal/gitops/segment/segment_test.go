@@ -188,6 +188,28 @@ func TestWaysAroundTheGateway(t *testing.T) {
 		return "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: h, namespace: edge}\nspec: {parentRefs: [{name: captioner, namespace: vision}], rules: [{backendRefs: [" + backend + "]}]}"
 	}
 	svc := fmt.Sprintf(service, "")
+	virtual := func(host string) string {
+		return "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: edge}\nspec: {hosts: [x.example.com], http: [{route: [{destination: {host: " + host + "}}]}]}"
+	}
+	led := func(host string) string {
+		return strings.Replace(virtual(host), "x.example.com", "captioner.vision.svc.cluster.local", 1)
+	}
+	annotated := func(snippet string) string {
+		return strings.Replace(ingress("gateway", "edge"), "{name: i,", "{name: i, annotations: {nginx.ingress.kubernetes.io/configuration-snippet: '"+snippet+"'},", 1)
+	}
+	alias := func(host string) string {
+		return "apiVersion: v1\nkind: Service\nmetadata: {name: alias, namespace: edge}\nspec: {type: ExternalName, externalName: " + host + "}"
+	}
+	private := func(of func(string) string) string {
+		return of(", labels: {networking.knative.dev/visibility: cluster-local}")
+	}
+	mapping := func(name string) string {
+		return "apiVersion: serving.knative.dev/v1beta1\nkind: DomainMapping\nmetadata: {name: k.example.com, namespace: vision}\nspec: {ref: {kind: Service, apiVersion: serving.knative.dev/v1, name: " + name + "}}"
+	}
+	const configuration = "apiVersion: serving.knative.dev/v1\nkind: Configuration\nmetadata: {name: c, namespace: vision}\nspec: {template: {spec: {containers: [{image: r/k:1}]}}}"
+	knativeRoute := func(labels string) string {
+		return "apiVersion: serving.knative.dev/v1\nkind: Route\nmetadata: {name: r, namespace: vision" + labels + "}\nspec: {traffic: [{configurationName: c, percent: 100}]}"
+	}
 	for _, c := range []struct {
 		name, bad, good string
 	}{
@@ -225,6 +247,20 @@ func TestWaysAroundTheGateway(t *testing.T) {
 		{"an HTTPRoute across namespaces", with(svc, route("{name: captioner, namespace: vision, port: 80}")), with(svc, route("{name: gateway, namespace: apex-system, port: 80}"))},
 		{"a route to a host name", with(svc, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: edge}\nspec: {http: [{route: [{destination: {host: captioner.vision.svc.cluster.local}}]}]}"),
 			with(svc, "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: edge}\nspec: {http: [{route: [{destination: {host: captioner.else.svc.cluster.local}}]}]}")},
+		{"a route to a host name of another form", with(svc, virtual("Captioner.Vision.svc.corp.example.")), with(svc, virtual("captioner.vision.example.com"))},
+		{"a route to a host name with a port, in a text", with(svc, "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {name: m, namespace: edge}\nspec: {prefix: /, service: 'http://captioner.vision:80'}"),
+			with(svc, "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {name: m, namespace: edge}\nspec: {prefix: /, service: 'http://gateway.vision-2:80'}")},
+		{"a route in an annotation", with(svc, annotated("proxy_pass http://captioner.vision.svc.cluster.local/;")), with(svc, annotated("# captioner of vision is behind the gateway"))},
+		{"the Service's name led elsewhere than to the gateway", with(svc, led("captioner.vision.svc")), with(svc, led("gateway.apex-system.svc"))},
+		{"an Ingress to another name of the Service", with(svc, alias("captioner.vision.svc.cluster.local"), ingress("alias", "edge")), with(svc, alias("gateway.apex-system.svc.cluster.local"), ingress("alias", "edge"))},
+		{"an Ingress to a name of a name of the Service", with(svc, alias("captioner.vision.svc"), strings.NewReplacer("name: alias", "name: second", "captioner.vision.svc", "alias.edge.svc").Replace(alias("captioner.vision.svc")), ingress("second", "edge")),
+			with(svc, alias("captioner.vision.svc"), ingress("second", "edge"))},
+		{"an Ingress to what Knative makes", private(knative) + "\n---\n" + ingress("k", "vision"), private(knative) + "\n---\n" + ingress("kk", "vision")},
+		{"an Ingress to a revision", private(knative) + "\n---\n" + ingress("k-00001-private", "vision"), private(knative) + "\n---\n" + ingress("k-page", "vision")},
+		{"a route to a revision's host name", private(knative) + "\n---\n" + virtual("k-00002.vision.svc.cluster.local"), private(knative) + "\n---\n" + virtual("k-00002.other.svc.cluster.local")},
+		{"a DomainMapping", private(knative) + "\n---\n" + mapping("k"), private(knative) + "\n---\n" + mapping("gateway")},
+		{"an Ingress to what KServe makes", private(kserve) + "\n---\n" + ingress("m-predictor", "vision"), private(kserve) + "\n---\n" + ingress("n-predictor", "vision")},
+		{"a public Route to a Configuration", configuration + "\n---\n" + knativeRoute(""), configuration + "\n---\n" + knativeRoute(", labels: {networking.knative.dev/visibility: cluster-local}")},
 		{"hostNetwork", strings.Replace(captioner, "spec: {containers", "spec: {hostNetwork: true, containers", 1), strings.Replace(captioner, "spec: {containers", "spec: {hostNetwork: false, containers", 1)},
 		{"hostPort", strings.Replace(captioner, "containerPort: 8080", "containerPort: 8080, hostPort: 80", 1), captioner},
 		{"a public Knative Service", knative(""), knative(", labels: {networking.knative.dev/visibility: cluster-local}")},

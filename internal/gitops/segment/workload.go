@@ -20,7 +20,16 @@ type Workload struct {
 	Ports map[string]int64
 	// Public says that its platform makes a route for the world.
 	Public bool
+	// Made are the Services that its platform makes; a name that ends in a dash
+	// stands for those that are counted.
+	Made []string
 }
+
+const (
+	knativeVisibility = "networking.knative.dev/visibility"
+	kserveVisibility  = "networking.kserve.io/visibility"
+	clusterLocal      = "cluster-local"
+)
 
 // templates says where a kind keeps its pod template; nil is the object itself.
 var templates = map[string][]string{
@@ -50,10 +59,19 @@ func workload(o *gitops.Object) (Workload, bool) {
 		// Its controller makes the pods; their label is the platform's.
 		w.Labels["serving.kserve.io/inferenceservice"] = o.Name
 		w.Selector = w.Labels
-		w.Public = own["networking.kserve.io/visibility"] != "cluster-local" && own["networking.knative.dev/visibility"] != "cluster-local"
+		w.Public = own[kserveVisibility] != clusterLocal && own[knativeVisibility] != clusterLocal
+		for _, part := range []string{"", "-predictor", "-transformer", "-explainer"} {
+			w.Made = append(w.Made, o.Name+part)
+			if part != "" {
+				w.Made = append(w.Made, o.Name+part+"-default", o.Name+part+"-")
+			}
+		}
 		return w, true
 	case "serving.knative.dev/Service":
-		w.Public = own["networking.knative.dev/visibility"] != "cluster-local"
+		w.Public = own[knativeVisibility] != clusterLocal
+		w.Made = []string{o.Name, o.Name + "-"} // and of its revisions
+	case "serving.knative.dev/Configuration":
+		w.Made = []string{o.Name + "-"}
 	}
 	path, known := templates[key]
 	if !known {

@@ -20,7 +20,7 @@ func refusal(err error) error {
 		return out
 	}
 	if r, is := errors.AsType[*apply.Refusal](err); is {
-		return &follow.Refused{Step: "plan", Code: r.Code, Where: r.Where, Why: r.Error()}
+		return &follow.Refused{Step: "plan", Code: r.Code, Where: r.Where, Why: r.Reason()}
 	}
 	// A tree that is unsafe as it stands does not get better by trying again.
 	for _, unsafe := range []error{repo.ErrBadName, repo.ErrClash, repo.ErrSymlink, repo.ErrSubmodule, repo.ErrTooLarge, repo.ErrCorrupt} {

@@ -3,14 +3,11 @@ package source
 import (
 	"context"
 	"crypto"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/apexlogic/apex/internal/gitops"
 	"github.com/apexlogic/apex/internal/gitops/apply"
-	"github.com/apexlogic/apex/internal/gitops/history"
-	"github.com/apexlogic/apex/internal/repo"
 )
 
 // maxConflicts is how often a rollback is begun anew because what is remembered
@@ -19,45 +16,20 @@ const maxConflicts = 5
 
 // Rollback makes the target hold an earlier revision that was healthy, from what
 // is kept beside it: the repository's remote and the registry are not asked. To
-// is its commit; "" is the last one. The signer is believed for promotions by a
+// is its commit, or the digest of its artifact; "" is the last one. The signer is believed for promotions by a
 // TrustRoot beside the source; its record of the rollback stays with the target.
 // Nothing newer is applied until a commit comes that descends from the one that
 // is left.
 func (s *Source) Rollback(ctx context.Context, to, reason string, signer crypto.Signer) (*apply.Result, error) {
-	commits, done, err := s.commits()
-	if err != nil {
-		return nil, err
-	}
-	defer done()
 	request := apply.RollbackRequest{
 		Source: s.limits(), To: to,
 		Record: func(ctx context.Context, state *apply.State, t apply.Transition) ([]byte, error) {
-			last, err := remembered(state)
-			if err != nil {
-				return nil, err
-			}
 			if err := s.shiftBack(ctx, t.To); err != nil {
 				return nil, err
 			}
-			return history.Rollback{
-				Source: t.Source, From: last.Commit, To: repo.Commit(t.To.Commit),
-				Counter: last.Counter, Reason: reason, At: s.o.Clock.Now().UTC(),
-			}.Sign(signer)
+			return s.origin.sign(state, t, reason, signer)
 		},
-		Verify: func(ctx context.Context, state *apply.State, t apply.Transition, record []byte) (json.RawMessage, error) {
-			last, err := remembered(state)
-			if err != nil {
-				return nil, err
-			}
-			back, err := s.trust.history.Rollback(ctx, commits, last, record, s.o.Clock.Now())
-			if err != nil {
-				return nil, err
-			}
-			if back.Record.To != repo.Commit(t.To.Commit) {
-				return nil, fmt.Errorf("it goes back to %s and not to %s", back.Record.To, t.To.Commit)
-			}
-			return json.Marshal(back.State)
-		},
+		Verify: s.origin.rollback,
 	}
 	result, err := s.applier.Rollback(ctx, request)
 	// Who follows the source may have written that it is healthy meanwhile.

@@ -23,6 +23,7 @@ func (s *Source) Run(ctx context.Context) error {
 	})
 	running.Go(func() { s.watchState(ctx) })
 	running.Go(func() { s.tick(ctx) })
+	running.Go(func() { s.publishing(ctx) })
 	for {
 		err := s.Resume(ctx)
 		if err == nil {
@@ -59,6 +60,7 @@ func (s *Source) Resume(ctx context.Context) error {
 	}
 	s.counter.Store(state.Counter)
 	s.ready.Store(true)
+	s.publisher.wake()
 	return nil
 }
 
@@ -69,6 +71,8 @@ func (s *Source) watchState(ctx context.Context) {
 	defer tick.Stop()
 	var known verdict.Digest
 	var unfinished time.Time // since when another process is at it
+	var asked verdict.Digest // whose health was last asked about, and when to ask again
+	var again time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -100,11 +104,24 @@ func (s *Source) watchState(ctx context.Context) {
 		if state.Unfinished() || state.Applied.Set == "" || state.Applied.Set == known {
 			continue
 		}
+		if state.Applied.Set == asked && time.Now().Before(again) {
+			continue
+		}
+		began := time.Now()
 		if s.healthy(ctx) {
 			known = state.Applied.Set
 		}
+		// What stays unhealthy must not cost a share of a core, however large it is.
+		asked, again = state.Applied.Set, time.Now().Add(min(healthShare*time.Since(began), healthAtLast))
 	}
 }
+
+// A revision that is not healthy is asked about again after a multiple of what the
+// asking took, and after some time at the latest.
+const (
+	healthShare  = 20
+	healthAtLast = 30 * time.Second
+)
 
 // healthy remembers what is applied as good to go back to, when it is. What a
 // canary still tries, or has sent back, is not.

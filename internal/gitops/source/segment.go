@@ -17,7 +17,7 @@ func (s *Source) segmented(set *gitops.Set) (*gitops.Set, error) {
 	if s.spec.Segmentation == nil {
 		return set, nil
 	}
-	spec, err := segmentation(s.spec.Segmentation)
+	spec, err := Segmentation(s.spec.Segmentation)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,9 @@ func (s *Source) segmented(set *gitops.Set) (*gitops.Set, error) {
 	return all, nil
 }
 
-func segmentation(in *v1alpha1.Segmentation) (segment.Spec, error) {
+// Segmentation is what a GitSource says about segmentation, as package segment
+// takes it.
+func Segmentation(in *v1alpha1.Segmentation) (segment.Spec, error) {
 	peer := func(p v1alpha1.NetworkPeer) segment.Peer {
 		return segment.Peer{Namespace: p.Namespace, Labels: p.Labels}
 	}

@@ -14,13 +14,14 @@ package source
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,7 @@ import (
 	"github.com/apexlogic/apex/internal/gitops/release"
 	"github.com/apexlogic/apex/internal/gitops/render"
 	"github.com/apexlogic/apex/internal/kube"
+	"github.com/apexlogic/apex/internal/oci"
 	"github.com/apexlogic/apex/internal/oci/reference"
 	"github.com/apexlogic/apex/internal/repo"
 	"github.com/apexlogic/apex/verdict"
@@ -54,6 +56,8 @@ type (
 	Status = follow.Status
 	// Refused is why a commit is not applied.
 	Refused = follow.Refused
+	// Event is the record of what became of a commit.
+	Event = follow.Event
 	// Drift is a change behind Git's back.
 	Drift = heal.Report
 )
@@ -95,8 +99,19 @@ type Options struct {
 	// Drift and Changed are told what was found and where the source stands.
 	Drift   func(Drift)
 	Changed func(Status)
-	// Remote says how the repository is reached.
-	Remote repo.RemoteOptions
+	// Holder says what Apex itself has stopped; nil: nothing.
+	Holder heal.Holder
+	// Looks says that nothing will be applied: where another process follows the
+	// source, the repository is fetched once more beside it.
+	Looks bool
+	// Remote says how the repository is reached, Registry how those of artifacts
+	// are; nil where there are none.
+	Remote   repo.RemoteOptions
+	Registry *oci.Client
+	// Publisher signs the artifacts of a source that publishes; Published is told
+	// what became of each try, and may be nil.
+	Publisher crypto.Signer
+	Published func(Publication)
 
 	Clock  clock.Clock
 	Logger *slog.Logger
@@ -107,6 +122,7 @@ type Options struct {
 	named   func(gitops.ID) (bool, error)
 	owned   func(gitops.ID) bool
 	foreign func(path string, removed bool)
+	kept    func(context.Context, gitops.ID) ([]gitops.Object, error)
 }
 
 // The types of records.
@@ -114,6 +130,7 @@ const (
 	RecordRevision = "apex.gitops.revision/v1"
 	RecordDrift    = "apex.gitops.drift/v1"
 	RecordRollback = "apex.gitops.rollback/v1"
+	RecordArtifact = "apex.gitops.artifact/v1" // what was published
 )
 
 // DefaultInterval is how often a branch is looked at, when the source does not say.
@@ -132,7 +149,7 @@ type Source struct {
 	o        Options
 	spec     *v1alpha1.GitSourceSpec
 	name     string
-	remote   *repo.Remote
+	origin   origin
 	trust    *trusted
 	place    place
 	applier  *apply.Applier
@@ -140,12 +157,26 @@ type Source struct {
 	release  *release.Release // nil without stages and a canary
 	follower *follow.Follower
 
+	publisher *publishing // nil for a source that does not publish
+
 	ready   atomic.Bool   // the healer knows what is desired
 	counter atomic.Uint64 // of the state that it knows
 
-	mu     sync.Mutex
-	mirror *repo.Mirror     // nil until something is fetched
-	proofs map[string]proof // by commit
+	rendered *render.Cache // what kustomizations were built to
+
+	mu       sync.Mutex
+	proofs   map[string]proof // by commit
+	warnings []render.Warning // of the revision that was rendered last
+}
+
+// renderedBytes is room for builds of 10,000 objects of 3 KB, twice.
+const renderedBytes = 64 << 20
+
+// Warnings are what a person should mend in the revision that was rendered last.
+func (s *Source) Warnings() []render.Warning {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.warnings)
 }
 
 // proof is what trust found about a commit.
@@ -165,7 +196,7 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Source{o: o, spec: &o.Source.Spec, name: o.Source.Name, proofs: map[string]proof{}}
+	s := &Source{o: o, spec: &o.Source.Spec, name: o.Source.Name, proofs: map[string]proof{}, rendered: render.NewCache(renderedBytes)}
 	if o.Stage != nil {
 		if s.name, err = release.NameIn(o.Source.Name, o.Stage.Name); err != nil {
 			return nil, fmt.Errorf("source %s: %w", o.Source.Name, err)
@@ -185,10 +216,10 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 	if s.trust, err = compileTrust(&o); err != nil {
 		return nil, err
 	}
-	if s.remote, err = repo.NewRemote(s.spec.URL, o.Remote); err != nil {
+	if s.origin, err = s.openOrigin(); err != nil {
 		return nil, err
 	}
-	o.named, o.owned, o.foreign = s.named, s.owned, s.foreign
+	o.named, o.owned, o.foreign, o.kept = s.named, s.owned, s.foreign, s.kept
 	if s.place, err = o.open(ctx, s.name, &s.spec.Target); err != nil {
 		return nil, err
 	}
@@ -198,7 +229,7 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 		return nil, err
 	}
 	s.healer, err = heal.New(heal.Config{
-		Target: target, Source: s.name, Heal: s.spec.Heal, Report: s.drift, Clock: o.Clock, Log: o.Logger,
+		Target: target, Source: s.name, Heal: s.spec.Heal, Holder: o.Holder, Report: s.drift, Clock: o.Clock, Log: o.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -209,9 +240,12 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 		kept = s.release.Keep(s.healer)
 	}
 	s.applier, err = apply.New(apply.Config{
-		Target: target, Store: s.place.store, Sign: o.Sign, Verify: o.Verify, Keeper: kept, Clock: o.Clock,
+		Target: o.holding(target), Store: s.place.store, Sign: o.Sign, Verify: o.Verify, Keeper: kept, Clock: o.Clock,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if s.publisher, err = s.openPublisher(); err != nil {
 		return nil, err
 	}
 	interval := DefaultInterval
@@ -219,7 +253,7 @@ func Open(ctx context.Context, o Options) (_ *Source, err error) {
 		interval = s.spec.Interval.Duration
 	}
 	s.follower = follow.New(follow.Steps{
-		Fetch: s.next, Trust: s.verify, Render: s.render, Gate: s.gate, Apply: s.apply, Applied: s.held, Record: s.record,
+		Fetch: s.next, Trust: s.verify, Render: s.render, Gate: s.judged, Apply: s.apply, Applied: s.held, Record: s.record,
 	}, follow.Options{
 		Source: s.name, Interval: interval, Generation: o.Generation, Changed: o.Changed, Clock: o.Clock, Logger: o.Logger,
 	})
@@ -239,6 +273,35 @@ func (s *Source) named(id gitops.ID) (bool, error) {
 
 func (s *Source) owned(id gitops.ID) bool { return s.ready.Load() && s.healer.Desires(id) }
 
+// kept returns the object as it is in each revision that may be gone back to.
+func (s *Source) kept(ctx context.Context, id gitops.ID) (all []gitops.Object, err error) {
+	state, err := s.applier.Load(ctx, s.name)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[verdict.Digest]bool{"": true}
+	for _, r := range append(slices.Clone(state.Good), state.Applied, state.Current) {
+		if seen[r.Set] {
+			continue
+		}
+		seen[r.Set] = true
+		data, err := s.place.store.GetSet(ctx, r.Set)
+		if err != nil {
+			return nil, err
+		}
+		set, err := gitops.ReadSet(data)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range set.Objects() {
+			if o.ID == id {
+				all = append(all, o)
+			}
+		}
+	}
+	return all, nil
+}
+
 func (s *Source) foreign(path string, removed bool) {
 	if removed {
 		s.drift(heal.Report{Code: verdict.DriftHealed, ID: gitops.ID{Kind: "File", Name: path}, At: s.o.Clock.Now(), Changes: []heal.Change{{What: heal.Added, Path: "/"}}})
@@ -248,8 +311,8 @@ func (s *Source) foreign(path string, removed bool) {
 // Close releases the mirror and the target.
 func (s *Source) Close() error {
 	var errs []error
-	if s.mirror != nil {
-		errs = append(errs, s.mirror.Close())
+	if s.origin != nil {
+		errs = append(errs, s.origin.close())
 	}
 	if s.place.close != nil {
 		errs = append(errs, s.place.close())
@@ -280,8 +343,14 @@ func (s *Source) Healer() *heal.Healer { return s.healer }
 // Notify makes Run look at the branch now.
 func (s *Source) Notify() { s.follower.Notify() }
 
-// Pass looks at the branch once and applies what it may; see [follow.Follower.Pass].
-func (s *Source) Pass(ctx context.Context) error { return s.follower.Pass(ctx) }
+// Pass looks at the branch once and applies what it may; see
+// [follow.Follower.Pass]. What is applied is published, which may fail without
+// changing that it is applied; see [Source.Publication].
+func (s *Source) Pass(ctx context.Context) error {
+	err := s.follower.Pass(ctx)
+	s.publish(ctx)
+	return err
+}
 
 // Plan says what the branch's newest commit would change, without a write. The
 // error is a [*follow.Refused] when it may not be applied.
@@ -297,7 +366,7 @@ func (s *Source) Plan(ctx context.Context) (*apply.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	report, err := s.gate(ctx, head, set)
+	report, err := s.judged(ctx, head, set)
 	if err == nil {
 		err = follow.Judge(&report)
 	}
@@ -327,135 +396,4 @@ func (s *Source) Diff(ctx context.Context) (*apply.Plan, error) {
 		return nil, err
 	}
 	return s.applier.Plan(ctx, apply.Request{Source: s.limits(), Set: set, Commit: state.Current.Commit, After: state.Accepted.Commit, Look: apply.LookAll})
-}
-
-func (s *Source) render(ctx context.Context, commit string) (*gitops.Set, error) {
-	mirror, err := s.opened()
-	if err != nil {
-		return nil, err
-	}
-	tree, err := mirror.Repo().At(ctx, repo.Commit(commit))
-	if err != nil {
-		return nil, refusal(err)
-	}
-	o := render.Options{
-		Namespace: s.spec.Namespace, Namespaced: s.place.namespaced, MaxObjects: int(s.spec.Quota.Objects), Resolve: s.o.Resolve,
-		Namespaces: []string{"*"},
-	}
-	if c := s.spec.Target.Cluster; c != nil {
-		o.Namespaces = c.Namespaces
-	}
-	if l := s.spec.Target.Lambda; l != nil {
-		o.Account, o.Region = l.Account, l.Region
-	}
-	set, err := render.Render(ctx, tree, s.dir(), o)
-	if err != nil {
-		return nil, refusal(err)
-	}
-	return s.segmented(set)
-}
-
-// dir is the path within the repository, as fs.FS names it; "" is all of it.
-func (s *Source) dir() string {
-	if p := path.Clean(s.spec.Path); p != "." {
-		return p
-	}
-	return ""
-}
-
-func (s *Source) gate(ctx context.Context, commit string, set *gitops.Set) (verdict.Report, error) {
-	mirror, err := s.opened()
-	if err != nil {
-		return verdict.Report{}, err
-	}
-	tree, err := mirror.Repo().At(ctx, repo.Commit(commit))
-	if err != nil {
-		return verdict.Report{}, err
-	}
-	var files fs.FS = tree
-	if dir := s.dir(); dir != "" {
-		if info, err := fs.Stat(tree, dir); err == nil && info.IsDir() {
-			if files, err = fs.Sub(tree, dir); err != nil {
-				return verdict.Report{}, err
-			}
-		}
-	}
-	return s.o.Gate(ctx, Revision{Source: s.name, Commit: commit, Tree: files, Set: set})
-}
-
-func (s *Source) plan(ctx context.Context, commit string, set *gitops.Set, look apply.Look) (*apply.Plan, error) {
-	s.mu.Lock()
-	p := s.proofs[commit]
-	s.mu.Unlock()
-	return s.applier.Plan(ctx, apply.Request{
-		Source: s.limits(), Set: set, Commit: commit, After: p.after, Memory: p.memory, AllowPrune: p.allowPrune, Look: look,
-	})
-}
-
-func (s *Source) apply(ctx context.Context, commit string, set *gitops.Set) (follow.Applied, error) {
-	// What the applied commit needs is kept, whatever the remote does meanwhile.
-	mirror, err := s.opened()
-	if err != nil {
-		return follow.Applied{}, err
-	}
-	if err := mirror.Accept(repo.Commit(commit)); err != nil {
-		return follow.Applied{}, err
-	}
-	if err := s.enter(ctx, commit, set); err != nil {
-		return follow.Applied{}, err
-	}
-	plan, err := s.plan(ctx, commit, set, apply.LookChanged)
-	if err != nil {
-		return follow.Applied{}, refusal(err)
-	}
-	if err := s.shift(ctx, commit, set, false); err != nil {
-		return follow.Applied{}, err
-	}
-	done, err := s.applier.Apply(ctx, plan)
-	if err != nil {
-		return follow.Applied{}, refusal(err)
-	}
-	s.counter.Store(done.Counter)
-	s.mu.Lock()
-	clear(s.proofs)
-	s.mu.Unlock()
-	return s.held(ctx)
-}
-
-func (s *Source) held(ctx context.Context) (follow.Applied, error) {
-	state, err := s.applier.Load(ctx, s.name)
-	if err != nil {
-		return follow.Applied{}, err
-	}
-	a := follow.Applied{Commit: state.Applied.Commit, Set: state.Applied.Set, Counter: state.Counter, Objects: state.Objects}
-	if state.Unfinished() {
-		a.Commit = "" // it is not what the target holds until it is whole
-	}
-	if state.Pin != nil {
-		a.Held = state.Pin.Left.Commit
-	}
-	return a, nil
-}
-
-func (s *Source) record(ctx context.Context, e follow.Event) error {
-	if e.Refused != nil {
-		// The journal beside the target says it too, for whoever only has that.
-		r := apply.Revision{Commit: e.Commit, Set: e.Set}
-		if err := s.applier.Refuse(ctx, s.name, r, e.Refused.Code, e.Refused.Why); err != nil {
-			return err
-		}
-	}
-	return s.o.Record(ctx, RecordRevision, e)
-}
-
-// limits are what the source may do.
-func (s *Source) limits() apply.Source {
-	l := apply.Source{Name: s.name, Tenant: s.place.tenant, MaxObjects: int(s.spec.Quota.Objects)}
-	if n := s.spec.Prune.MaxObjects; n != nil {
-		l.MaxDeletions = new(int(*n))
-	}
-	if n := s.spec.Prune.MaxPercent; n != nil {
-		l.MaxPercent = new(int(*n))
-	}
-	return l
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/apexlogic/apex/internal/gitops/follow"
 	"github.com/apexlogic/apex/internal/gitops/heal"
 	"github.com/apexlogic/apex/internal/gitops/target/embedded"
+	"github.com/apexlogic/apex/internal/repo"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -112,6 +113,17 @@ func configMap(name, value string) string {
 
 func newStory(t *testing.T, change func(*v1alpha1.GitSource)) *story {
 	t.Helper()
+	return newStoryWith(t, func(o *Options) {
+		if change != nil {
+			change(o.Source)
+		}
+	})
+}
+
+// newStoryWith also lets the test change whom the source trusts, and what it is
+// given.
+func newStoryWith(t *testing.T, change func(*Options)) *story {
+	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Skip("git is needed")
 	}
@@ -131,21 +143,43 @@ func newStory(t *testing.T, change func(*v1alpha1.GitSource)) *story {
 	gs.Spec.URL, gs.Spec.Path, gs.Spec.Branch = s.dir, "deploy", "main"
 	gs.Spec.Trust = v1alpha1.GitTrust{FirstCommit: first, Signers: []string{"platform"}}
 	gs.Spec.Target.Embedded = &v1alpha1.EmbeddedTarget{}
-	if change != nil {
-		change(gs)
-	}
 	root := v1alpha1.TrustRoot{}
 	root.Spec.Entries = []v1alpha1.TrustEntry{{Name: "platform", Owner: "platform", Uses: []v1alpha1.TrustUse{v1alpha1.UseCommits}, SSH: &v1alpha1.SSHEntry{PublicKey: public}}}
 	var operator string
 	s.operator, operator = promoter(t)
 	s.stranger, _ = promoter(t)
 	root.Spec.Entries = append(root.Spec.Entries, v1alpha1.TrustEntry{Name: "operator", Owner: "operator", Uses: []v1alpha1.TrustUse{v1alpha1.UsePromotions}, Key: &v1alpha1.KeyEntry{PEM: operator}})
+	o := s.options(home)
+	o.Source, o.TrustRoots = gs, []v1alpha1.TrustRoot{root}
+	if change != nil {
+		change(&o)
+	}
+	s.open(o)
+	return s
+}
+
+// open opens the source and closes it with the test.
+func (s *story) open(o Options) {
+	s.t.Helper()
+	var err error
+	if s.Source, err = Open(s.t.Context(), o); err != nil {
+		s.t.Fatal(err)
+	}
+	opened := s.Source
+	s.t.Cleanup(func() {
+		if err := opened.Close(); err != nil && !errors.Is(err, os.ErrClosed) { // a story may have begun anew
+			s.t.Error(err)
+		}
+	})
+}
+
+// options are those that do not depend on the source.
+func (s *story) options(home string) Options {
 	seed := sha256.Sum256([]byte("state"))
 	key := ed25519.NewKeyFromSeed(seed[:])
-	var err error
-	s.Source, err = Open(t.Context(), Options{
-		Source: gs, TrustRoots: []v1alpha1.TrustRoot{root}, State: filepath.Join(home, "state"),
-		Sign: func(_ context.Context, m []byte) ([]byte, error) { return ed25519.Sign(key, m), nil },
+	return Options{
+		State: filepath.Join(home, "state"),
+		Sign:  func(_ context.Context, m []byte) ([]byte, error) { return ed25519.Sign(key, m), nil },
 		Verify: func(_ context.Context, m, sig []byte) error {
 			if !ed25519.Verify(key.Public().(ed25519.PublicKey), m, sig) {
 				return errors.New("the signature does not verify")
@@ -171,16 +205,7 @@ func newStory(t *testing.T, change func(*v1alpha1.GitSource)) *story {
 			return nil
 		},
 		Drift: func(r heal.Report) { s.drifts <- r },
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 func (s *story) value(name string) string {
@@ -263,6 +288,19 @@ func TestOneDeniedObjectStopsTheRevision(t *testing.T) {
 	}
 }
 
+func TestAModeThatIsNoneIsRefused(t *testing.T) {
+	s := newStory(t, nil)
+	with := func(mode string) string {
+		return strings.Replace(configMap("a", "1"), "namespace: vision}", "namespace: vision, annotations: {apexlogic.com/heal: "+mode+"}}", 1)
+	}
+	s.commit("a typing error", s.key, map[string]string{"deploy/a.yaml": with("Wran")})
+	s.refused(verdict.ObjectInvalid)
+	s.commit("corrected", s.key, map[string]string{"deploy/a.yaml": with("Warn")})
+	if err := s.Pass(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhatIsTamperedWithIsHealedAndRecorded(t *testing.T) {
 	s := newStory(t, nil)
 	s.commit("one", s.key, map[string]string{"deploy/a.yaml": configMap("a", "1")})
@@ -282,7 +320,7 @@ func TestWhatIsTamperedWithIsHealedAndRecorded(t *testing.T) {
 	var r heal.Report
 	select {
 	case r = <-s.drifts:
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("nothing was reported")
 	}
 	if r.Code != verdict.DriftHealed || r.ID != id || len(r.By) == 0 || r.By[0].Name != "evil" {
@@ -311,6 +349,56 @@ func TestWhatARestartFindsIsHealed(t *testing.T) {
 	go func() { done <- s.Run(ctx) }()
 	defer func() { stop(); <-done }()
 	await(t, "the healing", func() bool { return s.value("a") == "1" })
+}
+
+func TestAProcessThatBeginsAnewHealsWhatAnotherApplied(t *testing.T) {
+	for name, change := range map[string]func(*v1alpha1.GitSource){
+		"an embedded target": func(*v1alpha1.GitSource) {},
+		"a directory": func(g *v1alpha1.GitSource) {
+			g.Spec.Target = v1alpha1.GitTarget{Directory: &v1alpha1.DirectoryTarget{Path: filepath.Join(t.TempDir(), "deployed")}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var o Options
+			s := newStoryWith(t, func(given *Options) { change(given.Source); o = *given })
+			s.commit("one", s.key, map[string]string{"deploy/a.yaml": configMap("a", "1"), "deploy/b.yaml": configMap("b", "1")})
+			if err := s.Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			begin := func() (end func()) {
+				t.Helper()
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				// The commit may no longer pass: what is applied is healed all the same.
+				o.Gate = func(context.Context, Revision) (verdict.Report, error) {
+					return verdict.Report{Unresolved: []verdict.Unresolved{{Code: verdict.Revoked, Why: "it was stopped"}}}, nil
+				}
+				s.open(o)
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- s.Run(ctx) }()
+				return func() { stop(); <-done }
+			}
+			end := begin()
+			await(t, "the start", s.ready.Load)
+			id := gitops.ID{Kind: "ConfigMap", Namespace: "vision", Name: "a"}
+			if err := s.place.target.Delete(t.Context(), id, "v1", gitops.Precondition{}); err != nil {
+				t.Fatal(err)
+			}
+			await(t, "the healing of what was tampered with after the start", func() bool { return s.value("a") == "1" })
+			end()
+			if err := s.place.target.Delete(t.Context(), id, "v1", gitops.Precondition{}); err != nil {
+				t.Fatal(err)
+			}
+			end = begin()
+			defer end()
+			await(t, "the healing of what was tampered with before it", func() bool { return s.value("a") == "1" })
+			if s.value("b") != "1" {
+				t.Error("what nobody touched is gone")
+			}
+		})
+	}
 }
 
 func TestARollbackWorksWithoutGitAndHolds(t *testing.T) {
@@ -389,6 +477,36 @@ func TestARollbackByAnotherProcessHolds(t *testing.T) {
 	})
 }
 
+func TestAPlanIsMadeBesideWhoFollows(t *testing.T) {
+	s := newStory(t, nil)
+	s.commit("one", s.key, map[string]string{"deploy/a.yaml": configMap("a", "1")})
+	if err := s.Pass(t.Context()); err != nil { // and has the mirror open
+		t.Fatal(err)
+	}
+	s.commit("two", s.key, map[string]string{"deploy/a.yaml": configMap("a", "2")})
+	other, err := openBeside(t, s, s.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Plan(t.Context()); !errors.Is(err, repo.ErrLocked) {
+		t.Errorf("who may apply: %v", err)
+	}
+	o := s.o
+	o.Looks = true
+	if other, err = openBeside(t, s, o); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := other.Plan(t.Context()); err != nil || p.Changed != 1 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(filepath.Join(o.State, "look-*")); err != nil || len(left) > 0 {
+		t.Errorf("%q is left, %v", left, err)
+	}
+}
+
 // openBeside opens the same source again, on the same target.
 func openBeside(t *testing.T, s *story, o Options) (*Source, error) {
 	t.Helper()
@@ -433,11 +551,39 @@ func TestADiffShowsTheDriftAndHealMendsIt(t *testing.T) {
 
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !is() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not happen", what)
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func TestTheRevisionsThatAreKeptAreThoseThatCanBeGoneBackTo(t *testing.T) {
+	s := newStory(t, nil)
+	id := gitops.ID{Kind: "ConfigMap", Namespace: "vision", Name: "a"}
+	for _, value := range []string{"1", "2"} {
+		s.commit(value, s.key, map[string]string{"deploy/a.yaml": configMap("a", value)})
+		if err := s.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !s.healthy(t.Context()) {
+			t.Fatal("it is not healthy")
+		}
+	}
+	all, err := s.kept(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []any
+	for _, o := range all {
+		values = append(values, o.Body["data"].(map[string]any)["key"])
+	}
+	if !slices.Equal(values, []any{"1", "2"}) {
+		t.Errorf("kept %v", values)
+	}
+	if all, err := s.kept(t.Context(), gitops.ID{Kind: "ConfigMap", Namespace: "vision", Name: "other"}); err != nil || len(all) > 0 {
+		t.Errorf("of another, kept %v %v", all, err)
 	}
 }

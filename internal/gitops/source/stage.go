@@ -103,7 +103,7 @@ func (s *Source) releasing(ctx context.Context, keeper *late) (gitops.Target, er
 // next is the commit that may be followed: the branch's newest one, or, in a
 // later stage, the one that the stage before holds whole.
 func (s *Source) next(ctx context.Context) (string, error) {
-	head, err := s.fetch(ctx)
+	head, err := s.origin.head(ctx)
 	if err != nil || s.o.Before == nil {
 		return head, err
 	}
@@ -228,9 +228,8 @@ func promotionRefused(err error) error {
 	return err
 }
 
-// authors are the owners who signed the commits, for gates that take no
-// promotion from one of them.
-func (s *Source) authors(signers []string) []string {
+// owners are those of entries, for gates that take no promotion from one of them.
+func (s *Source) owners(signers ...string) []string {
 	owners := map[string]bool{}
 	for i := range s.o.TrustRoots {
 		for _, e := range s.o.TrustRoots[i].Spec.Entries {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/apexlogic/apex/api/v1alpha1"
 	"github.com/apexlogic/apex/internal/gitops"
@@ -14,6 +15,7 @@ import (
 	"github.com/apexlogic/apex/internal/gitops/target/dir/state"
 	"github.com/apexlogic/apex/internal/gitops/target/embedded"
 	"github.com/apexlogic/apex/internal/gitops/target/lambda"
+	"github.com/apexlogic/apex/internal/kube"
 )
 
 // place is where a source goes, and what is remembered beside it.
@@ -21,9 +23,10 @@ type place struct {
 	target gitops.Target
 	store  gitops.Store
 	close  func() error // nil: nothing to close
-	// kinds says what the target serves; nil: it does not say.
-	namespaced func(group, kind string) (namespaced, known bool)
-	tenant     *apply.Tenant
+	// scope says whether a kind lives in namespaces, as the target serves it; nil:
+	// it cannot tell.
+	scope  func(ctx context.Context, group, kind string) (namespaced, known bool, err error)
+	tenant *apply.Tenant
 }
 
 // open opens the target that a source names.
@@ -41,8 +44,8 @@ func (o *Options) open(ctx context.Context, name string, t *v1alpha1.GitTarget) 
 			return place{}, err
 		}
 		return place{
-			target: target, store: cluster.NewStore(o.Cluster, o.System, nil),
-			tenant: &apply.Tenant{Namespaces: t.Cluster.Namespaces, ClusterKinds: t.Cluster.ClusterKinds},
+			target: target, store: cluster.NewStore(o.Cluster, o.System, nil), scope: scopeIn(o.Cluster),
+			tenant: o.tenant(t.Cluster),
 		}, nil
 	case t.Directory != nil:
 		target, err := dir.Open(dir.Options{Path: t.Directory.Path, Named: o.named, Foreign: o.foreign})
@@ -66,7 +69,7 @@ func (o *Options) open(ctx context.Context, name string, t *v1alpha1.GitTarget) 
 		return place{target: target, store: store, close: func() error { return errors.Join(target.Close(), store.Close()) }}, nil
 	case t.Lambda != nil:
 		target, err := lambda.Open(ctx, lambda.Options{
-			Account: t.Lambda.Account, Region: t.Lambda.Region, Endpoint: t.Lambda.Endpoint, Source: name, Owned: o.owned,
+			Account: t.Lambda.Account, Region: t.Lambda.Region, Endpoint: t.Lambda.Endpoint, Source: name, Owned: o.owned, Revisions: o.kept,
 		})
 		if err != nil {
 			return place{}, err
@@ -79,4 +82,55 @@ func (o *Options) open(ctx context.Context, name string, t *v1alpha1.GitTarget) 
 		return place{target: target, store: store, close: store.Close}, nil
 	}
 	return place{}, fmt.Errorf("the source names no target that is known")
+}
+
+// tenant is the part of the cluster that the source may write.
+func (o *Options) tenant(c *v1alpha1.ClusterTarget) *apply.Tenant {
+	t := &apply.Tenant{Namespaces: c.Namespaces, ClusterKinds: c.ClusterKinds}
+	if kinds := o.Source.Spec.Quota.Kinds; len(kinds) > 0 {
+		t.Kinds = slices.Clone(kinds)
+		if o.Source.Spec.Segmentation != nil {
+			t.Kinds = append(t.Kinds, "NetworkPolicy.networking.k8s.io") // which the source adds itself
+		}
+	}
+	return t
+}
+
+// scopeIn asks an API server, whose discovery everybody may read.
+func scopeIn(c *kube.Client) func(ctx context.Context, group, kind string) (namespaced, known bool, err error) {
+	return func(ctx context.Context, group, kind string) (bool, bool, error) {
+		versions, err := c.Versions(ctx, group, kind)
+		if err != nil || len(versions) == 0 {
+			return false, false, err
+		}
+		namespaced, err := c.Serves(ctx, kube.Kind{Group: group, Version: versions[0], Kind: kind})
+		return namespaced, err == nil, err
+	}
+}
+
+// scopes are those of the kinds of one revision, each asked for once.
+type scopes struct {
+	ask   func(ctx context.Context, group, kind string) (namespaced, known bool, err error)
+	known map[string][2]bool
+	err   error // of the first question without an answer
+}
+
+// namespaced is what package render asks. It has no way to say that there is no
+// answer: whoever renders looks at err afterwards.
+func (s *scopes) namespaced(ctx context.Context) func(group, kind string) (namespaced, known bool) {
+	if s.ask == nil {
+		return nil
+	}
+	return func(group, kind string) (bool, bool) {
+		name := group + "/" + kind
+		if a, ok := s.known[name]; ok {
+			return a[0], a[1]
+		}
+		namespaced, known, err := s.ask(ctx, group, kind)
+		if err != nil && s.err == nil {
+			s.err = fmt.Errorf("ask the target about the kind %s: %w", kindOf(gitops.ID{Group: group, Kind: kind}), err)
+		}
+		s.known[name] = [2]bool{namespaced, known}
+		return namespaced, known
+	}
 }

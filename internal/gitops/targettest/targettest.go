@@ -378,7 +378,7 @@ func concurrent(t *testing.T, h Harness) {
 }
 
 func listed(t *testing.T, h Harness) {
-	lister, ok := h.Target.(gitops.Lister)
+	lister, ok := gitops.As[gitops.Lister](h.Target)
 	if !ok {
 		t.Skip("the target cannot list")
 	}

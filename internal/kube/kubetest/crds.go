@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 )
 
 // knative is the version whose CRDs are installed: the newest with which the
@@ -64,11 +67,50 @@ func (s *Server) InstallCRDs(t testing.TB, documents ...[]byte) {
 		}
 	}
 	for _, name := range names {
-		awaitEstablished(t, client, name)
+		s.awaitServed(t, awaitEstablished(t, client, name))
 	}
 }
 
-func awaitEstablished(t testing.TB, client dynamic.ResourceInterface, name string) {
+// awaitServed waits until the server lists the kind's resource under each of its
+// versions, which on a busy machine is later than Established.
+func (s *Server) awaitServed(t testing.TB, crd *unstructured.Unstructured) {
+	t.Helper()
+	ask, err := rest.HTTPClientFor(s.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
+	plural, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "plural")
+	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
+	for _, v := range versions {
+		version, _ := v.(map[string]any)
+		if version["served"] != true {
+			continue
+		}
+		name := group + "/" + version["name"].(string)
+		err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Config().Host+"/apis/"+name, nil)
+			if err != nil {
+				return false, err
+			}
+			answer, err := ask.Do(r)
+			if err != nil {
+				return false, nil // a busy server is asked again, until the minute is over
+			}
+			defer answer.Body.Close()
+			var list metav1.APIResourceList
+			if answer.StatusCode != http.StatusOK || json.NewDecoder(answer.Body).Decode(&list) != nil {
+				return false, nil
+			}
+			return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == plural }), nil
+		})
+		if err != nil {
+			t.Fatalf("%s of %s is not served: %v", plural, name, err)
+		}
+	}
+}
+
+func awaitEstablished(t testing.TB, client dynamic.ResourceInterface, name string) (crd *unstructured.Unstructured) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		o, err := client.Get(ctx, name, metav1.GetOptions{})
@@ -78,14 +120,16 @@ func awaitEstablished(t testing.TB, client dynamic.ResourceInterface, name strin
 		conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
 		for _, c := range conditions {
 			if m, _ := c.(map[string]any); m["type"] == "Established" && m["status"] == "True" {
+				crd = o
 				return true, nil
 			}
 		}
 		return false, nil
 	})
 	if err != nil {
-		t.Fatalf("%s is not served: %v", name, err)
+		t.Fatalf("%s is not established: %v", name, err)
 	}
+	return crd
 }
 
 // KServe returns CustomResourceDefinitions with the groups, versions and field

@@ -31,6 +31,7 @@ func TestNothingUnverifiedReachesTheTarget(t *testing.T) {
 			"images":         {images(places[:len(places)/2])},
 			"further images": {images(places[len(places)/2:]), badly(), templated},
 			"models":         {models()},
+			"hidden":         {hidden()},
 			"histories":      {signatures, lines, moves, deletions, paths},
 			"files":          {texts, trees},
 			"kustomizations": {kustomizations, objects},

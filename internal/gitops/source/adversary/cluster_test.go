@@ -69,7 +69,7 @@ func tenancy(t *testing.T, c *kube.Client, namespace string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; { // until the authorizer has seen the binding
+	for deadline := time.Now().Add(2 * time.Minute); ; { // until the authorizer has seen the binding
 		ok, _, err := account.Can(t.Context(), "patch", kube.ID{Kind: served[0], Namespace: namespace})
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestNothingUnverifiedReachesACluster(t *testing.T) {
 		{name: "a binding to all rights", text: cluster, code: verdict.ApplyKind},
 		{name: "a CRD", text: "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: xs.evil.example}, spec: {group: evil.example, scope: Namespaced, names: {kind: X, plural: xs}, versions: []}}\n", code: verdict.ApplyKind},
 		{name: "a webhook", text: "{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, metadata: {name: x}}\n", code: verdict.ApplyKind},
-		{name: "a policy of our own", text: policy("Observe"), code: verdict.ApplyKind},
+		{name: "a policy of our own", text: policy("Observe"), code: verdict.CommitThreshold},
 		{name: "a good Pod", text: image(0, "«good»")},
 		{name: "a good CronJob", text: object("batch/v1", "CronJob", `spec: {schedule: "@daily", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: "«good:tag»"}]}}}}}`)},
 		{name: "a good InferenceService", text: object(isvc, "InferenceService", `spec: {predictor: {model: {modelFormat: {name: onnx}, storageUri: "«model:tag»"}}}`)},

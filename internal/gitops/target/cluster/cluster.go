@@ -168,6 +168,12 @@ func (t *Target) List(ctx context.Context, kind gitops.Kind, each func(gitops.He
 	return nil
 }
 
+// Served implements [gitops.Discoverer].
+func (t *Target) Served(ctx context.Context, group, kind string) ([]string, error) {
+	versions, err := t.source.Versions(ctx, group, kind)
+	return versions, mapped(err)
+}
+
 // Watch implements [gitops.Target]: one metadata watch per kind. Objects that
 // carry the label where the source may not write are not its own: anybody can
 // write a label. Each is called by one goroutine at a time.
@@ -265,6 +271,7 @@ func live(o *kube.Object, err error) (*gitops.Live, error) {
 }
 
 var (
-	_ gitops.Target = (*Target)(nil)
-	_ gitops.Lister = (*Target)(nil)
+	_ gitops.Target     = (*Target)(nil)
+	_ gitops.Lister     = (*Target)(nil)
+	_ gitops.Discoverer = (*Target)(nil)
 )

@@ -67,7 +67,7 @@ func tenant(t testing.TB, s *kubetest.Server, change func(*cluster.Options)) (*c
 // awaitRights returns when the authorizer has seen the binding.
 func awaitRights(t testing.TB, c *kube.Client, namespace string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	account, err := c.As(namespace, "tenant")
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 func healthy(id gitops.ID, body map[string]any) (ok bool, why string) {
 	o := status{body}
 	if o.text("metadata", "deletionTimestamp") != "" {
-		return false, "it is being deleted"
+		return false, leaving
 	}
 	generation, observed := o.number("metadata", "generation"), o.number("status", "observedGeneration")
 	if o.value("status", "observedGeneration") != nil && observed < generation {
@@ -51,6 +51,8 @@ func healthy(id gitops.ID, body map[string]any) (ok bool, why string) {
 	}
 	return o.generic()
 }
+
+const leaving = "it is being deleted"
 
 // status reads what may be absent or of another type: controllers of others
 // write it.

@@ -76,6 +76,12 @@ func readIn(dir *os.Root, name string) ([]byte, stamp, error) {
 	if !info.Mode().IsRegular() {
 		return nil, stamp{}, fs.ErrNotExist
 	}
+	return readRegular(dir, name)
+}
+
+// readRegular reads what was a regular file a moment ago: opening a device does
+// things.
+func readRegular(dir *os.Root, name string) ([]byte, stamp, error) {
 	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		if errors.Is(err, syscall.ELOOP) {
@@ -84,7 +90,8 @@ func readIn(dir *os.Root, name string) ([]byte, stamp, error) {
 		return nil, stamp{}, err
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return nil, stamp{}, err
 	}
 	if !info.Mode().IsRegular() {
@@ -95,14 +102,15 @@ func readIn(dir *os.Root, name string) ([]byte, stamp, error) {
 	return data, stampOf(info), err
 }
 
-// write puts the bytes in the file's place. The caller holds it.
-func (d *Dir) write(p place, id gitops.ID, data []byte) error {
+// write puts the bytes in the file's place. The caller holds it, and may have its
+// directory open; else dir is nil.
+func (d *Dir) write(dir *os.Root, p place, id gitops.ID, data []byte) error {
 	mode := fs.FileMode(0o644)
 	if id.Group == "" && id.Kind == "Secret" {
 		mode = 0o600
 	}
-	name := own + "/" + temp + "/" + rand.Text()
-	f, err := d.inner.OpenFile(name[len(own)+1:], os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, mode)
+	name := rand.Text()
+	f, err := d.temp.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, mode)
 	if err != nil {
 		return err
 	}
@@ -110,30 +118,35 @@ func (d *Dir) write(p place, id gitops.ID, data []byte) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = d.move(name, p)
+		err = d.move(dir, own+"/"+temp+"/"+name, p)
 	}
 	if err != nil {
-		_ = d.inner.Remove(name[len(own)+1:])
+		_ = d.temp.Remove(name)
 	}
 	return err
 }
 
 // move renames a finished file to its place.
-func (d *Dir) move(name string, p place) error {
-	dir, err := d.parent(p, true)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if info, err := dir.Lstat(p.file); err == nil && info.IsDir() {
-		if err := dir.RemoveAll(p.file); err != nil {
+func (d *Dir) move(dir *os.Root, name string, p place) error {
+	if dir == nil {
+		var err error
+		if dir, err = d.parent(p, true); err != nil {
 			return err
 		}
+		defer dir.Close()
 	}
 	// Between the look at the directories above and this, somebody may put a link
 	// in their place: the rename then ends within the tree, and the check after it
 	// fails.
-	if err := d.root.Rename(name, p.String()); err != nil {
+	err := d.root.Rename(name, p.String())
+	if err != nil {
+		if info, there := dir.Lstat(p.file); there == nil && info.IsDir() { // nothing is renamed over a directory
+			if err = dir.RemoveAll(p.file); err == nil {
+				err = d.root.Rename(name, p.String())
+			}
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if _, err := dir.Lstat(p.file); err != nil {

@@ -74,6 +74,7 @@ type Options struct {
 type Dir struct {
 	root    *os.Root // of the tree
 	inner   *os.Root // of .apex
+	temp    *os.Root // of .apex/new
 	state   *state.Store
 	lock    *os.File
 	rescan  time.Duration
@@ -134,22 +135,20 @@ func (d *Dir) openOwn() error {
 	if info, err := d.inner.Stat("."); err != nil || info.Mode().Perm()&0o077 != 0 {
 		return errors.Join(err, fmt.Errorf("%s can be read by others: chmod 700 it", own))
 	}
-	tmp, err := enter(d.inner, temp, true, 0o700)
-	if err != nil {
+	if d.temp, err = enter(d.inner, temp, true, 0o700); err != nil {
 		return err
 	}
-	defer tmp.Close()
 	// Whoever is alone takes away what killed writers left.
 	if d.lock, err = d.inner.OpenFile("open", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600); err != nil {
 		return err
 	}
 	if flock(d.lock, syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-		left, err := fs.ReadDir(tmp.FS(), ".")
+		left, err := fs.ReadDir(d.temp.FS(), ".")
 		if err != nil {
 			return err
 		}
 		for _, e := range left {
-			if err := tmp.RemoveAll(e.Name()); err != nil {
+			if err := d.temp.RemoveAll(e.Name()); err != nil {
 				return err
 			}
 		}
@@ -184,7 +183,7 @@ func (d *Dir) Close() error {
 	if d.state != nil {
 		errs = append(errs, d.state.Close())
 	}
-	for _, c := range []io.Closer{d.lock, d.inner, d.root} {
+	for _, c := range []io.Closer{d.lock, d.temp, d.inner, d.root} {
 		switch c := c.(type) {
 		case *os.File:
 			if c != nil {
@@ -282,7 +281,12 @@ func (d *Dir) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOptio
 		return nil, fmt.Errorf("%s: %w", o.ID, err)
 	}
 	defer d.hold(p).Unlock()
-	data, _, err := d.read(p)
+	var data []byte
+	dir, err := d.parent(p, false)
+	if err == nil {
+		defer dir.Close()
+		data, _, err = readIn(dir, p.file)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", o.ID, err)
 	}
@@ -290,7 +294,7 @@ func (d *Dir) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOptio
 		return nil, fmt.Errorf("%s: %w", o.ID, gitops.ErrConflict)
 	}
 	if !opt.DryRun && (err != nil || string(data) != string(next)) {
-		if err := d.write(p, o.ID, next); err != nil {
+		if err := d.write(dir, p, o.ID, next); err != nil {
 			return nil, fmt.Errorf("%s: %w", o.ID, err)
 		}
 	}
@@ -388,7 +392,7 @@ func (d *Dir) Patch(ctx context.Context, id gitops.ID, version string, patch []b
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
-	if err := d.write(p, id, next); err != nil {
+	if err := d.write(nil, p, id, next); err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
 	return answer(&o, next), nil

@@ -33,7 +33,7 @@ func (d *Dir) look(dir *os.Root, p place) (k known, ok bool, err error) {
 	if ok && k.stamp == stampOf(info) {
 		return k, true, nil
 	}
-	data, at, err := readIn(dir, p.file)
+	data, at, err := readRegular(dir, p.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return known{}, false, nil
 	}
@@ -44,10 +44,12 @@ func (d *Dir) look(dir *os.Root, p place) (k known, ok bool, err error) {
 	// Two writes within one tick of the file system's clock, which is the
 	// machine's, leave one stamp: it counts only when the file was at rest while
 	// it was read, and is old enough.
-	if after, err := dir.Lstat(p.file); err == nil && stampOf(after) == at && time.Since(at.time()) > settled {
-		d.mu.Lock()
-		d.known[p] = k
-		d.mu.Unlock()
+	if time.Since(at.time()) > settled {
+		if after, err := dir.Lstat(p.file); err == nil && stampOf(after) == at {
+			d.mu.Lock()
+			d.known[p] = k
+			d.mu.Unlock()
+		}
 	}
 	return k, true, nil
 }
@@ -206,6 +208,7 @@ type watcher struct {
 type seen struct {
 	id      gitops.ID
 	version string
+	stamp   stamp
 	pass    int
 }
 
@@ -241,7 +244,7 @@ func (d *Dir) Watch(ctx context.Context, source string, kinds []gitops.Kind, eac
 				return errors.New("the kernel's notifications ended")
 			}
 			pass++
-			w.event(ctx, e, pass)
+			w.events(ctx, e, pass)
 		case <-notify.Errors: // more happened than was told
 			pass++
 			_ = w.scan(ctx, "", "", pass)
@@ -252,8 +255,62 @@ func (d *Dir) Watch(ctx context.Context, source string, kinds []gitops.Kind, eac
 	}
 }
 
+// maxBatch bounds what is taken at once; the notifications' own buffer is as long.
+const maxBatch = 4096
+
+// events looks at what the kernel names by now, once each: a file that is written
+// is named for each write, and once more when it is renamed.
+func (w *watcher) events(ctx context.Context, first fsnotify.Event, pass int) {
+	batch, named := []fsnotify.Event{first}, map[string]struct{}{first.Name: {}}
+	for more := true; more && len(batch) < maxBatch; {
+		select {
+		case e, ok := <-w.notify.Events:
+			if more = ok; !ok {
+				break // Watch sees it next
+			}
+			if _, twice := named[e.Name]; !twice {
+				named[e.Name] = struct{}{}
+				batch = append(batch, e)
+			}
+		default:
+			more = false
+		}
+	}
+	var at open
+	for _, e := range batch {
+		w.event(ctx, e, pass, &at)
+	}
+	at.close()
+}
+
+// open is a directory that stays open while its files are looked at.
+type open struct {
+	of  place // without a file
+	dir *os.Root
+}
+
+func (o *open) parent(d *Dir, p place) (*os.Root, error) {
+	p.file = ""
+	if o.dir != nil && o.of == p {
+		return o.dir, nil
+	}
+	o.close()
+	dir, err := d.parent(p, false)
+	if err == nil {
+		*o = open{p, dir}
+	}
+	return dir, err
+}
+
+func (o *open) close() {
+	if o.dir != nil {
+		o.dir.Close()
+	}
+	*o = open{}
+}
+
 // event looks at what the kernel names.
-func (w *watcher) event(ctx context.Context, e fsnotify.Event, pass int) {
+func (w *watcher) event(ctx context.Context, e fsnotify.Event, pass int, at *open) {
 	rel, err := filepath.Rel(w.base, e.Name)
 	if err != nil || rel == "." || !filepath.IsLocal(rel) {
 		return
@@ -265,18 +322,18 @@ func (w *watcher) event(ctx context.Context, e fsnotify.Event, pass int) {
 	switch len(parts) {
 	case 1, 2:
 		parts = append(parts, "")
+		at.close() // it may be another one by now
 		_ = w.scan(ctx, parts[0], parts[1], pass)
 	case 3:
 		p := place{parts[0], parts[1], parts[2]}
-		dir, err := w.d.parent(p, false)
+		dir, err := at.parent(w.d, p)
 		if err != nil {
 			w.gone(p)
 			return
 		}
-		defer dir.Close()
 		f, ok, err := w.d.file(dir, p)
 		if err == nil && ok {
-			w.file(f, pass)
+			w.file(f, pass, true)
 			return
 		}
 		w.gone(p)
@@ -289,7 +346,7 @@ func (w *watcher) event(ctx context.Context, e fsnotify.Event, pass int) {
 // scan walks a part of the tree; what was seen there and is not there is gone.
 func (w *watcher) scan(ctx context.Context, namespace, kind string, pass int) error {
 	w.follow(namespace, kind)
-	err := w.d.walk(ctx, namespace, kind, func(f found) { w.file(f, pass) }, w.foreign)
+	err := w.d.walk(ctx, namespace, kind, func(f found) { w.file(f, pass, false) }, w.foreign)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -327,7 +384,10 @@ func (w *watcher) follow(namespace, kind string) {
 	})
 }
 
-func (w *watcher) file(f found, pass int) {
+// file reports a file that is the source's. One that the kernel named is reported
+// whatever it holds: it may have been put in order since it was reported last, and
+// tampered with in the same way again, between two looks.
+func (w *watcher) file(f found, pass int, named bool) {
 	if f.source == "" || w.d.named != nil {
 		w.stranger(f)
 	}
@@ -336,8 +396,8 @@ func (w *watcher) file(f found, pass int) {
 		return
 	}
 	before, ok := w.seen[f.place]
-	w.seen[f.place] = seen{f.id, f.version, pass}
-	if !ok || before.version != f.version {
+	w.seen[f.place] = seen{f.id, f.version, f.stamp, pass}
+	if !ok || named || before.version != f.version || before.stamp != f.stamp {
 		w.each(gitops.Event{Kind: gitops.Changed, ID: f.id, UID: uidOf(f.id), ResourceVersion: f.version})
 	}
 }

@@ -100,7 +100,7 @@ func (r *row) size() int64 {
 func Open(opt Options) (*Store, error) {
 	s := &Store{
 		clock: opt.Clock, reported: opt.Reported,
-		merger:  merger{schema: schemaOnce(), ignore: unowned()},
+		merger:  merger{schema: schemaOnce(), ignore: newUnowned()},
 		seed:    maphash.MakeSeed(),
 		rows:    map[gitops.ID]*row{},
 		watches: map[*watch]struct{}{},

@@ -136,15 +136,21 @@ func (sameVersion) Convert(v *typed.TypedValue, _ fieldpath.APIVersion) (*typed.
 }
 func (sameVersion) IsMissingVersionError(error) bool { return false }
 
-// unowned are the fields that belong to nobody: those that name the object, and
-// those that the store writes.
-func unowned() fieldpath.Filter {
-	set := fieldpath.NewSet(
-		fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"), fieldpath.MakePathOrDie("metadata"))
+// unowned are the fields that belong to nobody: those that name the object, those
+// that the store writes, and metadata itself, though not what else is in it.
+type unowned struct{ fields, itself *fieldpath.Set }
+
+func newUnowned() unowned {
+	fields := fieldpath.NewSet(fieldpath.MakePathOrDie("apiVersion"), fieldpath.MakePathOrDie("kind"))
 	for _, name := range append(slices.Clone(ours), "name", "namespace") {
-		set.Insert(fieldpath.MakePathOrDie("metadata", name))
+		fields.Insert(fieldpath.MakePathOrDie("metadata", name))
 	}
-	return fieldpath.NewExcludeSetFilter(set)
+	return unowned{fields, fieldpath.NewSet(fieldpath.MakePathOrDie("metadata"))}
+}
+
+// Filter implements [fieldpath.Filter].
+func (u unowned) Filter(set *fieldpath.Set) *fieldpath.Set {
+	return set.RecursiveDifference(u.fields).Difference(u.itself)
 }
 
 // merger applies and updates as an API server does.

@@ -7,7 +7,9 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/apexlogic/apex/internal/clock"
 	"github.com/apexlogic/apex/internal/gitops"
 	"github.com/apexlogic/apex/internal/gitops/target/embedded"
 	"github.com/apexlogic/apex/verdict"
@@ -191,20 +193,27 @@ func TestStatusAndSpecAreWrittenApart(t *testing.T) {
 }
 
 func TestFinalizersKeepAnObjectUntilTheyAreGone(t *testing.T) {
-	s := open(t, embedded.Options{})
+	now := clock.At(time.Unix(1_800_000_000, 0))
+	s := open(t, embedded.Options{Clock: now})
 	o := deployment(t, "main", "a")
 	apply(t, s, o)
 	update(t, s, o.ID, "controller", "", func(body map[string]any) {
 		body["metadata"].(map[string]any)["finalizers"] = []any{"example.com/one"}
 	})
+	var live *gitops.Live
 	for range 2 {
 		if err := s.Delete(t.Context(), o.ID, "v1", gitops.Precondition{}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	live, err := s.Get(t.Context(), o.ID, "v1")
-	if err != nil || at(live.Body, "metadata", "deletionTimestamp") == nil {
-		t.Fatalf("%v, %v", live, err)
+		again, err := s.Get(t.Context(), o.ID, "v1")
+		if err != nil || at(again.Body, "metadata", "deletionTimestamp") == nil {
+			t.Fatalf("%v, %v", again, err)
+		}
+		if live != nil && again.ResourceVersion != live.ResourceVersion {
+			t.Error("what is being deleted already is written again")
+		}
+		live = again
+		now.Advance(time.Minute)
 	}
 	if ok, why, _ := s.Healthy(t.Context(), o); ok || why == "" {
 		t.Error("what is being deleted is healthy")
@@ -270,5 +279,76 @@ func TestASlowWatcherGetsTheLastOfEachObject(t *testing.T) {
 	}
 	if len(events) != 0 {
 		t.Errorf("%d more events", len(events))
+	}
+}
+
+// Labels, annotations, finalizers and owners are fields like others: they have
+// owners, and what is desired no longer goes.
+func TestMetadataIsOwnedByWhoWritesIt(t *testing.T) {
+	s := open(t, embedded.Options{})
+	with := func(change func(meta, template map[string]any)) *gitops.Object {
+		o := deployment(t, "main", "a")
+		template := map[string]any{}
+		change(o.Body["metadata"].(map[string]any), template)
+		o.Body["spec"].(map[string]any)["template"].(map[string]any)["metadata"] = template
+		return o
+	}
+	owner := func(uid string) map[string]any {
+		return map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": uid, "uid": uid}
+	}
+	o := with(func(meta, template map[string]any) {
+		meta["labels"].(map[string]any)["team"] = "vision"
+		meta["annotations"] = map[string]any{"note": "x"}
+		meta["finalizers"] = []any{"apex.example/ours"}
+		meta["ownerReferences"] = []any{owner("u1")}
+		template["annotations"] = map[string]any{"ours": "x"}
+	})
+	apply(t, s, o)
+	live := update(t, s, o.ID, "evil", "", func(body map[string]any) {
+		meta := body["metadata"].(map[string]any)
+		meta["labels"].(map[string]any)["evil"] = "x"
+		meta["annotations"].(map[string]any)["evil"] = "x"
+		meta["finalizers"] = append(meta["finalizers"].([]any), "evil.example/hold")
+		meta["ownerReferences"] = append(meta["ownerReferences"].([]any), owner("u2"))
+		at(body, "spec", "template", "metadata", "annotations").(map[string]any)["evil"] = "x"
+	})
+	fields := map[string]any{}
+	for _, e := range at(live.Body, "metadata", "managedFields").([]any) {
+		fields[at(e, "manager").(string)] = at(e, "fieldsV1")
+	}
+	for _, c := range []struct {
+		manager string
+		path    []any
+		owned   bool
+	}{
+		{"evil", []any{"f:metadata", "f:labels", "f:evil"}, true},
+		{"evil", []any{"f:metadata", "f:labels", "f:team"}, false},
+		{"evil", []any{"f:metadata", "f:annotations", "f:evil"}, true},
+		{"evil", []any{"f:metadata", "f:finalizers", `v:"evil.example/hold"`}, true},
+		{"evil", []any{"f:metadata", "f:ownerReferences", `k:{"uid":"u2"}`}, true},
+		{"evil", []any{"f:spec", "f:template", "f:metadata", "f:annotations", "f:evil"}, true},
+		{"apex", []any{"f:metadata", "f:labels", "f:team"}, true},
+		{"apex", []any{"f:metadata", "f:labels", "f:evil"}, false},
+		{"apex", []any{"f:metadata", "f:finalizers", `v:"apex.example/ours"`}, true},
+		{"apex", []any{"f:metadata", "f:name"}, false},
+		{"apex", []any{"f:metadata", "."}, false},
+		{"apex", []any{"f:apiVersion"}, false},
+	} {
+		if got := at(fields[c.manager], c.path...) != nil; got != c.owned {
+			t.Errorf("%s owns %v: %t", c.manager, c.path, got)
+		}
+	}
+	// What Apex desires no longer goes; what others added is the healer's.
+	live = apply(t, s, with(func(_, template map[string]any) {}))
+	meta := live.Body["metadata"].(map[string]any)
+	want := map[string]any{"labels": map[string]any{gitops.LabelSource: "vision", "evil": "x"}, "annotations": map[string]any{"evil": "x"},
+		"finalizers": []any{"evil.example/hold"}, "ownerReferences": []any{owner("u2")}}
+	for name, v := range want {
+		if !reflect.DeepEqual(meta[name], v) {
+			t.Errorf("%s are %v, want %v", name, meta[name], v)
+		}
+	}
+	if meta["name"] != "captioner" || meta["uid"] == nil {
+		t.Errorf("the object has lost its name: %v", meta)
 	}
 }

@@ -24,6 +24,8 @@ const schemaText = `types:
 - name: metadata
   map:
     fields:
+    - {name: labels, type: {namedType: any}}
+    - {name: annotations, type: {namedType: any}}
     - name: finalizers
       type: {list: {elementType: {scalar: string}, elementRelationship: associative}}
     - name: ownerReferences

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 
 	"github.com/apexlogic/apex/internal/gitops"
 	"github.com/apexlogic/apex/internal/gitops/target/lambda/lambdatest"
@@ -159,31 +160,6 @@ func TestACalleeThatAnswersAboutAnotherAccountIsNotBelieved(t *testing.T) {
 	get(t, w.target, theFunction(t, spec()))
 }
 
-func TestAnArchiveIsProvenAnewAfterAStart(t *testing.T) {
-	w, server := fake(t, nil)
-	put(t, w.target, theRole(t))
-	o := theFunction(t, spec())
-	put(t, w.target, o)
-	server.Writes()
-	blind := open(t, w.url, nil)
-	put(t, blind, o)
-	if wrote := server.Writes(); len(wrote) != 1 || wrote[0] != "UpdateFunctionCode" {
-		t.Errorf("without the digest it wrote %v", wrote)
-	}
-	server.Writes()
-	knowing := open(t, w.url, withDigests)
-	put(t, knowing, o)
-	if wrote := server.Writes(); len(wrote) != 0 {
-		t.Errorf("with the digest it wrote %v", wrote)
-	}
-	if _, err := w.lambda.UpdateFunctionCode(t.Context(), &awslambda.UpdateFunctionCodeInput{FunctionName: fn, ZipFile: []byte("PK evil")}); err != nil {
-		t.Fatal(err)
-	}
-	if live := get(t, knowing, o); contains(o.Body["spec"], live.Body["spec"]) {
-		t.Error("other code passes for the archive")
-	}
-}
-
 func TestAFunctionIsHealthyWhenItCanBeCalled(t *testing.T) {
 	w, server := fake(t, nil)
 	put(t, w.target, theRole(t))
@@ -224,8 +200,46 @@ func TestTheDefaultsThatAFunctionGetsAreThoseThatADryRunTells(t *testing.T) {
 	}
 }
 
-func withDigests(o *options) {
-	o.CodeDigest = func(_ context.Context, c gitops.LambdaCode) (string, error) {
-		return lambdatest.CodeSHA256(c.Bucket, c.Key, c.Version), nil
+func TestWhatCannotBePutRightHoldsUpNothingElseAndOpensNothing(t *testing.T) {
+	for name, c := range map[string]struct{ op, code string }{
+		"an archive that is gone":             {"UpdateFunctionCode", "InvalidParameterValueException"},
+		"a version that may not be deleted":   {"DeleteFunction", "AccessDeniedException"},
+		"a statement that may not be removed": {"RemovePermission", "AccessDeniedException"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, server := fake(t, nil)
+			put(t, w.target, theRole(t))
+			o := theFunction(t, wide())
+			put(t, w.target, o)
+			if err := then(deployed("evil.zip"), publish, permit(func(*awslambda.AddPermissionInput) {}), config(func(in *awslambda.UpdateFunctionConfigurationInput) {
+				in.Environment = &types.Environment{Variables: map[string]string{"SEND_TO": "evil"}}
+			}), func(ctx context.Context, w *world) error {
+				_, err := w.lambda.DeleteFunctionUrlConfig(ctx, &awslambda.DeleteFunctionUrlConfigInput{FunctionName: fn})
+				return err
+			})(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+			server.Fail(func(op string) *lambdatest.Fault {
+				if op == c.op {
+					return &lambdatest.Fault{Status: http.StatusBadRequest, Code: c.code, Message: "no"}
+				}
+				return nil
+			})
+			if _, err := w.target.Apply(t.Context(), o, gitops.ApplyOptions{}); err == nil {
+				t.Error("it is said to be right")
+			}
+			out, err := w.lambda.GetFunction(t.Context(), &awslambda.GetFunctionInput{FunctionName: fn})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out.Configuration.Environment.Variables["SEND_TO"] != "" {
+				t.Error("the environment is as it was")
+			}
+			if _, err := w.lambda.GetFunctionUrlConfig(t.Context(), &awslambda.GetFunctionUrlConfigInput{FunctionName: fn}); err == nil {
+				t.Error("it is opened, and is not what Git says")
+			}
+			server.Fail(nil)
+			asDesired(t, o, put(t, w.target, o))
+		})
 	}
 }

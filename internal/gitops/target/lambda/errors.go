@@ -26,6 +26,10 @@ func notThere(err error) bool {
 	return is(err, "ResourceNotFoundException", "NoSuchEntity", "NoSuchEntityException")
 }
 
+// errOdd is the error of an object that AWS shows, and that cannot be compared:
+// one such is no reason to look at no other.
+var errOdd = errors.New("it cannot be compared")
+
 // maxMessage of an error of AWS's is shown.
 const maxMessage = 300
 
@@ -64,12 +68,12 @@ func (u unspoken) Unwrap() error { return u.err }
 
 func kindOf(code string) error {
 	switch code {
-	case "ResourceNotFoundException", "NoSuchEntity", "NoSuchEntityException":
+	case "ResourceNotFoundException", "NoSuchEntity", "NoSuchEntityException", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NotFound":
 		return gitops.ErrNotFound
 	case "PreconditionFailedException", "ResourceConflictException", "EntityAlreadyExists", "EntityAlreadyExistsException",
 		"ConcurrentModification", "ConcurrentModificationException":
 		return gitops.ErrConflict
-	case "AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "UnmodifiableEntity":
+	case "AccessDeniedException", "AccessDenied", "Forbidden", "UnauthorizedOperation", "UnmodifiableEntity":
 		return gitops.ErrForbidden
 	case "InvalidParameterValueException", "ValidationException", "ValidationError", "InvalidInput", "MalformedPolicyDocument",
 		"InvalidRequestContentException", "LimitExceeded", "CodeStorageExceededException", "PolicyLengthExceededException",

@@ -1,29 +1,3 @@
-// Package lambda is a target that is one region of one account of AWS: its
-// Lambda functions and the IAM roles that they run as.
-//
-// Start with [Open]. [Target] implements [gitops.Target] and [gitops.Lister] for
-// the kinds Function and Role of lambda.apexlogic.com/v1, whose fields are
-// [gitops.LambdaFunction] and [gitops.LambdaRole].
-//
-// An object is described by everything that decides what the function does and
-// who may reach it: code, configuration, environment, the role with all its
-// policies, the resource policy, the function URL, aliases and versions. What a
-// description has beside the fields that Git can write (an alias, an image's
-// command, a statement with a condition of another sort) stands in fields of its
-// own, so that it is seen as an addition and taken away. What the platform keeps
-// for itself (times, sizes, states, tags of aws:…, where it logs to) is left out.
-//
-// Each write is level-triggered: describe, do the difference, describe again. A
-// process that is killed in between leaves what the next one finishes. What is
-// in the way of others is closed first (addresses, permissions), what opens
-// something is opened last.
-//
-// The tag apexlogic.com/source says whose an object is, from its creation on.
-// What does not carry it is never touched, unless it did while this process
-// looked, or the source's inventory names it ([Options.Owned]): then the tag was
-// taken away behind Git's back.
-//
-// Sources: AWS Lambda API Reference (2015-03-31), IAM API Reference (2010-05-08).
 package lambda
 
 import (
@@ -31,16 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"regexp"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -63,8 +33,6 @@ const (
 	// DefaultPause is the first wait of those; it doubles up to maxPause.
 	DefaultPause = 200 * time.Millisecond
 	maxPause     = 5 * time.Second
-	// maxAttempts of one call, throttled ones included.
-	maxAttempts = 6
 	// maxRounds of describing and writing, for one Apply.
 	maxRounds = 6
 	// maxPages of one listing: 50 functions or 100 roles each.
@@ -89,10 +57,10 @@ type Options struct {
 	// lost its tag is then tagged again, and not taken for somebody else's. May
 	// be nil.
 	Owned func(id gitops.ID) bool
-	// CodeDigest returns the base64 SHA-256 of an archive in a bucket, as Lambda
-	// calls it CodeSha256. Without it, an archive is known by what Lambda answered
-	// when this process deployed it: after a start it is deployed once more.
-	CodeDigest func(ctx context.Context, code gitops.LambdaCode) (string, error)
+	// Revisions returns the object as the revisions have it that are kept for a
+	// rollback: versions that run one of them are history and stay. Without it
+	// those are known that this process applied. May be nil.
+	Revisions func(ctx context.Context, id gitops.ID) ([]gitops.Object, error)
 
 	Interval time.Duration // between two listings; 0: DefaultInterval
 	Budget   int           // 0: DefaultBudget
@@ -102,23 +70,12 @@ type Options struct {
 
 // Target is the target. It is safe for concurrent use.
 type Target struct {
-	opt      Options
-	lambda   *lambda.Client
-	iam      *iam.Client
-	sts      *sts.Client
-	seed     maphash.Seed
-	writes   [64]sync.Mutex // by name: this process writes an object once at a time
-	identity sync.Mutex
-
-	mu      sync.Mutex
-	checked bool
-	left    map[gitops.ID]string // version that this process left it in
-	owned   map[gitops.ID]string // source that was seen on the object, or given by us
-	codes   map[gitops.LambdaCode]string
+	opt Options
+	clients
+	*memory
+	// calm is the target for looks that nobody waits for.
+	calm *Target
 }
-
-// maxRemembered archives have their digests kept; beyond, all are forgotten.
-const maxRemembered = 20_000
 
 // accountID and regionID are also parts of ARNs that are compared as text.
 var (
@@ -139,15 +96,7 @@ func Open(ctx context.Context, opt Options) (*Target, error) {
 	}
 	opt.Interval, opt.Settle, opt.Pause = or(opt.Interval, DefaultInterval), or(opt.Settle, DefaultSettle), or(opt.Pause, DefaultPause)
 	opt.Budget = or(opt.Budget, DefaultBudget)
-	load := []func(*config.LoadOptions) error{
-		config.WithRegion(opt.Region),
-		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.MaxBackoff = maxAttempts, maxPause
-				o.RateLimiter = noQuota{} // the attempts are bounded, and a bound across objects would let one hold up all
-			})
-		}),
-	}
+	load := []func(*config.LoadOptions) error{config.WithRegion(opt.Region)}
 	if opt.Profile != "" {
 		load = append(load, config.WithSharedConfigProfile(opt.Profile))
 	}
@@ -158,8 +107,10 @@ func Open(ctx context.Context, opt Options) (*Target, error) {
 	if opt.Endpoint != "" {
 		c.BaseEndpoint = aws.String(opt.Endpoint)
 	}
-	return &Target{opt: opt, lambda: lambda.NewFromConfig(c), iam: iam.NewFromConfig(c), sts: sts.NewFromConfig(c),
-		seed: maphash.MakeSeed(), owned: map[gitops.ID]string{}, left: map[gitops.ID]string{}, codes: map[gitops.LambdaCode]string{}}, nil
+	t := &Target{opt: opt, clients: clientsOf(c, urgent), memory: newMemory()}
+	t.calm = &Target{opt: opt, clients: clientsOf(c, patient), memory: t.memory}
+	t.calm.calm = t.calm
+	return t, nil
 }
 
 // or returns the value, or what is used when it is not positive.
@@ -169,14 +120,6 @@ func or[T int | time.Duration](value, otherwise T) T {
 	}
 	return otherwise
 }
-
-// noQuota lets each call make its attempts.
-type noQuota struct{}
-
-func (noQuota) GetToken(context.Context, uint) (func() error, error) {
-	return func() error { return nil }, nil
-}
-func (noQuota) AddTokens(uint) error { return nil }
 
 // ready checks, once, that the credentials are those of the account.
 func (t *Target) ready(ctx context.Context) error {
@@ -222,6 +165,7 @@ type held struct {
 	source   string
 	tags     map[string]string // as they are
 	revision string            // of the function, for writes that must not be blind
+	git      bool              // it is what Git says
 	function *function
 	role     *role
 }
@@ -258,21 +202,6 @@ func (t *Target) describeOf(ctx context.Context, id gitops.ID, source string) (*
 	return h, nil
 }
 
-func (t *Target) remember(id gitops.ID, source string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.owned) >= gitops.MaxObjects {
-		clear(t.owned)
-	}
-	t.owned[id] = source
-}
-
-func (t *Target) sourceSeen(id gitops.ID) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.owned[id]
-}
-
 // mayWrite refuses what is not the source's.
 func (t *Target) mayWrite(h *held, id gitops.ID, source string) error {
 	if err := gitops.CheckSource(source); err != nil {
@@ -302,12 +231,6 @@ func (t *Target) Get(ctx context.Context, id gitops.ID, version string) (*gitops
 		return nil, err
 	}
 	return h.live()
-}
-
-func (t *Target) hold(id gitops.ID) *sync.Mutex {
-	m := &t.writes[maphash.Comparable(t.seed, id)%uint64(len(t.writes))]
-	m.Lock()
-	return m
 }
 
 // Apply implements [gitops.Target]. The object is made to be exactly what it
@@ -428,10 +351,7 @@ func (t *Target) Delete(ctx context.Context, id gitops.ID, version string, only 
 	if err != nil && !errors.Is(err, gitops.ErrNotFound) {
 		return fmt.Errorf("%s: %w", id, err)
 	}
-	t.mu.Lock()
-	delete(t.owned, id)
-	delete(t.left, id)
-	t.mu.Unlock()
+	t.forget(id)
 	// Reads may lag behind.
 	pause := pauses{next: t.opt.Pause}
 	ctx, cancel := context.WithTimeout(ctx, t.opt.Settle)

@@ -13,6 +13,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/apexlogic/apex/internal/gitops/target/lambda/lambdatest"
 )
 
 // moto starts somebody else's stand-in for AWS (github.com/getmoto/moto), which
@@ -64,29 +68,41 @@ func TestEveryTamperIsFoundAndPutBackInMoto(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it starts moto_server, which takes a while")
 	}
+	w := inMoto(t)
+	testTampers(t, w)
+	// Whoever remembers nothing finds out what runs.
+	o := victims(t, w)[onFunction]
+	asDesired(t, o, get(t, open(t, w.url, nil), o))
+}
+
+// inMoto is a world in moto, with archives and a boundary.
+func inMoto(t *testing.T) *world {
+	t.Helper()
 	w := worldAt(t, moto(t), nil)
 	w.real = true
-	for _, object := range []string{"/code", "/code/captioner.zip", "/code/evil.zip"} {
-		content := "PK " + object
-		if object == "/code" {
-			content = `<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>`
-		}
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, w.url+object, strings.NewReader(content))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20261123/eu-central-1/s3/aws4_request, SignedHeaders=host, Signature=0")
-		answer, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = answer.Body.Close()
-		if answer.StatusCode != http.StatusOK {
-			t.Fatalf("PUT %s: %s", object, answer.Status)
-		}
-	}
+	archives(t, w)
 	if _, err := w.iam.CreatePolicy(t.Context(), &iam.CreatePolicyInput{PolicyName: aws.String("bound"), PolicyDocument: aws.String(reading)}); err != nil {
 		t.Fatal(err)
 	}
-	testTampers(t, w)
+	return w
+}
+
+// archives uploads them to a bucket that keeps versions.
+func archives(t *testing.T, w *world) {
+	t.Helper()
+	c := w.s3()
+	bucket := aws.String("code")
+	if _, err := c.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket, CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: lambdatest.Region}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{Bucket: bucket, VersioningConfiguration: &s3types.VersioningConfiguration{Status: s3types.BucketVersioningStatusEnabled}}); err != nil {
+		t.Fatal(err)
+	}
+	for key, version := range map[string]*string{"captioner.zip": &w.good, "evil.zip": &w.evil} {
+		out, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: aws.String(key), Body: strings.NewReader("PK " + key)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		*version = aws.ToString(out.VersionId)
+	}
 }

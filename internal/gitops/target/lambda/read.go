@@ -3,10 +3,10 @@ package lambda
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -30,7 +30,7 @@ func (t *Target) readFunction(ctx context.Context, id gitops.ID, source string) 
 	}
 	c := out.Configuration
 	if c == nil {
-		return nil, errors.New("describe the function: AWS answered without its configuration")
+		return nil, fmt.Errorf("describe the function: AWS answered without its configuration: %w", errOdd)
 	}
 	arn := aws.ToString(c.FunctionArn)
 	if !t.isOurs(arn, "lambda", "function:"+id.Name) {
@@ -120,116 +120,29 @@ func configuration(f *function, c *types.FunctionConfiguration) {
 	}
 }
 
-// readCode names what runs: as Git wrote it, where that is proven to be it.
-func (t *Target) readCode(ctx context.Context, h *held, out *lambda.GetFunctionOutput) error {
-	f, at := h.function, out.Code
-	if at == nil {
-		at = &types.FunctionCodeLocation{}
-	}
-	if out.Configuration.PackageType == types.PackageTypeImage {
-		given, resolved := aws.ToString(at.ImageUri), aws.ToString(at.ResolvedImageUri)
-		if f.Image = resolved; resolved == "" || digestOf(given) != "" && digestOf(given) == digestOf(resolved) && repository(given) == repository(resolved) {
-			f.Image = given
-		}
-		if f.Image == "" {
-			return errors.New("describe the function: AWS does not say which image it runs")
-		}
-		return nil
-	}
-	sum := aws.ToString(out.Configuration.CodeSha256)
-	f.Code = &archive{SHA256: sum}
-	if o := at.ResolvedS3Object; o != nil && aws.ToString(o.S3ObjectVersion) != "" {
-		f.Code = &archive{LambdaCode: gitops.LambdaCode{Bucket: aws.ToString(o.S3Bucket), Key: aws.ToString(o.S3Key), Version: aws.ToString(o.S3ObjectVersion)}}
-		return nil
-	}
-	claim, ok := readCodeTag(h.tags[tagCode])
-	if !ok || sum == "" {
-		return nil
-	}
-	t.mu.Lock()
-	known := t.codes[claim]
-	t.mu.Unlock()
-	if known == "" && t.opt.CodeDigest != nil {
-		digest, err := t.opt.CodeDigest(ctx, claim)
-		if err != nil {
-			return fmt.Errorf("find out the digest of the archive %s: %w", h.tags[tagCode], err)
-		}
-		known = digest
-		t.learn(claim, digest)
-	}
-	if known == sum {
-		f.Code = &archive{LambdaCode: claim}
-	}
-	return nil
-}
-
-// learn notes the digest of an archive: versions in a bucket do not change.
-func (t *Target) learn(code gitops.LambdaCode, digest string) {
-	if digest == "" {
-		return
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.codes) >= maxRemembered {
-		clear(t.codes)
-	}
-	t.codes[code] = digest
-}
-
-func digestOf(image string) string { _, d, _ := strings.Cut(image, "@"); return d }
-
-// repository is the image's name without tag and digest.
-func repository(image string) string {
-	image, _, _ = strings.Cut(image, "@")
-	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
-		image = image[:i]
-	}
-	return image
-}
-
-// codeTag writes an archive's place as a tag's value, which takes few characters.
-func codeTag(c gitops.LambdaCode) (string, error) {
-	s := c.Bucket + "/" + c.Key + "@" + c.Version
-	bad := strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" +-=._:/@", r))
-	})
-	if got, ok := readCodeTag(s); bad || !ok || got != c {
-		return "", fmt.Errorf("the archive %.80q cannot be kept in a tag: use a bucket, key and version of together %d letters, digits and +-=._:/ : %w", s, maxTag-2, gitops.ErrInvalid)
-	}
-	return s, nil
-}
-
-func readCodeTag(s string) (c gitops.LambdaCode, ok bool) {
-	i, j := strings.IndexByte(s, '/'), strings.LastIndexByte(s, '@')
-	if len(s) > maxTag || i <= 0 || j <= i+1 || j == len(s)-1 {
-		return c, false
-	}
-	return gitops.LambdaCode{Bucket: s[:i], Key: s[i+1 : j], Version: s[j+1:]}, true
-}
-
 // readWays reads the ways into the function and out of it that stand beside its
-// configuration.
+// configuration: five calls, none of which waits for another.
 func (t *Target) readWays(ctx context.Context, h *held) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	f, name := h.function, aws.String(h.id.Name)
-	policy, err := t.lambda.GetPolicy(ctx, &lambda.GetPolicyInput{FunctionName: name})
-	switch {
-	case err == nil:
-		if f.Permissions, err = statements(aws.ToString(policy.Policy), h.arn); err != nil {
-			return err
-		}
-	case !notThere(err):
-		return failure("read the resource policy", err, true)
+	var all sync.WaitGroup
+	for _, read := range []func() error{
+		func() (err error) { f.Permissions, err = t.readPolicy(ctx, name, nil, h.arn); return err },
+		func() (err error) { f.URL, err = t.readURL(ctx, name, nil); return err },
+		func() error { return t.readAliases(ctx, h) },
+		func() error { return t.readVersions(ctx, h) },
+		func() error { return t.readDestinations(ctx, h) },
+	} {
+		all.Go(func() {
+			if err := read(); err != nil {
+				cancel(err)
+			}
+		})
 	}
-	if f.URL, err = t.readURL(ctx, name, nil); err != nil {
-		return err
-	}
-	if err := t.readAliases(ctx, h); err != nil {
-		return err
-	}
-	if err := t.readVersions(ctx, h); err != nil {
-		return err
-	}
-	return t.readDestinations(ctx, h)
+	all.Wait()
+	f.fold()
+	return context.Cause(ctx)
 }
 
 func (t *Target) readURL(ctx context.Context, name, alias *string) (*address, error) {
@@ -255,7 +168,7 @@ func (t *Target) readURL(ctx context.Context, name, alias *string) (*address, er
 // tooMany is the error of a list that is longer than is read: what is beyond
 // could not be compared.
 func tooMany(of string) error {
-	return fmt.Errorf("there are more than %d %s: delete those that nobody needs", maxParts, of)
+	return fmt.Errorf("there are more than %d %s: delete those that nobody needs: %w", maxParts, of, errOdd)
 }
 
 func (t *Target) readAliases(ctx context.Context, h *held) error {
@@ -284,29 +197,6 @@ func (t *Target) readAliases(ctx context.Context, h *held) error {
 		}
 		if aws.ToString(out.NextMarker) == "" {
 			slices.SortFunc(h.function.Aliases, func(a, b alias) int { return strings.Compare(a.Name, b.Name) })
-			return nil
-		}
-		in.Marker = out.NextMarker
-	}
-}
-
-func (t *Target) readVersions(ctx context.Context, h *held) error {
-	in := &lambda.ListVersionsByFunctionInput{FunctionName: aws.String(h.id.Name)}
-	for {
-		out, err := t.lambda.ListVersionsByFunction(ctx, in)
-		if err != nil {
-			return failure("list the versions", err, false)
-		}
-		for _, v := range out.Versions {
-			if number := aws.ToString(v.Version); number != "$LATEST" {
-				if len(h.function.Versions) == maxParts {
-					return tooMany("versions")
-				}
-				h.function.Versions = append(h.function.Versions, number)
-			}
-		}
-		if aws.ToString(out.NextMarker) == "" {
-			slices.Sort(h.function.Versions)
 			return nil
 		}
 		in.Marker = out.NextMarker

@@ -23,7 +23,7 @@ func (t *Target) getRole(ctx context.Context, name string) (*held, error) {
 	}
 	r := out.Role
 	if r == nil {
-		return nil, fmt.Errorf("describe the role: AWS answered without it")
+		return nil, fmt.Errorf("describe the role: AWS answered without it: %w", errOdd)
 	}
 	path, arn := aws.ToString(r.Path), aws.ToString(r.Arn)
 	if path == "" {
@@ -57,11 +57,11 @@ const maxDocument = 256 << 10
 // document reads a policy document as IAM sends it: URL-encoded JSON (RFC 3986).
 func document(text string) (json.RawMessage, error) {
 	if len(text) > maxDocument {
-		return nil, fmt.Errorf("a policy document has %d bytes: %d are read", len(text), maxDocument)
+		return nil, fmt.Errorf("a policy document has %d bytes: %d are read: %w", len(text), maxDocument, errOdd)
 	}
 	plain, err := url.PathUnescape(text)
 	if err != nil || !json.Valid([]byte(plain)) {
-		return nil, fmt.Errorf("AWS sent a policy document that is no JSON")
+		return nil, fmt.Errorf("AWS sent a policy document that is no JSON: %w", errOdd)
 	}
 	return json.RawMessage(plain), nil
 }

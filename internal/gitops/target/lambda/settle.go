@@ -29,6 +29,9 @@ func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) 
 			return nil, fmt.Errorf("%s: %w", want.id, err)
 		}
 		if !wrote {
+			if want.git {
+				t.revise(want)
+			}
 			return t.leave(now, want.source)
 		}
 		next, err := t.reread(ctx, now, want.id)
@@ -91,12 +94,7 @@ func (t *Target) leave(now *held, source string) (*gitops.Live, error) {
 		return nil, err
 	}
 	t.remember(now.id, source)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.left) >= gitops.MaxObjects {
-		clear(t.left)
-	}
-	t.left[now.id] = live.ResourceVersion
+	t.leaves(now.id, live.ResourceVersion)
 	return live, nil
 }
 
@@ -112,9 +110,15 @@ func (t *Target) write(ctx context.Context, now, want *held, pinned bool) (bool,
 type pauses struct{ next time.Duration }
 
 func (p *pauses) wait(ctx context.Context) error {
-	timer := time.NewTimer(p.next)
-	defer timer.Stop()
+	pause := p.next
 	p.next = min(2*p.next, maxPause)
+	return sleep(ctx, pause)
+}
+
+// sleep waits, or returns the context's error.
+func sleep(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -27,8 +27,11 @@ type function struct {
 	FileSystems  []string     `json:"fileSystems,omitempty"` // ARN and path
 	SnapStart    string       `json:"snapStart,omitempty"`
 	Aliases      []alias      `json:"aliases,omitempty"`
-	Versions     []string     `json:"versions,omitempty"`
+	Versions     []string     `json:"versions,omitempty"`     // that run what no revision of Git said
+	Ways         []way        `json:"ways,omitempty"`         // into those that do
 	Destinations []string     `json:"destinations,omitempty"` // of results, as "qualifier success arn"
+
+	folded []permission // that stand in the address
 }
 
 // archive is an archive in a bucket, when it is known to be what runs; else the
@@ -42,12 +45,21 @@ type address struct {
 	gitops.LambdaURL
 	Mode string          `json:"mode,omitempty"` // "RESPONSE_STREAM"
 	CORS json.RawMessage `json:"cors,omitempty"`
+	// Shut: it is there for everybody, and not everybody is let through.
+	Shut bool `json:"shut,omitempty"`
 }
 
 type permission struct {
 	gitops.LambdaPermission
+	ViaURL bool `json:"viaUrl,omitempty"` // only for those who come through the address
 	// Other is a statement that Git cannot have written, whole.
 	Other json.RawMessage `json:"other,omitempty"`
+}
+
+// way is a statement of a version's own policy.
+type way struct {
+	Version string `json:"version"`
+	permission
 }
 
 type imageConfig struct {
@@ -109,7 +121,7 @@ func wanted(o *gitops.Object) (*held, error) {
 	if err := check(o.ID, o.Version); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Where, err)
 	}
-	h := &held{id: o.ID, source: gitops.SourceOf(o.Body)}
+	h := &held{id: o.ID, source: gitops.SourceOf(o.Body), git: true}
 	if o.Kind == gitops.LambdaRoleKind {
 		r, err := gitops.LambdaRoleOf(o)
 		if err != nil {

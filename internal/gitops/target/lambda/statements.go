@@ -30,11 +30,11 @@ type statement struct {
 // have written with the fields that Git has is kept whole.
 func statements(policy, arn string) ([]permission, error) {
 	if len(policy) > maxPolicy {
-		return nil, fmt.Errorf("the resource policy has %d bytes: %d are read", len(policy), maxPolicy)
+		return nil, fmt.Errorf("the resource policy has %d bytes: %d are read: %w", len(policy), maxPolicy, errOdd)
 	}
 	var doc struct{ Statement json.RawMessage }
 	if err := json.Unmarshal([]byte(policy), &doc); err != nil {
-		return nil, fmt.Errorf("the resource policy is no JSON: %w", err)
+		return nil, fmt.Errorf("the resource policy is no JSON: %w: %w", err, errOdd)
 	}
 	var raw []json.RawMessage
 	if err := json.Unmarshal(doc.Statement, &raw); err != nil {
@@ -46,7 +46,7 @@ func statements(policy, arn string) ([]permission, error) {
 		if !ok {
 			var s struct{ Sid string }
 			if err := json.Unmarshal(text, &s); err != nil {
-				return nil, fmt.Errorf("the resource policy has a statement that is none")
+				return nil, fmt.Errorf("the resource policy has a statement that is none: %w", errOdd)
 			}
 			p = permission{LambdaPermission: gitops.LambdaPermission{ID: s.Sid}, Other: text}
 		}
@@ -86,6 +86,12 @@ func permissionOf(text json.RawMessage, arn string) (permission, bool) {
 				to = &p.SourceAccount
 			case "stringequals lambda:functionurlauthtype":
 				to = &p.URLAuth
+			case "bool lambda:invokedviafunctionurl":
+				if string(value) != "true" && one(value) != "true" {
+					return permission{}, false
+				}
+				p.ViaURL = true
+				continue
 			default:
 				return permission{}, false
 			}

@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/apexlogic/apex/internal/gitops"
@@ -20,6 +21,10 @@ func TestAStatementIsGitsOnlyWhenAddPermissionCouldHaveWrittenIt(t *testing.T) {
 		"everybody":                {`{"Sid":"a","Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunction","Resource":"` + testARN + `"}`, true},
 		"a source":                 {`{` + good + `,"Condition":{"ArnLike":{"AWS:SourceArn":"arn:aws:s3:::b"}}}`, true},
 		"a condition of its own":   {`{` + good + `,"Condition":{"StringLike":{"AWS:SourceArn":"arn:aws:s3:::*"}}}`, false},
+		"through the address":      {`{` + good + `,"Condition":{"Bool":{"lambda:InvokedViaFunctionUrl":"true"}}}`, true},
+		"not through the address":  {`{` + good + `,"Condition":{"Bool":{"lambda:InvokedViaFunctionUrl":"false"}}}`, false},
+		"one of both":              {`{` + good + `,"Condition":{"Bool":{"lambda:InvokedViaFunctionUrl":["true","false"]}}}`, false},
+		"if at all":                {`{` + good + `,"Condition":{"BoolIfExists":{"lambda:InvokedViaFunctionUrl":"true"}}}`, false},
 		"two values of a source":   {`{` + good + `,"Condition":{"ArnLike":{"AWS:SourceArn":["a","b"]}}}`, false},
 		"a denial":                 {`{"Sid":"a","Effect":"Deny","Principal":"*","Action":"lambda:InvokeFunction","Resource":"` + testARN + `"}`, false},
 		"all but one":              {`{` + good + `,"NotPrincipal":{"AWS":"1"}}`, false},
@@ -44,6 +49,7 @@ func FuzzStatements(f *testing.F) {
 	f.Add(`{"Statement":{"Sid":"a","Effect":"Allow","Principal":{"AWS":["*"]},"Action":"x","Resource":"` + testARN + `"}}`)
 	f.Add(`{"Statement":[{"Sid":"a","Condition":{"ArnLike":{"AWS:SourceArn":null}}}]}`)
 	f.Add(`[]`)
+	f.Add(`{"Statement":[{"Sid":"FunctionURLInvokeAllowPublicAccess","Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunction","Resource":"` + testARN + `","Condition":{"Bool":{"lambda:InvokedViaFunctionUrl":"true"}}}]}`)
 	f.Fuzz(func(t *testing.T, policy string) {
 		all, err := statements(policy, testARN)
 		if err != nil {
@@ -56,6 +62,17 @@ func FuzzStatements(f *testing.F) {
 		for _, p := range all {
 			if p.Other == nil && (p.ID == "" || p.Principal == "" || p.Action == "") {
 				t.Errorf("half a statement: %+v", p)
+			}
+		}
+		// What an address for everybody stands for, and nothing else, is folded into it.
+		open := function{URL: &address{LambdaURL: gitops.LambdaURL{Auth: openToAll}}, Permissions: slices.Clone(all)}
+		open.fold()
+		if len(open.Permissions)+len(open.folded) != len(all) {
+			t.Errorf("%d statements became %d and %d", len(all), len(open.Permissions), len(open.folded))
+		}
+		for _, p := range open.folded {
+			if p.Other != nil || p.Principal != "*" || p.SourceARN != "" || p.SourceAccount != "" || p.Action != passURL && !p.ViaURL {
+				t.Errorf("folded: %+v", p)
 			}
 		}
 	})

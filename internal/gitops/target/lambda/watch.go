@@ -72,17 +72,19 @@ func served(k gitops.Kind) bool {
 	return k.Group == gitops.LambdaGroup && k.Version == gitops.LambdaVersion && (k.Kind == gitops.LambdaFunctionKind || k.Kind == gitops.LambdaRoleKind)
 }
 
-// parallel descriptions at once: an account may make 15 calls a second of most.
-const parallel = 4
+// parallel descriptions at once, of some calls each: an account may make 15 a
+// second of most.
+const parallel = 2
 
-// unreadable is the version of an object that is ours and may not be read: it
+// unreadable is the version of an object that is ours and cannot be read: it
 // differs from every other one, so that somebody looks.
 const unreadable = "unreadable"
 
 // describeAll describes some objects, a few at a time. Those that are gone, those
-// of others that may not be read, and those whose name this target does not hold
+// of others that cannot be read, and those whose name this target does not hold
 // are left out: a function that somebody locked does not blind us to the rest.
-func (t *Target) describeAll(ctx context.Context, kind, source string, names []string, each func(*held, string)) error {
+// Marks are those of the listing. Each waits for the pause first.
+func (t *Target) describeAll(ctx context.Context, kind, source string, names []string, marks map[string]string, pause time.Duration, each func(*held, string)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan string)
@@ -102,7 +104,7 @@ func (t *Target) describeAll(ctx context.Context, kind, source string, names []s
 				}
 				switch {
 				case errors.Is(err, gitops.ErrNotFound):
-				case errors.Is(err, gitops.ErrForbidden):
+				case errors.Is(err, gitops.ErrForbidden), errors.Is(err, errOdd):
 					if was := t.sourceSeen(id); was != "" {
 						mu.Lock()
 						each(&held{id: id, source: was}, unreadable)
@@ -111,6 +113,7 @@ func (t *Target) describeAll(ctx context.Context, kind, source string, names []s
 				case err != nil:
 					cancel(err)
 				default:
+					t.looked(h, marks[name], version, !t.foreign(h, source))
 					mu.Lock()
 					each(h, version)
 					mu.Unlock()
@@ -119,6 +122,9 @@ func (t *Target) describeAll(ctx context.Context, kind, source string, names []s
 		})
 	}
 	for _, name := range names {
+		if pause > 0 && sleep(ctx, pause) != nil {
+			break
+		}
 		select {
 		case next <- name:
 		case <-ctx.Done():
@@ -132,62 +138,77 @@ func (t *Target) describeAll(ctx context.Context, kind, source string, names []s
 	return context.Cause(ctx)
 }
 
-// List implements [gitops.Lister]. Each object is described: neither tags nor
-// policies are in AWS's own listing.
+// List implements [gitops.Lister]. Neither tags nor policies are in AWS's own
+// listing, so that each object is described; while a watch does that in turn, only
+// those of which the listing shows that they have changed.
 func (t *Target) List(ctx context.Context, kind gitops.Kind, each func(gitops.Held)) error {
 	if !served(kind) {
 		return fmt.Errorf("%s: %w", kind.Kind, gitops.ErrUnknownKind)
 	}
-	found, err := t.names(ctx, kind.Kind)
+	found, err := t.calm.names(ctx, kind.Kind)
 	if err != nil {
 		return err
 	}
 	names := make([]string, 0, len(found))
-	for name := range found {
-		names = append(names, name)
+	for name, mark := range found {
+		id := kindID(kind.Kind, name)
+		l, ok := t.known(id, mark)
+		if !ok || !l.whole && l.source == t.opt.Source {
+			names = append(names, name)
+			continue
+		}
+		each(gitops.Held{ID: id, UID: l.uid, ResourceVersion: l.version, Source: l.source})
 	}
 	slices.Sort(names)
-	return t.describeAll(ctx, kind.Kind, "", names, func(h *held, version string) {
+	return t.calm.describeAll(ctx, kind.Kind, t.opt.Source, names, found, 0, func(h *held, version string) {
 		each(gitops.Held{ID: h.id, UID: h.uid, ResourceVersion: version, Source: h.source})
 	})
 }
 
 // Watch implements [gitops.Target] by listing at intervals, spread by a fifth
 // so that many watches do not ask at once. What the listing shows to have
-// changed is described at once, and of the rest [Options.Budget] at each turn,
-// those first that were not described for longest.
+// changed is described at once, and of the rest [Options.Budget] until the next
+// listing, those first that were not described for longest.
 func (t *Target) Watch(ctx context.Context, source string, kinds []gitops.Kind, each func(gitops.Event)) error {
 	var watches []*watch
 	for _, k := range kinds {
 		if served(k) {
-			watches = append(watches, &watch{Target: t, kind: k.Kind, source: source, each: each, seen: map[string]*seen{}})
+			watches = append(watches, &watch{Target: t.calm, kind: k.Kind, source: source, each: each, seen: map[string]*seen{}})
 		}
 	}
+	defer func() {
+		for _, w := range watches {
+			w.stands(w, false)
+		}
+	}()
 	synced := false
 	for {
-		failed := false
+		wait := t.opt.Interval
+		next := time.NewTimer(wait - wait/5 + rand.N(2*wait/5+1))
+		sound := true
 		for _, w := range watches {
-			if err := w.turn(ctx); err != nil {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				if !w.begun && errors.Is(err, gitops.ErrForbidden) {
-					return err // it will not get better by itself
-				}
-				failed = true
+			err := w.turn(ctx)
+			w.stands(w, err == nil)
+			if err != nil && !w.begun && errors.Is(err, gitops.ErrForbidden) {
+				next.Stop()
+				return err // it will not get better by itself
 			}
+			sound = sound && err == nil
 		}
-		if !synced && !failed {
+		if !synced && sound {
 			synced = true
 			each(gitops.Event{Kind: gitops.Synced})
 		}
-		wait := t.opt.Interval
-		timer := time.NewTimer(wait - wait/5 + rand.N(2*wait/5+1))
+		for _, w := range watches {
+			if err := w.round(ctx, wait*4/5/time.Duration(len(watches))); err != nil {
+				w.stands(w, false)
+			}
+		}
 		select {
 		case <-ctx.Done():
-			timer.Stop()
+			next.Stop()
 			return ctx.Err()
-		case <-timer.C:
+		case <-next.C:
 		}
 	}
 }
@@ -198,7 +219,8 @@ type watch struct {
 	kind   string
 	source string
 	each   func(gitops.Event)
-	seen   map[string]*seen // by name, whoever's they are
+	seen   map[string]*seen  // by name, whoever's they are
+	marks  map[string]string // of the last listing
 	turns  int
 	begun  bool // a first turn was complete
 }
@@ -211,13 +233,15 @@ type seen struct {
 	turn    int  // when it was last described
 }
 
-// turn lists, describes and reports once.
+// turn lists once, and describes and reports what has changed by the listing.
 func (w *watch) turn(ctx context.Context) error {
 	found, err := w.names(ctx, w.kind)
 	if err != nil {
 		return err
 	}
-	w.turns++
+	if w.turns++; w.turns == 1 {
+		w.recall(found)
+	}
 	for name, s := range w.seen {
 		if _, ok := found[name]; !ok {
 			delete(w.seen, name)
@@ -227,20 +251,63 @@ func (w *watch) turn(ctx context.Context) error {
 	for _, id := range w.lost(found) {
 		w.gone(id.Name, &seen{ours: true})
 	}
-	var moved, rest []string
+	var moved []string
 	for name, mark := range found {
 		if s := w.seen[name]; s == nil || s.mark != mark {
 			moved = append(moved, name)
-		} else {
-			rest = append(rest, name)
 		}
 	}
-	slices.SortFunc(rest, func(a, b string) int {
+	slices.Sort(moved)
+	if err := w.look(ctx, moved, found, 0); err != nil {
+		return err
+	}
+	w.begun, w.marks = true, found
+	return nil
+}
+
+// round describes some of what looks unchanged, spread over that time: those of
+// others for their tag only, and in a number of their own, so that however many an
+// account has, they do not make ours wait.
+func (w *watch) round(ctx context.Context, over time.Duration) error {
+	var ours, others []string
+	for name, s := range w.seen {
+		switch {
+		case s.turn == w.turns:
+		case s.ours:
+			ours = append(ours, name)
+		default:
+			others = append(others, name)
+		}
+	}
+	names := append(w.oldest(ours), w.oldest(others)...)
+	return w.look(ctx, names, w.marks, over/time.Duration(max(1, len(names))))
+}
+
+// oldest are those that were not described for longest, as many as one turn may.
+func (w *watch) oldest(names []string) []string {
+	slices.SortFunc(names, func(a, b string) int {
 		return cmp.Or(cmp.Compare(w.seen[a].turn, w.seen[b].turn), cmp.Compare(a, b))
 	})
-	slices.Sort(moved)
-	names := append(moved, rest[:min(len(rest), w.opt.Budget)]...)
-	err = w.describeAll(ctx, w.kind, w.source, names, func(h *held, version string) {
+	return names[:min(len(names), w.opt.Budget)]
+}
+
+// recall takes over, in a watch's first turn, what was described a moment ago: a
+// plan has asked for all of it.
+func (w *watch) recall(found map[string]string) {
+	for name, mark := range found {
+		id := kindID(w.kind, name)
+		if l, ok := w.recent(id); ok && l.mark == mark && (l.whole || l.source != w.source) {
+			w.seen[name] = &seen{mark: mark, version: l.version, uid: l.uid, ours: l.source == w.source}
+			if l.source == w.source {
+				w.each(gitops.Event{Kind: gitops.Changed, ID: id, UID: l.uid, ResourceVersion: l.version})
+			}
+		}
+	}
+}
+
+// look describes some, and reports what differs from the time before.
+func (w *watch) look(ctx context.Context, names []string, found map[string]string, pause time.Duration) error {
+	return w.describeAll(ctx, w.kind, w.source, names, found, pause, func(h *held, version string) {
 		s := w.seen[h.id.Name]
 		if s == nil {
 			s = &seen{}
@@ -256,21 +323,11 @@ func (w *watch) turn(ctx context.Context) error {
 			w.each(gitops.Event{Kind: gitops.Changed, ID: h.id, UID: h.uid, ResourceVersion: version})
 		}
 	})
-	w.begun = w.begun || err == nil
-	return err
 }
 
 // A version is a hash: what was put back and tampered with again between two
 // turns looks as it did at the turn before. So what this process applied and is
-// not as it was left is reported at each turn, until it is.
-
-// strays says whether the object is not as this process left it.
-func (t *Target) strays(id gitops.ID, version string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	left, ok := t.left[id]
-	return ok && left != version
-}
+// not as it was left ([memory.strays]) is reported at each turn, until it is.
 
 // lost returns what this process applied, and the listing does not have.
 func (w *watch) lost(found map[string]string) (ids []gitops.ID) {

@@ -19,14 +19,14 @@ import (
 func (w *writer) close(ctx context.Context) error {
 	now, want := w.now.function.URL, w.want.function.URL
 	switch {
-	case now == nil || same(now, want):
+	case now == nil || want != nil && now.sameAs(want):
 		return nil
 	case want == nil:
 		return w.do(ctx, "delete the function URL", true, func() error {
 			_, err := w.lambda.DeleteFunctionUrlConfig(ctx, &lambda.DeleteFunctionUrlConfigInput{FunctionName: w.name})
 			return gone(err)
 		})
-	case want.Auth == string(types.FunctionUrlAuthTypeNone) && now.Auth != want.Auth:
+	case want.Auth == openToAll && now.Auth != want.Auth:
 		return nil // that is opening it
 	}
 	return w.url(ctx)
@@ -34,7 +34,8 @@ func (w *writer) close(ctx context.Context) error {
 
 func (w *writer) url(ctx context.Context) error {
 	want := w.want.function.URL
-	cors := &types.Cors{}
+	// All of it is written: what is left out might stay as it is.
+	cors := &types.Cors{AllowCredentials: aws.Bool(false), AllowHeaders: []string{}, AllowMethods: []string{}, AllowOrigins: []string{}, ExposeHeaders: []string{}, MaxAge: aws.Int32(0)}
 	if want.CORS != nil {
 		if err := json.Unmarshal(want.CORS, cors); err != nil {
 			return fmt.Errorf("the function URL's CORS: %w: %w", err, gitops.ErrInvalid)
@@ -55,9 +56,9 @@ func (w *writer) url(ctx context.Context) error {
 func (w *writer) open(ctx context.Context) error {
 	now, want := w.now.function.URL, w.want.function.URL
 	switch {
-	case want == nil || same(now, want):
+	case want == nil || now != nil && now.sameAs(want):
 		return nil
-	case now != nil && want.Auth == string(types.FunctionUrlAuthTypeNone) && now.Auth != want.Auth:
+	case now != nil && want.Auth == openToAll && now.Auth != want.Auth:
 		return w.url(ctx)
 	case now != nil:
 		return nil // close did it
@@ -92,23 +93,6 @@ func (w *writer) cutAliases(ctx context.Context) error {
 	return nil
 }
 
-// cutVersions deletes published versions: each can be called on its own, with a
-// policy of its own, and keeps the code that it was published with.
-func (w *writer) cutVersions(ctx context.Context) error {
-	for _, v := range w.now.function.Versions {
-		if slices.Contains(w.want.function.Versions, v) {
-			continue
-		}
-		if err := w.do(ctx, "delete version "+v, true, func() error {
-			_, err := w.lambda.DeleteFunction(ctx, &lambda.DeleteFunctionInput{FunctionName: w.name, Qualifier: aws.String(v)})
-			return gone(err)
-		}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (w *writer) cutDestinations(ctx context.Context) error {
 	done := map[string]bool{}
 	for _, d := range w.now.function.Destinations {
@@ -133,14 +117,12 @@ func (w *writer) cutDestinations(ctx context.Context) error {
 
 // revoke removes statements that Git does not have, or has otherwise.
 func (w *writer) revoke(ctx context.Context) error {
-	for _, p := range w.now.function.Permissions {
-		if slices.ContainsFunc(w.want.function.Permissions, func(q permission) bool { return same(p, q) }) {
+	want := append(w.want.function.implied(), w.want.function.Permissions...)
+	for _, p := range append(slices.Clone(w.now.function.Permissions), w.now.function.folded...) {
+		if slices.ContainsFunc(want, func(q permission) bool { return same(p, q) }) {
 			continue
 		}
-		if err := w.do(ctx, fmt.Sprintf("remove the permission %.100q", p.ID), true, func() error {
-			_, err := w.lambda.RemovePermission(ctx, &lambda.RemovePermissionInput{FunctionName: w.name, StatementId: aws.String(p.ID)})
-			return gone(err)
-		}); err != nil {
+		if err := w.do(ctx, fmt.Sprintf("remove the permission %.100q", p.ID), true, func() error { return w.revokeOne(ctx, p.ID) }); err != nil {
 			return err
 		}
 	}
@@ -149,24 +131,12 @@ func (w *writer) revoke(ctx context.Context) error {
 
 // grant adds the statements that are missing.
 func (w *writer) grant(ctx context.Context) error {
-	text := func(s string) *string {
-		if s == "" {
-			return nil
-		}
-		return aws.String(s)
-	}
-	for _, p := range w.want.function.Permissions {
-		if p.Other != nil || slices.ContainsFunc(w.now.function.Permissions, func(q permission) bool { return same(p, q) }) {
+	now := append(slices.Clone(w.now.function.Permissions), w.now.function.folded...)
+	for _, p := range append(w.want.function.implied(), w.want.function.Permissions...) {
+		if p.Other != nil || slices.ContainsFunc(now, func(q permission) bool { return same(p, q) }) {
 			continue
 		}
-		if err := w.do(ctx, "add the permission "+p.ID, true, func() error {
-			_, err := w.lambda.AddPermission(ctx, &lambda.AddPermissionInput{FunctionName: w.name, StatementId: aws.String(p.ID), Action: aws.String(p.Action),
-				Principal: aws.String(p.Principal), SourceArn: text(p.SourceARN), SourceAccount: text(p.SourceAccount), FunctionUrlAuthType: types.FunctionUrlAuthType(p.URLAuth)})
-			if is(err, "ResourceConflictException") {
-				return nil // it is there, by an earlier try
-			}
-			return err
-		}); err != nil {
+		if err := w.do(ctx, "add the permission "+p.ID, true, func() error { return w.grantOne(ctx, p) }); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,8 @@ type world struct {
 	lambda *awslambda.Client
 	iam    *iam.Client
 	real   bool // not our own fake
+	// The versions of the archive, and of the one that others deploy.
+	good, evil string
 }
 
 // credentialsOf has the SDK find credentials that say nothing.
@@ -54,7 +56,7 @@ func open(t testing.TB, url string, change func(*lambda.Options)) *lambda.Target
 func worldAt(t testing.TB, url string, change func(*lambda.Options)) *world {
 	credentialsOf(t)
 	c := aws.Config{Region: lambdatest.Region, BaseEndpoint: aws.String(url), Credentials: credentials.NewStaticCredentialsProvider("mallory", "test", "")}
-	return &world{url: url, target: open(t, url, change), lambda: awslambda.NewFromConfig(c), iam: iam.NewFromConfig(c)}
+	return &world{good: "v1", evil: "v9", url: url, target: open(t, url, change), lambda: awslambda.NewFromConfig(c), iam: iam.NewFromConfig(c)}
 }
 
 func fake(t testing.TB, change func(*lambda.Options)) (*world, *lambdatest.Server) {
@@ -122,9 +124,16 @@ func theImage(t testing.TB) *gitops.Object {
 	return labelled(t, o, err)
 }
 
+// thePublic has an address for everybody, as SAM writes it: without permissions.
+func thePublic(t testing.TB) *gitops.Object {
+	o, err := gitops.LambdaFunction{Image: lambdatest.Account + ".dkr.ecr.eu-central-1.amazonaws.com/greeter" + digest, Role: "captioner-role",
+		URL: &gitops.LambdaURL{Auth: "NONE"}}.Object("greeter", here)
+	return labelled(t, o, err)
+}
+
 func put(t testing.TB, target gitops.Target, o *gitops.Object) *gitops.Live {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	live, err := target.Apply(ctx, o, gitops.ApplyOptions{})
 	if err != nil {
@@ -171,7 +180,10 @@ func asDesired(t testing.TB, o *gitops.Object, live *gitops.Live) {
 	}
 }
 
-type options = lambda.Options
+type (
+	options = lambda.Options
+	fault   = lambdatest.Fault
+)
 
 type sharedWorld struct {
 	*world

@@ -29,10 +29,29 @@ func (t *Target) writeFunction(ctx context.Context, now, want *held, pinned bool
 	if pinned {
 		w.revision = aws.String(now.revision)
 	}
+	// One thing that cannot be put right (an archive that is gone) is no reason to
+	// leave the others as they are; but nothing is opened before all are.
+	var failed error
 	for _, step := range []func(context.Context) error{
 		w.close, w.cutAliases, w.cutVersions, w.cutDestinations, w.revoke,
-		w.code, w.configuration, w.tags, w.concurrency, w.grant, w.open,
+		w.code, w.configuration, w.tags, w.concurrency,
 	} {
+		err := step(ctx)
+		switch {
+		case err == nil:
+		case failed == nil:
+			failed = err
+		default:
+			failed = fmt.Errorf("%w; and %w", failed, err)
+		}
+		if errors.Is(err, gitops.ErrConflict) || ctx.Err() != nil {
+			return w.wrote, failed // somebody else writes: look again
+		}
+	}
+	if failed != nil {
+		return w.wrote, failed
+	}
+	for _, step := range []func(context.Context) error{w.grant, w.open} {
 		if err := step(ctx); err != nil {
 			return w.wrote, err
 		}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -22,7 +21,7 @@ type function struct {
 	policy    map[string][]object // by qualifier, "" for none
 	urls      map[string]object
 	aliases   map[string]object
-	versions  []string
+	versions  []object // their configurations
 	invoke    map[string]object
 	pending   int // reads until the update is done
 	unseen    int // reads that still see before
@@ -52,6 +51,7 @@ var operations = map[string]operation{
 	"DELETE /2021-10-31/functions/{name}/url":                   {"DeleteFunctionUrlConfig", on(deleteURL)},
 	"GET /2015-03-31/functions/{name}/aliases":                  {"ListAliases", on(listAliases)},
 	"POST /2015-03-31/functions/{name}/aliases":                 {"CreateAlias", on(createAlias)},
+	"PUT /2015-03-31/functions/{name}/aliases/{id}":             {"UpdateAlias", on(updateAlias)},
 	"DELETE /2015-03-31/functions/{name}/aliases/{id}":          {"DeleteAlias", on(deleteAlias)},
 	"GET /2015-03-31/functions/{name}/versions":                 {"ListVersionsByFunction", on(listVersions)},
 	"POST /2015-03-31/functions/{name}/versions":                {"PublishVersion", on(publishVersion)},
@@ -133,19 +133,19 @@ func (f *function) setCode(from object) *refuse {
 		f.config["CodeSha256"] = strings.TrimPrefix(digest, "sha256:")
 	case text(from["S3Bucket"]) != "":
 		f.code = object{"RepositoryType": "S3", "Location": "https://example.invalid/signed"}
-		f.config["CodeSha256"] = CodeSHA256(text(from["S3Bucket"]), text(from["S3Key"]), text(from["S3ObjectVersion"]))
+		held := content(text(from["S3Bucket"]), text(from["S3Key"]), text(from["S3ObjectVersion"]))
+		f.config["CodeSha256"], f.config["CodeSize"] = sum(held), len(held)
 	case text(from["ZipFile"]) != "":
 		f.code = object{"RepositoryType": "S3", "Location": "https://example.invalid/signed"}
-		f.config["CodeSha256"] = sum(text(from["ZipFile"]))
+		zip, err := base64.StdEncoding.DecodeString(text(from["ZipFile"]))
+		if err != nil {
+			return invalid("Could not unzip uploaded file.")
+		}
+		f.config["CodeSha256"], f.config["CodeSize"] = sum(string(zip)), len(zip)
 	default:
 		return invalid("there is no code")
 	}
 	return nil
-}
-
-// CodeSHA256 is the digest of what the server takes an archive to hold.
-func CodeSHA256(bucket, key, version string) string {
-	return sum("archive " + bucket + "/" + key + "@" + version)
 }
 
 func createFunction(c *call) (any, *refuse) {
@@ -225,7 +225,7 @@ func deleteFunction(c *call, f *function) (any, *refuse) {
 				return nil, &refuse{http.StatusConflict, "ResourceConflictException", "an alias points to the version; it already exist"}
 			}
 		}
-		f.versions = slices.DeleteFunc(f.versions, func(v string) bool { return v == q })
+		f.versions = slices.DeleteFunc(f.versions, func(v object) bool { return v["Version"] == q })
 		delete(f.policy, q)
 		return nil, nil
 	}
@@ -274,7 +274,10 @@ func updateCode(c *call, f *function) (any, *refuse) {
 	if v := c.body["Architectures"]; v != nil {
 		f.config["Architectures"] = v
 	}
-	return f.configuration(), f.setCode(c.body)
+	if err := f.setCode(c.body); err != nil {
+		return nil, err
+	}
+	return f.configuration(), nil
 }
 
 func getPolicy(c *call, f *function) (any, *refuse) {
@@ -321,6 +324,9 @@ func addPermission(c *call, f *function) (any, *refuse) {
 	put("ArnLike", "AWS:SourceArn", c.body["SourceArn"])
 	put("StringEquals", "AWS:SourceAccount", c.body["SourceAccount"])
 	put("StringEquals", "lambda:FunctionUrlAuthType", c.body["FunctionUrlAuthType"])
+	if c.body["InvokedViaFunctionUrl"] == true && !c.oldURLs {
+		put("Bool", "lambda:InvokedViaFunctionUrl", "true")
+	}
 	put("StringEquals", "aws:PrincipalOrgID", c.body["PrincipalOrgID"])
 	if len(condition) > 0 {
 		s["Condition"] = condition
@@ -337,98 +343,6 @@ func removePermission(c *call, f *function) (any, *refuse) {
 	if len(f.policy[q]) == n {
 		return nil, notFound("the statement")
 	}
-	return nil, nil
-}
-
-func getURL(c *call, f *function) (any, *refuse) {
-	u := f.urls[c.query("Qualifier")]
-	if u == nil {
-		return nil, notFound("the URL")
-	}
-	return u, nil
-}
-
-func putURL(c *call, f *function) (any, *refuse) {
-	q := c.query("Qualifier")
-	was := f.urls[q]
-	if (was == nil) == (c.op == "UpdateFunctionUrlConfig") {
-		if was == nil {
-			return nil, notFound("the URL")
-		}
-		return nil, &refuse{http.StatusConflict, "ResourceConflictException", "the URL already exists"}
-	}
-	u := object{"FunctionUrl": "https://abc.lambda-url." + Region + ".on.aws/", "FunctionArn": functionARN(c.name), "InvokeMode": "BUFFERED",
-		"CreationTime": "2026-11-23T00:00:00Z", "LastModifiedTime": "2026-11-23T00:00:00Z"}
-	maps.Copy(u, was)
-	maps.Copy(u, c.body)
-	f.urls[q] = u
-	return u, nil
-}
-
-func deleteURL(c *call, f *function) (any, *refuse) {
-	if f.urls[c.query("Qualifier")] == nil {
-		return nil, notFound("the URL")
-	}
-	delete(f.urls, c.query("Qualifier"))
-	return nil, nil
-}
-
-func listAliases(_ *call, f *function) (any, *refuse) {
-	return object{"Aliases": slices.Collect(maps.Values(f.aliases))}, nil
-}
-
-func createAlias(c *call, f *function) (any, *refuse) {
-	name := text(c.body["Name"])
-	f.aliases[name] = object{"Name": name, "FunctionVersion": c.body["FunctionVersion"], "RoutingConfig": c.body["RoutingConfig"], "AliasArn": functionARN(c.name) + ":" + name}
-	return f.aliases[name], nil
-}
-
-func deleteAlias(c *call, f *function) (any, *refuse) {
-	name := c.r.PathValue("id")
-	delete(f.aliases, name)
-	delete(f.urls, name)
-	delete(f.policy, name)
-	return nil, nil
-}
-
-func listVersions(_ *call, f *function) (any, *refuse) {
-	list := []object{f.configuration()}
-	for _, v := range f.versions {
-		list = append(list, object{"FunctionName": f.config["FunctionName"], "Version": v})
-	}
-	return object{"Versions": list}, nil
-}
-
-func publishVersion(_ *call, f *function) (any, *refuse) {
-	f.published++
-	f.versions = append(f.versions, strconv.Itoa(f.published))
-	return object{"FunctionName": f.config["FunctionName"], "Version": strconv.Itoa(f.published)}, nil
-}
-
-func listInvoke(_ *call, f *function) (any, *refuse) {
-	return object{"FunctionEventInvokeConfigs": slices.Collect(maps.Values(f.invoke))}, nil
-}
-
-func putInvoke(c *call, f *function) (any, *refuse) {
-	q := c.query("Qualifier")
-	if q == "" {
-		q = "$LATEST"
-	}
-	out := object{"FunctionArn": functionARN(c.name) + ":" + q, "LastModified": 1700000000}
-	maps.Copy(out, c.body)
-	f.invoke[q] = out
-	return out, nil
-}
-
-func deleteInvoke(c *call, f *function) (any, *refuse) {
-	q := c.query("Qualifier")
-	if q == "" {
-		q = "$LATEST"
-	}
-	if f.invoke[q] == nil {
-		return nil, notFound("the configuration")
-	}
-	delete(f.invoke, q)
 	return nil, nil
 }
 

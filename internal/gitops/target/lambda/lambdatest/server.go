@@ -1,5 +1,5 @@
 // Package lambdatest is a fake: a server in memory that speaks as much of the
-// HTTP APIs of AWS Lambda, IAM and STS as the target over them uses, and what
+// HTTP APIs of AWS Lambda, IAM, STS and S3 as the target over them uses, and what
 // others can do to a function and its role. It decides nothing about rights, runs
 // no code, and knows only the rules that the target's steps meet: revisions,
 // updates that take a while, roles that cannot be assumed yet, throttling, reads
@@ -43,6 +43,8 @@ type Server struct {
 	busy      int // reads of the configuration that an update takes
 	lag       int // reads that a write is not seen by
 	serial    int
+	oldURLs   bool
+	checksums string // the type of those that S3 keeps, "" for none
 }
 
 // Fault is an answer in place of the right one. After: the call takes effect
@@ -92,8 +94,20 @@ func (s *Server) Busy(reads int) { s.mu.Lock(); defer s.mu.Unlock(); s.busy = re
 // Lag has each write unseen by so many reads of the object.
 func (s *Server) Lag(reads int) { s.mu.Lock(); defer s.mu.Unlock(); s.lag = reads }
 
+// OldURLs has the server not know lambda:InvokedViaFunctionUrl, as before October 2025.
+func (s *Server) OldURLs(on bool) { s.mu.Lock(); defer s.mu.Unlock(); s.oldURLs = on }
+
 // SetAccount changes whose credentials the callers are said to have.
 func (s *Server) SetAccount(account string) { s.mu.Lock(); defer s.mu.Unlock(); s.account = account }
+
+// Tamper replaces the variables of a function, as somebody else does.
+func (s *Server) Tamper(name string, variables map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.functions[name]
+	f.config["Environment"] = object{"Variables": variables}
+	f.config["RevisionId"] = s.next()
+}
 
 // call is one request.
 type call struct {
@@ -128,11 +142,12 @@ func (s *Server) handler() http.Handler {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, name, do) })
 	}
 	mux.HandleFunc("POST /{$}", s.query)
+	mux.HandleFunc("GET /{bucket}/{key...}", s.archive) // HEAD too
 	return mux
 }
 
 func isRead(op string) bool {
-	return strings.HasPrefix(op, "Get") || strings.HasPrefix(op, "List")
+	return strings.HasPrefix(op, "Get") || strings.HasPrefix(op, "Head") || strings.HasPrefix(op, "List")
 }
 
 // count notes the call, and returns the fault that it meets.
