@@ -57,19 +57,20 @@ func (f *function) fold() {
 	if slices.ContainsFunc(f.Permissions, func(p permission) bool { return p.Action == passURL && !is(p) }) {
 		return
 	}
-	for _, p := range f.Permissions {
-		if is(p) {
+	for _, p := range public() {
+		if slices.ContainsFunc(f.Permissions, func(q permission) bool { return same(p, q) }) {
 			f.folded = append(f.folded, p)
+		} else {
+			f.URL.Shut = append(f.URL.Shut, p.ID)
 		}
 	}
 	f.Permissions = slices.DeleteFunc(f.Permissions, is)
-	f.URL.Shut = len(f.folded) < len(public())
 }
 
 // sameAs compares the settings of two addresses, and not who is let through.
 func (a *address) sameAs(b *address) bool {
 	x, y := *a, *b
-	x.Shut, y.Shut = false, false
+	x.Shut, y.Shut = nil, nil
 	return same(x, y)
 }
 

@@ -11,6 +11,11 @@ import (
 
 // settle makes the object what is wanted, and returns what is there then.
 // Pinned: it has to be what it was read as.
+//
+// AWS does not answer a write with all that the object is: that is read afterwards,
+// and somebody may have written in between. So what differs still is never returned
+// as if AWS had made it of our write, which a healer would believe from then on: it
+// is a conflict, and the object is looked at again for as long as it differs.
 func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) (*gitops.Live, error) {
 	if err := t.mayWrite(now, want.id, want.source); err != nil {
 		return nil, err
@@ -38,15 +43,19 @@ func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) 
 		if err != nil {
 			return nil, err
 		}
-		if next == nil { // AWS holds something else to be right; the healer says so
-			return t.leave(now, want.source)
+		if next == nil {
+			return nil, unsettled(want.id)
 		}
 		now = next
 		if err := t.mayWrite(now, want.id, want.source); err != nil {
 			return nil, err // somebody else made one meanwhile
 		}
 	}
-	return t.leave(now, want.source)
+	return nil, unsettled(want.id)
+}
+
+func unsettled(id gitops.ID) error {
+	return fmt.Errorf("%s was written, and AWS still shows something else: somebody changes it too, or AWS does not keep what Git says: %w", id, gitops.ErrConflict)
 }
 
 // maxRereads of an object that still looks as it did before a write: reads may be

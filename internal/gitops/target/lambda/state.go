@@ -45,8 +45,9 @@ type address struct {
 	gitops.LambdaURL
 	Mode string          `json:"mode,omitempty"` // "RESPONSE_STREAM"
 	CORS json.RawMessage `json:"cors,omitempty"`
-	// Shut: it is there for everybody, and not everybody is let through.
-	Shut bool `json:"shut,omitempty"`
+	// Shut are the statements that are missing where it is for everybody: nobody
+	// is let through without them.
+	Shut []string `json:"shut,omitempty"`
 }
 
 type permission struct {
