@@ -691,7 +691,7 @@ var table = []CodeInfo{
 	{DriftFound, "An object was changed behind Git's back, and its mode is Warn: it was left as it is.", "Commit the change if it is wanted; else set the mode to Heal, or undo it."},
 	{DriftFight, "Somebody changes an object again and again, and it is healed each time.", "Stop the writer that is named under by; if it writes by right, take the field out of Git or list the writer."},
 	{DriftAltered, "What the target holds right after an apply is not what was applied.", "Look for an admission webhook that changes the field that is named; write into Git what it makes of it, or take the webhook away."},
-	{DriftStuck, "An object differs from what Git says and could not be put back.", "Look at the error: a missing right, an object that holds data and would have to be deleted, or a target that cannot be reached."},
+	{DriftStuck, "An object differs from what Git says and could not be put back.", "Look at the error: a missing right, an object that holds data and would have to be deleted, a target that cannot be reached, or somebody who changes it again while it is put back."},
 
 	{ExceptionExpired, "The exception has expired.", "Mend the cause, or have a new exception approved."},
 	{ExceptionUnsigned, "The exception is not signed by an approver whom the trust root names.", "Have an approver sign it: apex exception approve FILE --key KEY."},
