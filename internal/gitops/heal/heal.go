@@ -97,6 +97,7 @@ type Healer struct {
 
 	mu       sync.Mutex
 	wake     sync.Cond // of the workers, with mu
+	written  sync.Cond // of who waits for a write of ours, with mu
 	entries  map[gitops.ID]*entry
 	kinds    map[groupKind]*kindState
 	scalers  map[scaledBy]scaler // by what they scale
@@ -138,7 +139,7 @@ func New(c Config) (*Healer, error) {
 		entries: map[gitops.ID]*entry{}, kinds: map[groupKind]*kindState{}, scalers: map[scaledBy]scaler{},
 		retries: map[*entry]time.Time{}, failed: make(chan struct{}, 1), fights: map[gitops.ID]*fight{},
 	}
-	h.wake.L = &h.mu
+	h.wake.L, h.written.L = &h.mu, &h.mu
 	h.writer = append(builtinWriters(), c.Writers...)
 	for i := range h.writer {
 		if err := h.writer[i].prepare(); err != nil {

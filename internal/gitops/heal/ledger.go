@@ -48,9 +48,10 @@ type entry struct {
 	queued  bool   // in one of the queues
 	urgent  bool   // in the urgent one
 	busy    bool   // a worker looks at it
+	writing bool   // and writes it just now, see turns
 	again   bool   // became a suspect meanwhile
 	heard   string // resource version that the watch reported last meanwhile; see done
-	seen    bool   // the watch has reported it
+	seen    bool   // the watch that runs has reported it
 	learned bool   // known is complete
 	pending bool   // about to be applied: by whoever desires it, not by us
 	gone    bool   // forgotten
@@ -65,7 +66,8 @@ const pendingLimit = time.Minute
 // Desire says what an object is about to look like. It is called just before the
 // object is applied, so that what is seen meanwhile is not taken for drift, and
 // is followed by [Healer.Applied]. The body carries the source's label
-// ([gitops.Labelled]). The same body again changes nothing.
+// ([gitops.Labelled]). The same body again changes nothing. A write of ours that is
+// on its way is waited for, so that it cannot come after the applier's.
 func (h *Healer) Desire(o *gitops.Object) error { return h.desire(o, true) }
 
 // Resume says what an object looks like that was applied before: after a start,
@@ -129,6 +131,9 @@ func (h *Healer) desire(o *gitops.Object, pending bool) error {
 		h.suspect(e, false)
 	}
 	h.noteScaler(o.ID, o.Body)
+	if pending {
+		h.awaitTurn(e)
+	}
 	return nil
 }
 
@@ -168,7 +173,8 @@ func (h *Healer) Applied(o *gitops.Object, live *gitops.Live) {
 }
 
 // Forget takes an object out: it is about to be deleted, or belongs to the
-// source no longer.
+// source no longer. A write of ours that is on its way is waited for, and none
+// follows: nothing makes the object again.
 func (h *Healer) Forget(id gitops.ID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -194,6 +200,7 @@ func (h *Healer) Forget(id gitops.ID) {
 		}
 		delete(h.kinds, k)
 	}
+	h.awaitTurn(e)
 }
 
 // Desired returns the objects that are desired, in no order. It is what a

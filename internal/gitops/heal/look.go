@@ -21,6 +21,7 @@ const maxReplaces = 1
 // look is one look at one suspect, and what came of it.
 type look struct {
 	*Healer
+	target gitops.Target // writes in turns
 	e      *entry
 	modes  *Modes // of the object
 	o      *gitops.Object
@@ -45,6 +46,7 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 	h.mu.Lock()
 	state := h.kinds[groupKind{e.id.Group, e.id.Kind}]
 	l := look{Healer: h, e: e, digest: e.digest, uid: e.uid, since: e.since}
+	l.target = turns{h.target, &l}
 	l.knows, l.modes = e.learned, h.modes.For(e.mode)
 	kept, where, known := e.body, e.where, slices.Clone(e.known)
 	api, version, was := e.api, e.version, e.held
@@ -88,6 +90,12 @@ func (h *Healer) look(ctx context.Context, e *entry) error {
 		if err = l.once(ctx, live, err); !errors.Is(err, gitops.ErrConflict) {
 			break
 		}
+	}
+	if errors.Is(err, errOvertaken) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		e.again = !e.gone
+		return nil
 	}
 	if err != nil && ctx.Err() == nil {
 		return l.stuck(err)
@@ -391,11 +399,16 @@ func (l *look) replace(ctx context.Context, live *gitops.Live, why error) (*gito
 		return nil, fmt.Errorf("it was replaced, and differs still: %w", why)
 	}
 	l.replaces++
-	if err := l.target.Delete(ctx, l.e.id, l.o.Version, gitops.Precondition{UID: live.UID}); err != nil {
+	turn := turns{l.Healer.target, l} // one for both: what is deleted is made again
+	if err := turn.begin(); err != nil {
+		return nil, err
+	}
+	defer turn.end()
+	if err := turn.Target.Delete(ctx, l.e.id, l.o.Version, gitops.Precondition{UID: live.UID}); err != nil {
 		return nil, err
 	}
 	l.wrote, l.report.Replaced = true, true
-	after, err := l.target.Apply(ctx, l.o, gitops.ApplyOptions{})
+	after, err := turn.Target.Apply(ctx, l.o, gitops.ApplyOptions{})
 	if err == nil && after.UID == live.UID {
 		return nil, fmt.Errorf("%w: it is being deleted", gitops.ErrConflict)
 	}

@@ -12,6 +12,7 @@ import (
 // watch comes back by itself; one that ends nevertheless is begun again.
 func (h *Healer) watch(ctx context.Context, state *kindState, kind gitops.Kind) {
 	for ctx.Err() == nil {
+		h.unsee(state)
 		err := h.target.Watch(ctx, h.source, []gitops.Kind{kind}, func(e gitops.Event) { h.see(state, e) })
 		if ctx.Err() != nil {
 			return
@@ -25,6 +26,18 @@ func (h *Healer) watch(ctx context.Context, state *kindState, kind gitops.Kind) 
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// unsee has what the watch before saw be seen again by the one that begins: what
+// went in between is in no listing.
+func (h *Healer) unsee(state *kindState) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, e := range h.entries {
+		if id.Group == state.group && id.Kind == state.kind {
+			e.seen = false
+		}
 	}
 }
 
@@ -45,7 +58,10 @@ func (h *Healer) see(state *kindState, event gitops.Event) {
 	}
 	e.seen = true
 	if e.pending {
-		e.again, e.version = true, event.ResourceVersion // for when it has been applied
+		e.again, e.version = true, "" // for when it has been applied
+		if event.Kind == gitops.Changed {
+			e.version = event.ResourceVersion // of what is gone it says what it was
+		}
 		return
 	}
 	if event.Kind == gitops.Changed && e.busy {

@@ -201,7 +201,7 @@ func (g *guard) put(t testing.TB, o *gitops.Object) *gitops.Live {
 	return live
 }
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // until waits until the condition holds, asked at each report.
 func (g *guard) until(t testing.TB, what string, holds func([]heal.Report) bool) {
