@@ -31,7 +31,7 @@ func (w *world) aliceHolds(t *testing.T, n int64) {
 // holdsNothing waits until nothing is held by streams any more.
 func (w *world) holdsNothing(t *testing.T) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); w.gateway.options.Bodies.Taken() != 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); w.gateway.options.Bodies.Taken() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d bytes are held by no message", w.gateway.options.Bodies.Taken())
 		}

@@ -257,7 +257,7 @@ func TestErasedDataIsGoneAndAllProofsStay(t *testing.T) {
 	}
 	mustSeal(t, l)
 	for _, name := range regularFiles(t, dir) {
-		if data, err := readFile(OSFiles{}, filepath.Join(dir, name), 1<<20); err != nil || bytes.Contains(data, []byte("Ada")) {
+		if data, err := readFile(OSFiles{}, filepath.Join(dir, name), 1<<20); err != nil || bytes.Contains(data, []byte("secret of Ada")) {
 			t.Errorf("%s still holds the data (%v)", name, err)
 		}
 	}

@@ -249,7 +249,7 @@ func waitFor(t testing.TB, f func() bool) {
 		select {
 		case <-tick.C:
 		case <-end:
-			t.Fatal("it did not happen within 20 s")
+			t.Fatal("it did not happen within two minutes")
 		}
 	}
 }

@@ -19,8 +19,16 @@ import (
 // maxGrowth is what one hostile answer may cost in memory.
 const maxGrowth = 64 << 20
 
-// hostileLimits end slow answers soon; everything else is as in production.
+// hostileLimits end slow answers soon; everything else is as in production. Only what
+// never comes is asked for with them: on a busy machine an honest answer is slow too.
 var hostileLimits = oci.Limits{Header: 2 * time.Second, Grace: 300 * time.Millisecond}
+
+// slow are the cases below whose answers do not come, or not to their end.
+var slow = map[string]bool{
+	"a manifest that announces less than the limit and drips": true,
+	"a body that drips":         true,
+	"a header that never comes": true,
+}
 
 // ask is one call of the client.
 type ask func(ctx context.Context, c *oci.Client, s *ocitest.Server) error
@@ -163,7 +171,11 @@ func TestHostileRegistries(t *testing.T) {
 			bad := maps.Clone(honest)
 			bad[tc.route] = tc.bad
 			srv := ocitest.Hostile(t, bad)
-			c := newClientWith(t, oci.Options{Limits: hostileLimits}, srv)
+			var limits oci.Limits
+			if slow[tc.name] {
+				limits = hostileLimits
+			}
+			c := newClientWith(t, oci.Options{Limits: limits}, srv)
 			// Longer than any limit of the client: what ends the call is the client.
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
@@ -178,7 +190,7 @@ func TestHostileRegistries(t *testing.T) {
 			}
 
 			twin := ocitest.Hostile(t, honest)
-			if err := tc.ask(ctx, newClientWith(t, oci.Options{Limits: hostileLimits}, twin), twin); err != nil {
+			if err := tc.ask(ctx, newClient(t, twin), twin); err != nil {
 				t.Errorf("the honest twin fails: %v", err)
 			}
 		})

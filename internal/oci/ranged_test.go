@@ -92,7 +92,7 @@ func TestARangeIsExactlyWhatWasAskedFor(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			ocitest.NoLeak(t)
 			srv := ocitest.Hostile(t, ocitest.Routes{route: tc.bad})
-			c := newClientWith(t, oci.Options{Limits: hostileLimits}, srv)
+			c := newClient(t, srv)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			var got []byte

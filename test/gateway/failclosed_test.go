@@ -502,6 +502,7 @@ func TestADiskThatLagsMakesRequestsWait(t *testing.T) {
 
 func TestAServerThatFailsIsLeftAlone(t *testing.T) {
 	h := open(t)
+	h.clock.stand() // the time for which the server is left alone does not go by between two requests
 	must(t, "while it works", h.say("hello"), 200, "")
 	h.server.behave(func(w http.ResponseWriter, r *http.Request) {
 		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {

@@ -19,7 +19,7 @@ import (
 
 // patience bounds how long a connection is waited for; no test depends on it
 // while the gateway answers.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // raw sends bytes on a connection of HTTP/1.1, and behind the first answer a request
 // that no route takes and that ends the connection: what lies between, if anything,

@@ -64,13 +64,21 @@ type house struct {
 	as, nobody *http.Client
 }
 
-// jumpClock is the machine's clock, set forward.
-type jumpClock struct{ ahead atomic.Int64 }
+// jumpClock is the machine's clock, set forward; it stands still where a test says so.
+type jumpClock struct {
+	ahead atomic.Int64
+	stood atomic.Int64 // the machine's time at which it stands, in nanoseconds since 1970; 0: it goes
+}
 
 func (c *jumpClock) Now() time.Time {
-	return time.Now().UTC().Add(time.Duration(c.ahead.Load()))
+	now := time.Now()
+	if at := c.stood.Load(); at != 0 {
+		now = time.Unix(0, at)
+	}
+	return now.UTC().Add(time.Duration(c.ahead.Load()))
 }
 func (c *jumpClock) jump(d time.Duration) { c.ahead.Add(int64(d)) }
+func (c *jumpClock) stand()               { c.stood.Store(time.Now().UnixNano()) }
 
 var _ clock.Clock = (*jumpClock)(nil)
 

@@ -38,7 +38,8 @@ func TestWhatIsSealedIsOpenedByItsReceiverAndNobodyElse(t *testing.T) {
 	key, other := sealKey(t), sealKey(t)
 	for _, places := range [][]string{nil, {"/patient"}, {"/patient/name", "/pictures/*/owner"}, {"/more"}, {"/**"}} {
 		e := sealed4(t, key, time.Time{}, places...)
-		if strings.Contains(string(e.Data), "Doe") != (len(places) == 1 && places[0] == "/more") {
+		// With a space within: what is sealed is in base64, where chance makes any three letters.
+		if strings.Contains(string(e.Data), "M. Doe") != (len(places) == 1 && places[0] == "/more") {
 			t.Errorf("%v: %s", places, e.Data)
 		}
 		if _, err := Open(e.Clone(), other, epoch); !errors.Is(err, seal.ErrKey) {

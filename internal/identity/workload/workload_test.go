@@ -234,6 +234,15 @@ func TestARotationOfTheAuthoritiesIsPushed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, err := svids.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bundles.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	// By the time that a rotation is due, half a life is over too: what is sent for
+	// that, before the rotation or in the middle of it, is not what the rotation pushes.
+	now.Advance(25 * time.Hour)
 	first, err := svids.Recv()
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +251,6 @@ func TestARotationOfTheAuthoritiesIsPushed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now.Advance(25 * time.Hour)
 	if err := authority.Rotate(); err != nil {
 		t.Fatal(err)
 	}

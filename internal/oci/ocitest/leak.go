@@ -10,12 +10,12 @@ import (
 
 // NoLeak fails the test if, at its end, goroutines run that did not run when
 // NoLeak was called. Call it first, so that its check comes after all other
-// clean-up. It waits up to five seconds for goroutines that are about to end.
+// clean-up. It waits up to two minutes for goroutines that are about to end.
 func NoLeak(t testing.TB) {
 	t.Helper()
 	before := goroutines()
 	t.Cleanup(func() {
-		const patience = 5 * time.Second
+		const patience = 2 * time.Minute
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
 		end := time.After(patience)

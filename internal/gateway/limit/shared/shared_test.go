@@ -23,7 +23,7 @@ import (
 )
 
 // patient is a deadline that a busy machine meets.
-const patient = 20 * time.Second
+const patient = 2 * time.Minute
 
 func requests(who string, n, most int64) limit.Bound {
 	return limit.Bound{Route: "captioner", Who: who, Unit: limit.Requests, N: n, Most: most, Per: time.Minute}
