@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/apexlogic/apex/internal/access"
 	"github.com/apexlogic/apex/internal/identity"
 	"github.com/apexlogic/apex/internal/media"
+	"github.com/apexlogic/apex/internal/media/body"
 )
 
 // decide asks the route's policies.
@@ -40,7 +42,7 @@ func (x *Exchange) inWords() *access.Request {
 		about["address"] = a.Addr().Unmap()
 	}
 	if x.Body != nil {
-		about["bytes"] = int64(len(x.Raw)) // with what was fetched, once it was
+		about["bytes"] = x.Body.Length // with what was fetched, once it was
 		about["parts"] = int64(len(x.Body.Parts))
 		about["stream"] = x.Body.Stream
 		about["maxTokens"] = x.Body.MaxTokens
@@ -50,6 +52,41 @@ func (x *Exchange) inWords() *access.Request {
 	}
 	q.Context = about
 	return q
+}
+
+// decideMore asks the policies about a further message of a stream, by what they
+// were told of the first one: who asks and for which model has not changed.
+func (x *Exchange) decideMore(b *body.Body) error {
+	if x.question == nil {
+		return nil
+	}
+	q := *x.question
+	q.Context = maps.Clone(q.Context)
+	q.Context["bytes"], q.Context["parts"] = b.Length, int64(len(b.Parts))
+	q.Context["modalities"] = modalities(x)
+	most, t := b.MaxTokens, x.predict()
+	if x.turns != nil {
+		most, t.Output = x.turns.most(b, 0), x.turns.asked(b, x.Route.Limits.Answer)
+	}
+	if b.Unbounded { // it was said, so it is not as if nothing was
+		most = cmp.Or(x.Route.Limits.Answer, mostTokens)
+	}
+	q.Context["maxTokens"] = most
+	q.Context["tokens"] = min(plus(t.Input, t.Output), mostTokens)
+	named := make([]string, 0, len(b.Parts))
+	for i := range b.Parts {
+		if d := digestOf(&b.Parts[i]); d != "" {
+			named = append(named, "sha256:"+d)
+		}
+	}
+	q.Context["digests"] = named
+	if d := x.Route.Access.Decide(&q); !d.Allow {
+		return &Denial{Code: d.Code, Detail: d.Detail}
+	}
+	if x.permit != nil {
+		x.permit.question.Store(&q)
+	}
+	return nil
 }
 
 // Attributes are what policies may ask of somebody: the claims, and the labels of

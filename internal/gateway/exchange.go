@@ -52,6 +52,8 @@ type Exchange struct {
 	passed   bool            // the record stands that it is passed on
 	asked    *server         // whose breaker waits to be told
 	question *access.Request // that the policies allowed
+	permit   *permit         // from when it is passed on
+	turns    *turns          // of a session of OpenAI's Realtime API; nil: it is none
 	reviews  uint64          // live.Live.Reviews when it began
 	sends    int             // how often it was sent to the server behind
 	running  *live.Run       // from when it is passed on

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"maps"
+	"sync/atomic"
 
 	"github.com/apexlogic/apex/internal/access"
 	"github.com/apexlogic/apex/internal/identity"
@@ -12,14 +13,15 @@ import (
 
 // permit is what an exchange was allowed by. Whenever rules or trust change, it is
 // looked at again: who is not let in any more does not go on with what it was let
-// in for. The policies are told of the message what they were told then. Limits,
+// in for. The policies are told of the message what they were told then, of a stream of
+// its last one. Limits,
 // content and the firewall are not looked at again, since nothing of it is kept.
 type permit struct {
 	gateway    *Gateway
 	principal  *identity.Principal
 	host, path string
-	question   *access.Request // nil: the policies were not asked
-	declared   Class           // by the caller
+	question   atomic.Pointer[access.Request] // nil: the policies were not asked
+	declared   Class                          // by the caller
 }
 
 // Still asks the snapshot in force. It does not change what the exchange goes on
@@ -37,10 +39,11 @@ func (p *permit) Still() *live.Ended {
 	if !r.recognises(p.principal) {
 		return &live.Ended{Code: verdict.IdentityUntrusted, Detail: "the identity is not trusted any more, or not by this route"}
 	}
-	if p.question == nil || r.Access == nil {
+	asked := p.question.Load()
+	if asked == nil || r.Access == nil {
 		return nil
 	}
-	q := *p.question
+	q := *asked
 	m, there := r.Models[q.Resource.ID]
 	if q.Resource.Type == access.Model && q.Resource.ID != "" && len(r.Models) > 0 && !there {
 		return &live.Ended{Code: verdict.RequestModel, Detail: "the route has the model no more"}
@@ -83,7 +86,9 @@ func (r *Route) recognises(p *identity.Principal) bool {
 
 // begins registers the exchange as one that runs.
 func (x *Exchange) begins() {
-	p := &permit{x.gateway, x.Principal, x.Request.Host, x.Request.URL.Path, x.question, declared(x.Request.Header)}
+	p := &permit{gateway: x.gateway, principal: x.Principal, host: x.Request.Host, path: x.Request.URL.Path, declared: declared(x.Request.Header)}
+	p.question.Store(x.question)
+	x.permit = p
 	ctx := context.WithValue(x.Request.Context(), exchangeKey{}, x)
 	x.running = x.gateway.live.Begin(ctx, live.About{Principal: x.Principal, Digest: x.Decision.Digest, Permit: p})
 	x.OnEnd(x.running.Done)

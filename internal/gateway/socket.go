@@ -46,6 +46,7 @@ func (x *Exchange) socket() error {
 	socket.Down.Memory = socket.Up.Memory
 	if x.Route.API == OpenAI {
 		socket.Down.Messages, socket.Error = body.Realtime().Server, stream.RealtimeError(x.ID)
+		x.turns, socket.Down.Message = new(turns), x.happened
 	}
 	up, down, err := socket.Serve(x.Writer, x.Request.WithContext(x.running.Context()))
 	if err != nil { // nothing was answered yet
@@ -97,6 +98,9 @@ func (x *Exchange) judgeMessage(b *body.Body) error {
 	if err := x.spendMore(b); err != nil {
 		return err
 	}
+	if err := x.decideMore(b); err != nil {
+		return err
+	}
 	f := x.Route.Firewall
 	if f == nil {
 		return nil
@@ -136,25 +140,46 @@ func (x *Exchange) takes(p *media.Part) error {
 }
 
 // spendMore takes the tokens of a further message: what it sends, and the answer
-// where it names its length.
+// that it asks for.
 func (x *Exchange) spendMore(b *body.Body) error {
-	l := &x.Route.Limits
-	if l.Answer > 0 && b.MaxTokens > l.Answer {
-		return Refuse(verdict.LimitTokens, "the answer may have %d tokens, %d are asked for", l.Answer, b.MaxTokens)
+	if most := x.Route.Limits.Answer; most > 0 && b.MaxTokens > most {
+		return Refuse(verdict.LimitTokens, "the answer may have %d tokens, %d are asked for", most, b.MaxTokens)
 	}
-	x.bounds = x.bounds[:0]
 	t := x.predict()
-	t.Output = times(max(b.MaxTokens, 0), max(b.Choices, 1))
-	x.hold(limit.Tokens, plus(t.Input, t.Output), l.Tokens, time.Minute)
+	if x.turns != nil {
+		t.Output = x.turns.asked(b, x.Route.Limits.Answer)
+	} else {
+		t.Output = times(b.MaxTokens, max(b.Choices, 1))
+	}
+	if err := x.charge(t); err != nil {
+		return err
+	}
+	if x.turns != nil {
+		x.turns.pay(t.Output)
+	}
+	return nil
+}
+
+// charge takes tokens and their price while a stream runs. It is safe for
+// concurrent use by both of its directions.
+func (x *Exchange) charge(t Tokens) error {
+	l := &x.Route.Limits
+	var bounds []limit.Bound
+	hold := func(unit string, n, most int64, per time.Duration) {
+		if n > 0 && most > 0 {
+			bounds = append(bounds, limit.Bound{Route: x.Route.Name, Who: x.Principal.ID, Unit: unit, N: n, Most: most, Per: per})
+		}
+	}
+	hold(limit.Tokens, plus(t.Input, t.Output), l.Tokens, time.Minute)
 	if l.Cost > 0 {
 		price := x.Route.Models[x.Decision.Model].Price
 		if price == nil {
 			return Refuse(verdict.LimitCost, "the route has no price for the model, so its cost cannot be bounded")
 		}
-		x.hold(limit.Cost, plus(times(t.Input, price.Input), times(t.Output, price.Output)), l.Cost, time.Hour)
+		hold(limit.Cost, plus(times(t.Input, price.Input), times(t.Output, price.Output)), l.Cost, time.Hour)
 	}
 	// No places are among them, so that nothing has to be given back.
-	if _, refused := x.gateway.limits.Take(x.bounds); refused != nil {
+	if _, refused := x.gateway.limits.Take(bounds); refused != nil {
 		if refused.Bound.Unit == limit.Cost {
 			return Refuse(verdict.LimitCost, "messages of a higher price in an hour than the route allows")
 		}

@@ -140,7 +140,7 @@ func (j *judge) part(p media.Part) error {
 // plain shows a text that is no message of its own.
 func (j *judge) plain(data []byte) error {
 	if j.o.Message != nil {
-		if err := j.tell(&body.Body{Texts: []media.Text{{Value: data}}}); err != nil {
+		if err := j.tell(&body.Body{Length: int64(len(data)), Texts: []media.Text{{Value: data}}}); err != nil {
 			return err
 		}
 	}

@@ -193,7 +193,7 @@ func (j *judge) binary(message []byte) (err error) {
 		return j.refused(err)
 	}
 	if j.o.Message != nil {
-		if err := j.tell(&body.Body{Parts: []media.Part{part}}); err != nil {
+		if err := j.tell(&body.Body{Length: int64(len(message)), Parts: []media.Part{part}}); err != nil {
 			return err
 		}
 	}

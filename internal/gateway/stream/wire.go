@@ -94,7 +94,7 @@ type tensor struct {
 }
 
 func (f *fields) read(table message, data []byte) error {
-	f.told = body.Body{Texts: f.told.Texts[:0], Controls: f.told.Controls[:0], Parts: f.told.Parts[:0]}
+	f.told = body.Body{Length: int64(len(data)), Texts: f.told.Texts[:0], Controls: f.told.Controls[:0], Parts: f.told.Parts[:0]}
 	f.path, f.count, f.tensors, f.raws = f.path[:0], 0, f.tensors[:0], f.raws[:0]
 	if err := f.message(table, data, nil); err != nil {
 		return err

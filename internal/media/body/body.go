@@ -58,6 +58,8 @@ type Body struct {
 	Controls []media.Text
 	// Parts are the pieces of binary content, in the order of the message.
 	Parts []media.Part
+	// Length of the message, in bytes.
+	Length int64
 	Fields
 
 	spans []span
@@ -107,6 +109,7 @@ type Fields struct {
 	Version   string // of the model
 	Stream    bool
 	MaxTokens int64 // the largest of all fields that bound the answer
+	Unbounded bool  // a field that bounds the answer says "inf"
 	Choices   int64 // how many answers are asked for
 	Tools     []string
 	TokenIDs  int64 // numbers where a text is expected: tokens that the caller made itself
@@ -163,7 +166,7 @@ func (p *Parser) reset(m Message, l *media.Limits, inspect Inspect) {
 	clear(b.Texts)
 	clear(b.Controls)
 	clear(b.Parts)
-	*b = Body{Texts: b.Texts[:0], Controls: b.Controls[:0], Parts: b.Parts[:0], spans: b.spans[:0], slots: b.slots[:0]}
+	*b = Body{Length: int64(len(m.Data)), Texts: b.Texts[:0], Controls: b.Controls[:0], Parts: b.Parts[:0], spans: b.spans[:0], slots: b.slots[:0]}
 	clear(p.keys[:cap(p.keys)])
 	clear(p.waiting[:cap(p.waiting)])
 	var names arena

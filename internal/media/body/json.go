@@ -108,7 +108,7 @@ func (p *Parser) value(at *place, depth int, in *open, key []byte) error {
 				in.lane = append(append(append(p.arena.take(len(in.lane) + 1 + len(n))[:0], in.lane...), ' '), n...)
 			}
 		}
-		if n < 0 && (at.is == maxTokens || at.is == choices) {
+		if n < 0 && (at.is == maxTokens || at.is == maxAnswer || at.is == choices) {
 			return p.refuse(verdict.BodyAmbiguous, "a count is negative: some servers take that for no bound")
 		}
 		if whole {
@@ -125,6 +125,8 @@ func (p *Parser) value(at *place, depth int, in *open, key []byte) error {
 // only seen in the right type would be none.
 func fits(is what, first byte) bool {
 	switch {
+	case is == maxAnswer && first == '"': // "inf"; see stringAt
+		return true
 	case isCount(is):
 		return first == 'n' || first == '-' || '0' <= first && first <= '9'
 	case is == stream:
@@ -135,12 +137,14 @@ func fits(is what, first byte) bool {
 	return true
 }
 
-func isCount(is what) bool { return is == maxTokens || is == choices || is == binaryData }
+func isCount(is what) bool {
+	return is == maxTokens || is == maxAnswer || is == choices || is == binaryData
+}
 
 // number64 keeps a whole number that a table asks for.
 func (p *Parser) number64(at *place, n int64) {
 	switch at.is {
-	case maxTokens:
+	case maxTokens, maxAnswer, saidMost:
 		p.body.MaxTokens = max(p.body.MaxTokens, n)
 	case choices:
 		p.body.Choices = max(p.body.Choices, n)
@@ -397,6 +401,11 @@ func (p *Parser) stringAt(at *place, in *open, key []byte) error {
 		}
 	case model:
 		p.body.Model = p.arena.text(s)
+	case maxAnswer:
+		if string(s) != "inf" {
+			return p.refuse(verdict.BodyAmbiguous, "a bound is a whole number, or inf: readers differ in what they make of anything else")
+		}
+		p.body.Unbounded = true
 	case toolName:
 		p.body.Tools = append(p.body.Tools, p.arena.text(s))
 	case datatype:

@@ -27,6 +27,8 @@ const (
 	model
 	stream
 	maxTokens
+	maxAnswer // as maxTokens, or "inf" for as many as there may be
+	saidMost  // by a server, of answers: a number, or "inf"
 	choices
 	toolName
 	tensor     // an object with shape, datatype and data

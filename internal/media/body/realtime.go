@@ -40,9 +40,17 @@ var Realtime = sync.OnceValue(func() *RealtimeAPI {
 			{pointer: at + "/tools/*/description", is: text},
 		}
 	}
+	// The names that the API has had for it, and those that servers like it have.
+	most := func(at string, is what) (rows []row) {
+		for _, name := range []string{"max_output_tokens", "max_response_output_tokens", "max_tokens", "max_completion_tokens", "max_new_tokens", "n_predict"} {
+			rows = append(rows, row{pointer: at + "/" + name, is: is})
+		}
+		return rows
+	}
 	common := []row{{pointer: "/type"}, {pointer: "/event_id"}, {pointer: "/item_id"}, {pointer: "/previous_item_id"}, {pointer: "/response_id"}, {pointer: "/call_id"}}
 	client := append([]row{{pointer: "/audio", is: bare, kind: media.Audio, declared: PCM}}, common...)
 	client = append(append(append(client, item("/item")...), item("/response/input/*")...), append(session("/session"), session("/response")...)...)
+	client = append(append(client, most("/session", maxAnswer)...), most("/response", maxAnswer)...)
 	server := append([]row{
 		{pointer: "/output_index", is: lane}, {pointer: "/content_index", is: lane},
 		{pointer: "/transcript", is: text}, {pointer: "/text", is: text}, {pointer: "/arguments", is: text}, {pointer: "/name", is: text},
@@ -50,6 +58,7 @@ var Realtime = sync.OnceValue(func() *RealtimeAPI {
 		{pointer: "/error/message", is: text},
 	}, common...)
 	server = append(append(append(server, item("/item")...), item("/response/output/*")...), session("/session")...)
+	server = append(append(server, most("/session", saidMost)...), most("/response", saidMost)...)
 	r := &RealtimeAPI{
 		Client: newAPI("openai.realtime.client", client),
 		Server: newAPI("openai.realtime.server", append([]row{{pointer: "/delta", is: text}}, server...)),
