@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -114,8 +116,41 @@ func (w Workspace) listen(o UpOptions) (l *listeners, err error) {
 
 const anyPort = "127.0.0.1:0"
 
+// A port that a workspace chooses is taken again at each start, and between two
+// starts nobody holds it. Systems give connections that go out the ports from
+// 32768 (Linux) or 49152 (IANA) on, so that one of those may be somebody's by then:
+// what is chosen lies below them.
+const (
+	lowestPort, highestPort = 20000, 32767
+	// choices is how often another one is tried before the system chooses.
+	choices = 100
+)
+
+// listenAnywhere listens on a free port of the host, of those above if it can.
+func listenAnywhere(host string) (net.Listener, error) {
+	for range choices {
+		port := strconv.Itoa(lowestPort + rand.IntN(highestPort-lowestPort+1))
+		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		if err == nil {
+			return l, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, "0"))
+}
+
+// listen listens on the address; port 0 is a free one.
+func listen(address string) (net.Listener, error) {
+	if host, port, err := net.SplitHostPort(address); err == nil && port == "0" {
+		return listenAnywhere(host)
+	}
+	return net.Listen("tcp", address)
+}
+
 func listenAt(what, address, mend string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := listen(address)
 	if err != nil {
 		return nil, taken(what, address, err, mend)
 	}

@@ -197,7 +197,8 @@ func LocalKeychain(host, token string, next oci.Keychain) oci.Keychain {
 //
 // The file "making" is there from before the repository is until after its
 // first commit. A process that was killed in between leaves a repository that
-// nobody has committed to; it is made anew.
+// nobody has committed to; it is made anew. One that was killed once the commit was
+// there may have left the lock that it was made under, which nobody else removes.
 func makeWorkspace(ctx context.Context, dir string, at endpoints, keys *keyring) (Workspace, error) {
 	w := Workspace{dir}
 	making := filepath.Join(w.State(), "making")
@@ -208,8 +209,13 @@ func makeWorkspace(ctx context.Context, dir string, at endpoints, keys *keyring)
 				return w, err
 			}
 			_, err = w.Head()
-		} else if err := os.Remove(making); err != nil {
-			return w, err
+		} else {
+			if err := os.Remove(filepath.Join(dir, ".git", "index.lock")); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return w, err
+			}
+			if err := os.Remove(making); err != nil {
+				return w, err
+			}
 		}
 	}
 	switch {

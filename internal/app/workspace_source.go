@@ -78,6 +78,30 @@ func (w Workspace) commitSigner() (sign func([]byte) (string, error), public str
 	return sign, string(line), nil
 }
 
+// signCommits makes the git command sign what is committed in the workspace.
+//
+// The file "signing" is there for as long as the lock of the repository's
+// configuration may be ours. A process that was killed in between leaves both, and
+// nobody but who serves the workspace next can know that the lock is nobody's.
+func (w Workspace) signCommits(ctx context.Context, r *repo.Repo) error {
+	signing := filepath.Join(w.State(), "signing")
+	_, failed := os.Lstat(signing)
+	if err := writeFile(signing, []byte("the configuration of the repository is being written\n")); err != nil {
+		return err
+	}
+	err := r.SignWith(ctx, w.commitKeyFile())
+	if failed == nil && errors.Is(err, repo.ErrLocked) { // who waited long enough for a git that runs
+		if err := os.Remove(filepath.Join(w.Dir, ".git", "config.lock")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		err = r.SignWith(ctx, w.commitKeyFile())
+	}
+	if err != nil && failed == nil {
+		return err // who comes next has to know it, too
+	}
+	return errors.Join(err, os.Remove(signing))
+}
+
 func (w Workspace) commitKeyFile() string {
 	return filepath.Join(w.State(), "keys", commitKey)
 }
@@ -95,7 +119,7 @@ func (w Workspace) makeSource(ctx context.Context, keys *keyring) error {
 		return err
 	}
 	// A workspace may have been moved: the key's path is written each time.
-	if err := r.SignWith(ctx, w.commitKeyFile()); err != nil {
+	if err := w.signCommits(ctx, r); err != nil {
 		return err
 	}
 	dir := filepath.Join(w.State(), folderSources)
