@@ -2,28 +2,46 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/apexlogic/apex/internal/kube"
 )
 
-// namespaces keeps the labels of all namespaces: they say which ones enforce.
+// namespaces keeps the labels of all namespaces: they say which ones enforce. One
+// whose labels cannot be read counts as one that enforces, and is read again.
 type namespaces struct {
-	client *kube.Client
+	client namespaceReader
 
-	mu   sync.RWMutex
-	all  map[string]map[string]string
-	done bool
+	reading sync.Mutex // one at a time, so that what is read later is what is kept
+
+	mu     sync.RWMutex
+	all    map[string]map[string]string
+	unread map[string]bool // they changed, and could not be read since
+	done   bool
 }
 
-func newNamespaces(client *kube.Client) *namespaces {
-	return &namespaces{client: client, all: map[string]map[string]string{}}
+// namespaceReader is what namespaces asks of a [kube.Client].
+type namespaceReader interface {
+	Watch(context.Context, kube.Selection, func(kube.Event)) error
+	Get(context.Context, kube.ID) (*kube.Object, error)
+}
+
+func newNamespaces(client namespaceReader) *namespaces {
+	return &namespaces{client: client, all: map[string]map[string]string{}, unread: map[string]bool{}}
 }
 
 var namespaceKind = kube.Kind{Version: "v1", Kind: "Namespace"}
 
 func (n *namespaces) run(ctx context.Context) error {
+	var again sync.WaitGroup
+	defer again.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	again.Go(func() { n.readAgain(ctx) })
 	return n.client.Watch(ctx, kube.Selection{Kind: namespaceKind}, func(e kube.Event) {
 		switch e.Kind {
 		case kube.Synced:
@@ -31,20 +49,53 @@ func (n *namespaces) run(ctx context.Context) error {
 			n.done = true
 			n.mu.Unlock()
 		case kube.Gone:
-			n.mu.Lock()
-			delete(n.all, e.Name)
-			n.mu.Unlock()
+			n.reading.Lock()
+			defer n.reading.Unlock()
+			n.keep(e.Name, nil, kube.ErrNotFound)
 		case kube.Changed:
-			o, err := n.client.Get(ctx, kube.ID{Kind: namespaceKind, Name: e.Name})
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			if err != nil {
-				delete(n.all, e.Name) // one that is not known counts as one that enforces
-				return
-			}
-			n.all[e.Name] = maps.Clone(o.GetLabels())
+			n.read(ctx, e.Name)
 		}
 	})
+}
+
+// read reads the labels of a namespace.
+func (n *namespaces) read(ctx context.Context, name string) {
+	n.reading.Lock()
+	defer n.reading.Unlock()
+	o, err := n.client.Get(ctx, kube.ID{Kind: namespaceKind, Name: name})
+	n.keep(name, o, err)
+}
+
+func (n *namespaces) keep(name string, o *kube.Object, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.all, name)
+	delete(n.unread, name)
+	switch {
+	case err == nil:
+		n.all[name] = maps.Clone(o.GetLabels())
+	case !errors.Is(err, kube.ErrNotFound):
+		n.unread[name] = true // the watch says nothing more of it until it changes again
+	}
+}
+
+// readAgain reads what could not be read, until the context ends.
+func (n *namespaces) readAgain(ctx context.Context) {
+	tick := time.NewTicker(retryInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n.mu.RLock()
+		names := slices.Sorted(maps.Keys(n.unread))
+		n.mu.RUnlock()
+		for _, name := range names {
+			n.read(ctx, name)
+		}
+	}
 }
 
 func (n *namespaces) synced() bool {

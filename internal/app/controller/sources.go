@@ -270,25 +270,45 @@ func clip(text string) string {
 
 // sharedKey is a key that all replicas share, since each may lead: 32 bytes in hex,
 // made the first time. That of "apex-gitops" signs what is remembered of sources.
+// It waits for an API server that cannot be reached: a leader that ended for that
+// would take its webhook with it, which goes on with what is in force.
 func (c *controller) sharedKey(ctx context.Context, name string) (string, error) {
 	store := &secret{c.client, kube.ID{Kind: kube.Kind{Version: "v1", Kind: "Secret"}, Namespace: c.o.Namespace, Name: name}}
 	for {
-		record, _, err := store.Load(ctx)
-		if err != nil {
-			return "", err
+		key, err := store.key(ctx)
+		switch {
+		case errors.Is(err, cert.ErrConflict):
+			continue // another replica was first
+		case !errors.Is(err, kube.ErrUnavailable):
+			return key, err
 		}
-		if len(record) >= 32 {
-			return hex.EncodeToString(record), nil
-		}
-		if len(record) > 0 {
-			return "", fmt.Errorf("the Secret %s/%s holds no key; delete it to have a new one made, after which every source starts anew", store.id.Namespace, store.id.Name)
-		}
-		var key [32]byte
-		if _, err := rand.Read(key[:]); err != nil {
-			return "", err
-		}
-		if err := store.Save(ctx, key[:], ""); err != nil && !errors.Is(err, cert.ErrConflict) {
-			return "", err
+		c.o.Logger.Warn("a key that all replicas share is not read yet", "secret", name, "err", err)
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(retryInterval):
 		}
 	}
+}
+
+// key returns the 32 bytes that the Secret holds, in hex, and makes them if it is
+// not there. Who is not first gets [cert.ErrConflict].
+func (s *secret) key(ctx context.Context) (string, error) {
+	record, _, err := s.Load(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case len(record) >= 32:
+		return hex.EncodeToString(record), nil
+	case len(record) > 0:
+		return "", fmt.Errorf("the Secret %s/%s holds no key; delete it to have a new one made, after which every source starts anew", s.id.Namespace, s.id.Name)
+	}
+	var key [32]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return "", err
+	}
+	if err := s.Save(ctx, key[:], ""); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(key[:]), nil
 }
