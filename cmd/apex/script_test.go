@@ -182,7 +182,7 @@ func awaitLine(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for until := time.Now().Add(time.Minute); time.Now().Before(until); <-ticker.C {
+	for until := time.Now().Add(5 * time.Minute); time.Now().Before(until); <-ticker.C {
 		if data, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && re.Match(data) {
 			return
 		}

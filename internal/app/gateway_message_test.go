@@ -304,7 +304,7 @@ func natsServer(t *testing.T) *natsd.Server {
 	}
 	go n.Start()
 	t.Cleanup(func() { n.Shutdown(); n.WaitForShutdown() })
-	if !n.ReadyForConnections(30 * time.Second) {
+	if !n.ReadyForConnections(2 * time.Minute) {
 		t.Fatal("the broker does not start")
 	}
 	return n

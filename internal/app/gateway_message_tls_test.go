@@ -39,7 +39,7 @@ func TestABrokerIsMetByMutualTLSAndHasToBeTheOneThatIsNamed(t *testing.T) {
 	}
 	go n.Start()
 	t.Cleanup(func() { n.Shutdown(); n.WaitForShutdown() })
-	if !n.ReadyForConnections(time.Minute) {
+	if !n.ReadyForConnections(2 * time.Minute) {
 		t.Fatal("the broker does not start")
 	}
 	before := n.NumSubscriptions()

@@ -58,7 +58,7 @@ type child struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
-	seen  strings.Builder
+	seen  lockedBuffer // of its standard error, too, which is read beside its lines
 }
 
 func startChild(t *testing.T, dir string) *child {
@@ -87,8 +87,7 @@ func (c *child) until(wanted func(childLine) bool) childLine {
 		if json.Unmarshal(c.lines.Bytes(), &l) == nil && wanted(l) {
 			return l
 		}
-		c.seen.Write(c.lines.Bytes())
-		c.seen.WriteByte('\n')
+		fmt.Fprintf(&c.seen, "%s\n", c.lines.Bytes())
 	}
 	err := c.cmd.Wait()
 	c.t.Fatalf("the child ended (%v) and said:\n%s", err, c.seen.String())

@@ -150,7 +150,13 @@ func watched(t *testing.T, p *Publisher, dir string) (*Watcher, <-chan Health) {
 
 func put(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	// Renamed into place: a watcher that looks between the beginning of a write and
+	// its end sees an empty file, which is a state of its own.
+	tmp := filepath.Join(t.TempDir(), filepath.Base(path))
+	if err := os.WriteFile(tmp, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(tmp, path); err != nil {
 		t.Fatal(err)
 	}
 }

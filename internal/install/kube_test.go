@@ -219,8 +219,8 @@ func TestTheControllerRunsWithItsRightsAlone(t *testing.T) {
 	case <-ready:
 	case err := <-ended:
 		t.Fatalf("it ended: %v", err)
-	case <-time.After(time.Minute):
-		t.Fatal("it is not ready after a minute")
+	case <-time.After(2 * time.Minute):
+		t.Fatal("it is not ready after two minutes")
 	}
 	for _, kind := range []kube.Kind{kube.ValidatingWebhooks, kube.MutatingWebhooks} {
 		if _, err := c.client.Get(t.Context(), kube.ID{Kind: kind, Name: admission.ConfigurationName}); err != nil {
@@ -253,7 +253,7 @@ func TestTheControllerRunsWithItsRightsAlone(t *testing.T) {
 // until asks until it is so, or a while has passed.
 func (c *cluster) until(what string, so func() error) {
 	c.t.Helper()
-	ctx, stop := context.WithTimeout(c.t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(c.t.Context(), 2*time.Minute)
 	defer stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -414,7 +414,7 @@ func TestUninstallingMindsSourcesUnlessForced(t *testing.T) {
 // takes a moment to take a new policy up.
 func protected(t *testing.T, person *kube.Client, forbidden Object, words string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(2 * time.Minute); ; {
 		_, err := person.Apply(t.Context(), forbidden, kube.ApplyOptions{Manager: "person", DryRun: true})
 		if err != nil && strings.Contains(err.Error(), words) {
 			return

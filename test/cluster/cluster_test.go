@@ -38,7 +38,7 @@ import (
 )
 
 // patience is how long anything may take here. Nothing is judged by it.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // cluster is an API server with replicas of the controller, and a registry with
 // one image.
@@ -94,8 +94,22 @@ func newClusterWith(t testing.TB, registry *ocitest.Server, replicas int) *clust
 	}
 	if replicas > 0 {
 		c.readRoots() // there are some once a replica is ready
+		c.awaitAsked()
 	}
 	return c
+}
+
+// awaitAsked returns once the API server asks the webhook, and is answered: it takes
+// a configuration up a moment after it was written.
+func (c *cluster) awaitAsked() {
+	c.t.Helper()
+	c.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: asked, labels: {apexlogic.com/enforce: "true"}}}`)
+	probe := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": "probe", "namespace": "asked"},
+		"spec": map[string]any{"containers": []any{map[string]any{"name": "c", "image": fmt.Sprintf("127.0.0.1:1/x@sha256:%064d", 1)}}}}
+	c.await("the API server asks the webhook", func() bool {
+		_, err := c.client.Apply(c.t.Context(), probe, kube.ApplyOptions{Manager: "a-person", DryRun: true})
+		return err != nil && strings.Contains(err.Error(), "[policy.unselected]")
+	})
 }
 
 func (c *cluster) apply(text string) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,19 +40,25 @@ func TestWhatWasAnsweredIsInTheLedgerAfterEachKill(t *testing.T) {
 				t.Errorf("the second process says: %v", err)
 			}
 		}
+		c.awaitAsked()
 		// Askers ask until the answers end.
 		var askers sync.WaitGroup
+		var killed atomic.Bool
 		enough, once := make(chan struct{}), sync.Once{}
 		most := 5 + rand.IntN(30)
 		for asker := range 3 {
 			askers.Go(func() {
-				for n := 0; ; n++ {
+				for n := 0; !killed.Load(); n++ {
 					image := fmt.Sprintf("127.0.0.1:1/x@sha256:%056x%02x%02x%04x", 0, round, asker, n)
 					body := map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": map[string]any{"name": fmt.Sprintf("p-%d-%d-%d", round, asker, n), "namespace": "strict"},
 						"spec": map[string]any{"containers": []any{map[string]any{"name": "c", "image": image}}}}
 					_, err := c.client.Apply(t.Context(), body, kube.ApplyOptions{Manager: "a-person"})
-					if err == nil || !strings.Contains(err.Error(), "policy.unselected") {
-						return // nobody answers any more
+					if err == nil {
+						t.Errorf("%s is stored, and nobody has allowed it", image)
+						return
+					}
+					if !strings.Contains(err.Error(), "policy.unselected") {
+						continue // nobody answers any more, or not at the moment
 					}
 					mu.Lock()
 					answered = append(answered, image)
@@ -69,6 +76,7 @@ func TestWhatWasAnsweredIsInTheLedgerAfterEachKill(t *testing.T) {
 			t.Error("nothing is answered")
 		}
 		p.kill()
+		killed.Store(true)
 		askers.Wait()
 		records := recorded(t, state)
 		mu.Lock()

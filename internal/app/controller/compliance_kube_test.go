@@ -98,12 +98,7 @@ func newRunningScene(t *testing.T) *runningScene {
 	}
 	s.push()
 	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: apex-system}}`)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := freeAddress(t)
 	s.begin = func() {
 		ctx, stop := context.WithCancel(context.Background())
 		ready, done := make(chan struct{}), make(chan error, 1)
@@ -136,6 +131,7 @@ func newRunningScene(t *testing.T) *runningScene {
 		s.clean()
 	})
 	s.begin()
+	s.awaitAsked()
 	return s
 }
 

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -54,13 +55,7 @@ func newScene(t *testing.T) *scene {
 		}
 	}
 	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: apex-system}}`)
-	// The port is chosen first: the webhook's configuration holds it.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := freeAddress(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -96,7 +91,36 @@ func newScene(t *testing.T) *scene {
 	case <-time.After(2 * time.Minute):
 		t.Fatal("the controller is not ready")
 	}
+	s.awaitAsked()
 	return s
+}
+
+// freeAddress chooses where a webhook will listen: its configuration holds that. It
+// is below the ports that systems give to connections that go out, since one of
+// those could be somebody's by the time that the webhook listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// awaitAsked returns once the API server asks the webhook: it takes a configuration
+// up a moment after it was written.
+func (s *scene) awaitAsked() {
+	s.t.Helper()
+	s.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: asked, labels: {apexlogic.com/enforce: "true"}}}`)
+	probe := s.object(fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: probe, namespace: asked}, spec: {containers: [{name: c, image: "127.0.0.1:1/x@sha256:%064d"}]}}`, 1))
+	s.await("the API server asks the webhook", func() (bool, string) {
+		_, err := s.client.Apply(s.t.Context(), probe, kube.ApplyOptions{Manager: "a-person", DryRun: true})
+		return err != nil && strings.Contains(err.Error(), "[policy.unselected]"), fmt.Sprint(err)
+	})
 }
 
 func (s *scene) object(text string) map[string]any {
