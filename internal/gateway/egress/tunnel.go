@@ -61,6 +61,7 @@ type tunnel struct {
 	early          io.Reader // the client's bytes, those in the buffer first
 
 	sent, received atomic.Int64
+	carried        atomic.Int64 // what both directions were let have, counted before it is written
 	active         atomic.Int64 // when a byte last went through, in Unix nanoseconds
 	once           sync.Once
 	cause          error // why it was cut; read after both directions ended
@@ -100,6 +101,7 @@ func (t *tunnel) run(c *connection) error {
 		return t.why(media.Refuse(verdict.EgressHello, "", "the TLS greeting is for another name than the tunnel"))
 	}
 	t.client.SetDeadline(time.Time{})
+	t.carried.Add(int64(len(greeting)))
 	if _, err := t.server.Write(greeting); err != nil {
 		return t.why(err)
 	}
@@ -124,7 +126,7 @@ func (t *tunnel) pump(to, from net.Conn, r io.Reader, count *atomic.Int64) error
 		n, err := r.Read(chunk[:])
 		if n > 0 {
 			t.active.Store(time.Now().UnixNano())
-			if t.sent.Load()+t.received.Load()+int64(n) > t.proxy.options.Bytes {
+			if t.carried.Add(int64(n)) > t.proxy.options.Bytes { // the other direction may be in the middle of its writing
 				t.cut(errBytes)
 				return errBytes
 			}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apexlogic/apex/internal/clock"
@@ -152,6 +153,30 @@ func TestATunnelEndsWithItsIdentityItsLifetimeItsBytesAndSilence(t *testing.T) {
 	if _, err := io.ReadFull(r, make([]byte, 10_000)); err != nil {
 		t.Error("as many bytes within the bounds:", err)
 	}
+}
+
+// What one direction was let have counts for the other one before it is written.
+func TestBytesAreCountedForBothDirectionsBeforeTheyAreWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		caller, client := net.Pipe()
+		host, server := net.Pipe()
+		tun := &tunnel{proxy: &Proxy{options: Options{Bytes: 10_000, Idle: time.Minute}}, client: client, server: server}
+		tun.active.Store(time.Now().UnixNano())
+		ended := make(chan error, 2)
+		go func() { ended <- tun.pump(server, client, client, &tun.sent) }()
+		go func() { ended <- tun.pump(client, server, server, &tun.received) }()
+		caller.Write(make([]byte, 6000))
+		synctest.Wait() // it lies between the two: the host does not read
+		host.Write(make([]byte, 6000))
+		if n, err := io.ReadFull(caller, make([]byte, 6000)); err == nil {
+			t.Errorf("%d bytes came back beside 6000 on their way, of 10,000", n)
+		}
+		caller.Close()
+		host.Close()
+		if err := errors.Join(<-ended, <-ended); !errors.Is(tun.why(err), errBytes) || tun.sent.Load()+tun.received.Load() > 10_000 {
+			t.Errorf("%d and %d: %v", tun.sent.Load(), tun.received.Load(), err)
+		}
+	})
 }
 
 func TestAnIdentityHasSoManyConnectionsAtOnce(t *testing.T) {

@@ -38,11 +38,12 @@ func (s *Store) Run(ctx context.Context) {
 	}
 }
 
-// beat says that this gateway is there. Who answers in time is back.
+// beat says that this gateway is there. Who answers in time is back, if it was lost
+// when it was asked: an answer from before says nothing of what failed since.
 func (s *Store) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
-	began := time.Now()
+	began, lost := time.Now(), s.away.Load()
 	n, err := beatScript.Run(ctx, s.client, []string{sharersKey, elsewhereKey}, presentFor.Microseconds(), s.id).Int64()
 	switch {
 	case err != nil:
@@ -51,7 +52,7 @@ func (s *Store) beat(ctx context.Context) error {
 		return errors.New("the store says that an impossible number of gateways share it")
 	}
 	s.sharers.Store(int32(n))
-	if !s.away.Load() {
+	if !lost {
 		return nil
 	}
 	if took := time.Since(began); took > s.within {

@@ -220,6 +220,47 @@ func TestALostStoreIsNotAskedAndIsAskedAgainOnceItAnswers(t *testing.T) {
 	}
 }
 
+// The first command that is more than a greeting is a beat; its answer comes when
+// everything after it has failed.
+func TestAnAnswerFromBeforeAStoreWasLostDoesNotBringItBack(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	var first atomic.Bool
+	s, err := Open(Options{Within: patient, Log: slog.New(slog.DiscardHandler), URL: replying(t, func(name string) string {
+		switch {
+		case name == "hello":
+			return "-ERR unknown command\r\n"
+		case first.CompareAndSwap(false, true):
+			close(asked)
+			<-answer
+			return ":1\r\n"
+		}
+		return "-ERR no\r\n"
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.away.Store(false)
+	beaten := make(chan error, 1)
+	go func() { beaten <- s.beat(t.Context()) }()
+	<-asked
+	for range awayAfter {
+		if _, _, _, err := s.Take([]limit.Bound{requests("alice", 1, 10)}); err == nil {
+			t.Fatal("it took something")
+		}
+	}
+	if s.Shared() {
+		t.Fatal("it is asked although it fails")
+	}
+	close(answer)
+	if err := <-beaten; err != nil {
+		t.Fatal(err)
+	}
+	if s.Shared() {
+		t.Error("an answer from before brings it back")
+	}
+}
+
 type machine struct{}
 
 func (machine) Now() time.Time { return time.Now() }
@@ -227,6 +268,17 @@ func (machine) Now() time.Time { return time.Now() }
 // answering is a server that answers every command with the same bytes, and
 // greets as Redis does.
 func answering(t *testing.T, answer string) string {
+	t.Helper()
+	return replying(t, func(name string) string {
+		if name == "hello" {
+			return "-ERR unknown command\r\n"
+		}
+		return answer
+	})
+}
+
+// replying is a server that answers each command, by its name, with bytes.
+func replying(t *testing.T, reply func(name string) string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -247,11 +299,7 @@ func answering(t *testing.T, answer string) string {
 					if err != nil {
 						return
 					}
-					reply := answer
-					if name == "hello" {
-						reply = "-ERR unknown command\r\n"
-					}
-					if _, err := io.WriteString(conn, reply); err != nil {
+					if _, err := io.WriteString(conn, reply(name)); err != nil {
 						return
 					}
 				}
