@@ -74,13 +74,14 @@ func entry(mode, name, hash string) func(*forge, repo.Commit, repo.Commit) repo.
 			sum, _ := hex.DecodeString(hash)
 			return mode + " " + name + "\x00" + string(sum)
 		}
+		to := hash // of this forge: the next one does not have it
 		switch {
 		case hash == "" && mode == "40000":
-			hash = f.tree(map[string]string{"x.yaml": settings})
+			to = f.tree(map[string]string{"x.yaml": settings})
 		case hash == "":
-			hash = f.object("blob", []byte("/etc/passwd"))
+			to = f.object("blob", []byte("/etc/passwd"))
 		}
-		list := []string{raw(mode, name, hash), raw("100644", "settings.yaml", f.object("blob", []byte(settings)))}
+		list := []string{raw(mode, name, to), raw("100644", "settings.yaml", f.object("blob", []byte(settings)))}
 		if name > "settings.yaml" {
 			list[0], list[1] = list[1], list[0]
 		}
