@@ -59,6 +59,9 @@ type Live struct {
 	// ResourceVersion changes with every write.
 	ResourceVersion string
 	Body            map[string]any
+	// Made: it is the answer to an Apply, and nothing was there before it (a dry
+	// run: nothing is). Then nobody else has had a say in the body.
+	Made bool
 }
 
 // Owned is an object that a source put into a target.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,6 +37,9 @@ type ApplyOptions struct {
 	ResourceVersion string
 	// UID, when not empty, has to be the object's: else ErrConflict.
 	UID string
+	// Made, when not nil, is set to whether nothing was there before: the server
+	// answers 201 and not 200.
+	Made *bool
 }
 
 // maxAttempts of an apply without a resource version, whose own write the server
@@ -65,7 +69,7 @@ func (c *Client) Apply(ctx context.Context, body map[string]any, opt ApplyOption
 		return nil, explain("apply", id, fmt.Errorf("%w: a name and a field manager are needed", ErrInvalid))
 	}
 	for attempt := 1; ; attempt++ {
-		o, err := c.object(ctx, id, func(path []string) *rest.Request {
+		o, status, err := c.object(ctx, id, func(path []string) *rest.Request {
 			req := c.objects.Patch(types.ApplyPatchType).AbsPath(path...).
 				Param("fieldManager", opt.Manager).Param("force", "true").Body(data)
 			if opt.DryRun {
@@ -78,6 +82,9 @@ func (c *Client) Apply(ctx context.Context, body map[string]any, opt ApplyOption
 		}
 		if opt.UID != "" && isAbout(err, "metadata.uid") {
 			err = ErrConflict // it was deleted and made again
+		}
+		if opt.Made != nil {
+			*opt.Made = err == nil && status == http.StatusCreated
 		}
 		return o, explain("apply", id, err)
 	}
@@ -148,9 +155,10 @@ func (c *Client) sent(ctx context.Context, id ID, o *Object, request func([]stri
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return c.object(ctx, id, func(path []string) *rest.Request {
+	made, _, err := c.object(ctx, id, func(path []string) *rest.Request {
 		return request(path).SetHeader("Content-Type", "application/json").Body(data)
 	})
+	return made, err
 }
 
 // Precondition protects a deletion; empty parts are not compared.
@@ -231,43 +239,51 @@ func (c *Client) named(ctx context.Context, id ID, request func(path []string) *
 	if id.Name == "" {
 		return nil, fmt.Errorf("%w: it has no name", ErrInvalid)
 	}
-	return c.object(ctx, id, request)
+	o, _, err := c.object(ctx, id, request)
+	return o, err
 }
 
-// object makes a request that answers with an object.
-func (c *Client) object(ctx context.Context, id ID, request func(path []string) *rest.Request) (*Object, error) {
-	data, err := c.raw(ctx, id, request)
+// object makes a request that answers with an object, and with the status of HTTP.
+func (c *Client) object(ctx context.Context, id ID, request func(path []string) *rest.Request) (*Object, int, error) {
+	data, status, err := c.answer(ctx, id, request)
 	if err != nil {
-		return nil, err
+		return nil, status, err
 	}
 	var body map[string]any
 	if err := utiljson.Unmarshal(data, &body); err != nil {
-		return nil, fmt.Errorf("%w: the answer: %w", ErrUnavailable, err)
+		return nil, status, fmt.Errorf("%w: the answer: %w", ErrUnavailable, err)
 	}
-	return &Object{Object: body}, nil
+	return &Object{Object: body}, status, nil
 }
 
-// raw makes a request. When the server does not know the address of the kind any
-// more, it is looked up anew, once.
+// raw makes a request whose status says no more than its error does.
 func (c *Client) raw(ctx context.Context, id ID, request func(path []string) *rest.Request) ([]byte, error) {
+	data, _, err := c.answer(ctx, id, request)
+	return data, err
+}
+
+// answer makes a request. When the server does not know the address of the kind any
+// more, it is looked up anew, once.
+func (c *Client) answer(ctx context.Context, id ID, request func(path []string) *rest.Request) (data []byte, status int, err error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	for again := false; ; again = true {
 		path, err := c.path(ctx, id)
 		if err != nil {
-			return nil, err
+			return nil, status, err
 		}
 		result := request(path).SetHeader("Accept", "application/json").Do(ctx)
-		err = result.Error()
+		err = result.StatusCode(&status).Error()
 		if err == nil {
-			return result.Raw()
+			data, err = result.Raw()
+			return data, status, err
 		}
 		if !kindIsGone(err) {
-			return nil, err
+			return nil, status, err
 		}
 		c.kinds.forget(id.Kind)
 		if again {
-			return nil, fmt.Errorf("%w (%s)", ErrUnknownKind, strings.Join(path, "/"))
+			return nil, status, fmt.Errorf("%w (%s)", ErrUnknownKind, strings.Join(path, "/"))
 		}
 	}
 }

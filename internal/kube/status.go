@@ -20,7 +20,7 @@ func (c *Client) ApplyStatus(ctx context.Context, body map[string]any, manager s
 	if err != nil {
 		return nil, explain("apply the status of", id, err)
 	}
-	o, err := c.object(ctx, id, func(path []string) *rest.Request {
+	o, _, err := c.object(ctx, id, func(path []string) *rest.Request {
 		return c.objects.Patch(types.ApplyPatchType).AbsPath(append(path, "status")...).
 			Param("fieldManager", manager).Param("force", "true").Body(data)
 	})

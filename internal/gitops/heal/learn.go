@@ -2,9 +2,11 @@ package heal
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/apexlogic/apex/internal/gitops"
 )
@@ -65,7 +67,7 @@ func (l *look) remove(ctx context.Context, live *gitops.Live, added []finding) (
 	}
 	after, err := l.target.Patch(ctx, l.e.id, l.o.Version, patch)
 	if errors.Is(err, gitops.ErrInvalid) {
-		return l.removeEach(ctx, live, added)
+		return l.removeEach(ctx, live, added, err)
 	}
 	if err != nil {
 		return nil, err
@@ -95,9 +97,8 @@ const maxSingles = 64
 // same body is asked for, without making it: what the server adds to that one
 // too belongs there. What is left then was made by somebody, and stands where
 // nothing can be changed: the object is replaced.
-func (l *look) removeEach(ctx context.Context, live *gitops.Live, added []finding) (*gitops.Live, error) {
+func (l *look) removeEach(ctx context.Context, live *gitops.Live, added []finding, why error) (*gitops.Live, error) {
 	var refused []finding
-	var why error
 	for i, f := range added { // in the order of removal: positions hold
 		if i == maxSingles || len(added) == 1 {
 			refused = append(refused, added[i:]...)
@@ -140,9 +141,16 @@ func (l *look) removeEach(ctx context.Context, live *gitops.Live, added []findin
 	if err != nil {
 		return nil, err
 	}
+	if !after.Made {
+		return nil, fmt.Errorf("%w: somebody made it first", gitops.ErrConflict)
+	}
 	// What is in the answer to our own creation is the server's.
 	return after, l.learned(after, &gitops.Live{})
 }
+
+// errNoTwin is why nothing is learned from another object: it is there, and somebody
+// may have made it for us to learn from.
+var errNoTwin = fmt.Errorf("%w: there is an object of the name that is asked about", gitops.ErrInvalid)
 
 // twin returns what the server makes of another object with the same body.
 func (l *look) twin(ctx context.Context) (map[sum]struct{}, error) {
@@ -151,7 +159,7 @@ func (l *look) twin(ctx context.Context) (map[sum]struct{}, error) {
 		return nil, err
 	}
 	meta := body["metadata"].(map[string]any)
-	const suffix = "-apex-twin"
+	suffix := "-apex-" + strings.ToLower(rand.Text()[:12]) // nobody can have made one of that name
 	meta["name"] = l.o.Name[:min(len(l.o.Name), 63-len(suffix))] + suffix
 	o, err := gitops.NewObject(body, l.o.Where)
 	if err != nil {
@@ -160,6 +168,9 @@ func (l *look) twin(ctx context.Context) (map[sum]struct{}, error) {
 	live, err := l.target.Apply(ctx, &o, gitops.ApplyOptions{DryRun: true})
 	if err != nil {
 		return nil, err
+	}
+	if !live.Made {
+		return nil, errNoTwin
 	}
 	usual := map[sum]struct{}{}
 	for _, f := range compare(l.hash, &o, live.Body) {

@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds what is waited for; it is never what a test is about.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Harness is a target under test, and how others write to it.
 type Harness struct {
@@ -234,6 +234,9 @@ func dryRun(t *testing.T, h Harness) {
 		t.Fatal(err)
 	}
 	wantData(t, live, "a", "b")
+	if !live.Made {
+		t.Error("a dry run says that it would not make what is not there")
+	}
 	_, err = h.Target.Get(ctxOf(t), fresh.ID, "v1")
 	wantError(t, err, gitops.ErrNotFound)
 
@@ -243,6 +246,9 @@ func dryRun(t *testing.T, h Harness) {
 		t.Fatal(err)
 	}
 	wantData(t, live, "a", "changed")
+	if !before.Made || live.Made {
+		t.Errorf("made says %t of what was made, and %t of what is there", before.Made, live.Made)
+	}
 	after := get(t, h, ConfigMap(h.Namespace, "dry").ID)
 	wantData(t, after, "a", "b", "c", "d")
 	if before.ResourceVersion != after.ResourceVersion {

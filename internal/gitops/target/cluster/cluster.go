@@ -101,9 +101,14 @@ func (t *Target) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOp
 	if err := t.allow(ctx, o.ID, o.Version); err != nil {
 		return nil, err
 	}
-	return live(t.source.Apply(ctx, o.Body, kube.ApplyOptions{
-		Manager: gitops.FieldManager, DryRun: opt.DryRun, ResourceVersion: opt.ResourceVersion,
+	made := false
+	l, err := live(t.source.Apply(ctx, o.Body, kube.ApplyOptions{
+		Manager: gitops.FieldManager, DryRun: opt.DryRun, ResourceVersion: opt.ResourceVersion, Made: &made,
 	}))
+	if err == nil {
+		l.Made = made
+	}
+	return l, err
 }
 
 // Patch implements [gitops.Target].

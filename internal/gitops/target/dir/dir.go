@@ -298,7 +298,9 @@ func (d *Dir) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOptio
 			return nil, fmt.Errorf("%s: %w", o.ID, err)
 		}
 	}
-	return answer(o, next), nil
+	l := answer(o, next)
+	l.Made = err != nil // there was no file
+	return l, nil
 }
 
 // answer is live without parsing what was just written.

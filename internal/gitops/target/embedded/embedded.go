@@ -289,7 +289,7 @@ func (s *Store) write(ctx context.Context, id gitops.ID, version string, old *ro
 	uid, _ := meta["uid"].(string)
 	next := &row{id: id, version: version, uid: uid, source: gitops.SourceOf(body)}
 	if dry {
-		return &gitops.Live{UID: uid, ResourceVersion: resourceVersion(meta), Body: body}, nil
+		return &gitops.Live{UID: uid, ResourceVersion: resourceVersion(meta), Body: body, Made: old == nil}, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -309,7 +309,7 @@ func (s *Store) write(ctx context.Context, id gitops.ID, version string, old *ro
 	if err := s.commit(old, next); err != nil {
 		return nil, err
 	}
-	return &gitops.Live{UID: uid, ResourceVersion: strconv.FormatUint(next.revision, 10), Body: body}, nil
+	return &gitops.Live{UID: uid, ResourceVersion: strconv.FormatUint(next.revision, 10), Body: body, Made: old == nil}, nil
 }
 
 // gone says whether an object that is being deleted waits for nobody any more.

@@ -24,8 +24,13 @@ func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) 
 		if now != nil {
 			want.uid, want.arn = now.uid, now.arn
 		}
-		return want.live()
+		live, err := want.live()
+		if err == nil {
+			live.Made = now == nil
+		}
+		return live, err
 	}
+	made := now == nil
 	ctx, cancel := context.WithTimeout(ctx, 2*t.opt.Settle)
 	defer cancel()
 	for round := range maxRounds {
@@ -37,7 +42,11 @@ func (t *Target) settle(ctx context.Context, now, want *held, dry, pinned bool) 
 			if want.git {
 				t.revise(want)
 			}
-			return t.leave(now, want.source)
+			live, err := t.leave(now, want.source)
+			if err == nil {
+				live.Made = made
+			}
+			return live, err
 		}
 		next, err := t.reread(ctx, now, want.id)
 		if err != nil {
