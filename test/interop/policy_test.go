@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -44,7 +45,7 @@ func judge(t testing.TB, client *oci.Client, rule v1alpha1.ImageRule) (*verify.V
 		t.Fatalf("the policy is not ready: %+v", problems)
 	}
 	m := &memory{}
-	v, err := verify.New(verify.Options{Inspector: image.New(client, c), Recorder: m, Clock: c})
+	v, err := verify.New(verify.Options{Inspector: image.New(client, c), Recorder: m, Clock: c, Deadline: 2 * time.Minute})
 	must(t, err)
 	v.Use(g)
 	return v, m

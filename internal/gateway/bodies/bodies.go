@@ -124,14 +124,24 @@ func (h *Hold) Try(n int64) error {
 	if h.bytes.Load()+n > b.share {
 		return ErrLarge
 	}
+	// Looked at before it is counted: what is refused anyhow would count against
+	// others of the caller for a moment, who have room.
+	switch {
+	case min(h.caller[0].Load(), h.caller[1].Load())+n > b.share:
+		return ErrShare
+	case b.taken.Load()+n > b.most:
+		return ErrFull
+	}
 	if one, other := h.caller[0].Add(n), h.caller[1].Add(n); min(one, other) > b.share {
 		h.uncount(n)
+		b.tell()
 		return ErrShare
 	}
 	for {
 		taken := b.taken.Load()
 		if taken+n > b.most {
 			h.uncount(n)
+			b.tell()
 			return ErrFull
 		}
 		if b.taken.CompareAndSwap(taken, taken+n) {
@@ -155,6 +165,11 @@ func (h *Hold) Give(n int64) {
 	h.bytes.Add(-n)
 	h.uncount(n)
 	b.taken.Add(-n)
+	b.tell()
+}
+
+// tell has those who wait look again.
+func (b *Budget) tell() {
 	if b.waiting.Load() == 0 {
 		return
 	}

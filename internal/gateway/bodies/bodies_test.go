@@ -130,6 +130,52 @@ func TestManyAtOnceNeverHoldMoreThanThereIs(t *testing.T) {
 	}
 }
 
+func TestWhatIsRefusedTakesNoRoomFromWhoHasIt(t *testing.T) {
+	for name, n := range map[string]int64{"more than the caller's share": 80, "more than there is": 60} {
+		b := New(400)
+		if err := begun(b, "alice").Try(30); err != nil {
+			t.Fatal(err)
+		}
+		if n == 60 { // of 50 that are left
+			for _, other := range []string{"bob", "carol", "dora"} {
+				if err := begun(b, other).Try(100); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := begun(b, "eve").Try(20); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop := make(chan struct{})
+		var refused sync.WaitGroup
+		for range 2 {
+			refused.Go(func() {
+				for h := begun(b, "alice"); ; {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if h.Try(n) == nil {
+						t.Errorf("%s is let have", name)
+						return
+					}
+				}
+			})
+		}
+		for range 100_000 {
+			h := begun(b, "alice")
+			if err := h.Try(50); err != nil {
+				t.Errorf("%s is refused, and so is what fits: %v", name, err)
+				break
+			}
+			h.End()
+		}
+		close(stop)
+		refused.Wait()
+	}
+}
+
 func TestAReaderTakesMemoryForWhatComes(t *testing.T) {
 	sent := bytes.Repeat([]byte("x"), 10*First+7)
 	for name, from := range map[string]io.Reader{

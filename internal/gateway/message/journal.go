@@ -31,6 +31,7 @@ type Journal struct {
 	mu    sync.Mutex
 	file  *os.File
 	lines int
+	torn  bool // a line may be there in part, or not on the disk: the file is made anew before it is added to
 }
 
 // line is one processed message.
@@ -140,14 +141,19 @@ func (j *Journal) End(ctx context.Context, k Key, done bool) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.lines >= 2*j.most {
-		return j.rewrite() // which has it
-	}
-	if _, err := j.file.Write(encode(k, e)); err != nil {
+	if j.torn || j.lines >= 2*j.most {
+		err := j.rewrite() // which has it
+		j.torn = j.torn && err != nil
 		return err
 	}
+	_, err := j.file.Write(encode(k, e))
+	if err == nil {
+		err = j.file.Sync()
+	}
+	// The next line behind the half of one would make a file that nobody reads.
+	j.torn = err != nil
 	j.lines++
-	return j.file.Sync()
+	return err
 }
 
 // Close closes the file.

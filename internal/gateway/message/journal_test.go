@@ -58,6 +58,54 @@ func TestWhatWasProcessedIsKnownAfterTheProcessDied(t *testing.T) {
 	begin(open(), "done", 1, New)
 }
 
+// A disk that is full takes the half of a line, and has room again for the next one.
+func TestAJournalIsReadAfterALineThatWasWrittenInPart(t *testing.T) {
+	path, now := filepath.Join(t.TempDir(), "seen"), clock.At(epoch)
+	j, err := OpenJournal(path, now, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := func(id string) error {
+		k := Key{"p", "s", id}
+		if s, err := j.Begin(t.Context(), k, [32]byte{1}, epoch.Add(time.Minute)); err != nil || s != New {
+			t.Fatal(s, err)
+		}
+		return j.End(t.Context(), k, true)
+	}
+	if err := process("before"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.file.WriteString(`{"principal":"p","source":"s","id":"fu`); err != nil {
+		t.Fatal(err)
+	}
+	whole := j.file
+	defer whole.Close()
+	if j.file, err = os.Open(path); err != nil { // which takes no more
+		t.Fatal(err)
+	}
+	if err := process("full"); err == nil {
+		t.Error("a message counts as processed that is not in the file")
+	}
+	j.file.Close()
+	j.file = whole
+	if err := process("after"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := OpenJournal(path, now, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	for _, id := range []string{"before", "full", "after"} {
+		if s, err := again.Begin(t.Context(), Key{"p", "s", id}, [32]byte{1}, epoch.Add(time.Minute)); err != nil || s != Done {
+			t.Errorf("%s: %v %v", id, s, err)
+		}
+	}
+}
+
 func TestAJournalThatIsNoneIsNotRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seen")
 	if err := os.WriteFile(path, []byte("something\nelse\n"), 0o600); err != nil {

@@ -122,7 +122,7 @@ func On(t testing.TB, server *ocitest.Server) *Kit {
 	k.connect()
 	k.Options = verify.Options{
 		Inspector: image.New(k.Client, k.Clock), Recorder: k.Records, Clock: k.Clock,
-		Meter: meter.New(k.Clock), Deadline: 20 * time.Second,
+		Meter: meter.New(k.Clock), Deadline: 2 * time.Minute, // which a busy machine does not come to
 	}
 	k.Docs = k.documents()
 	k.Restart()
