@@ -336,6 +336,7 @@ func (u *up) follow(ctx context.Context) error {
 	}
 	report, err := u.verifyWorkloads(ctx)
 	if err != nil {
+		u.commit = "" // in force, and not told: all of it again at the next look
 		return err
 	}
 	if u.o.Verdicts != nil {
