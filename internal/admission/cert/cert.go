@@ -142,20 +142,30 @@ func (m *Manager) Ready() error {
 	return nil
 }
 
-// Run reconciles until ctx ends. What fails is logged and tried again; what was
+// afterFailure is how long Run waits after a failure, and twice as long after each
+// further one. A replica that begins has nothing to serve until it has succeeded,
+// and API servers deny meanwhile.
+const afterFailure = 2 * time.Second
+
+// Run reconciles until ctx ends. What fails is logged and tried again soon; what was
 // served before is served meanwhile.
 func (m *Manager) Run(ctx context.Context) error {
-	tick := time.NewTicker(m.o.Every)
-	defer tick.Stop()
+	timer, again := time.NewTimer(0), afterFailure
+	defer timer.Stop()
 	for {
-		if err := m.Reconcile(ctx); err != nil && ctx.Err() == nil {
-			m.o.Logger.Error("the webhook's certificates could not be kept fresh", "err", err)
-		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-timer.C:
 		}
+		if err := m.Reconcile(ctx); err != nil && ctx.Err() == nil {
+			m.o.Logger.Error("the webhook's certificates could not be kept fresh", "err", err)
+			timer.Reset(min(again, m.o.Every))
+			again = min(2*again, m.o.Every)
+			continue
+		}
+		again = afterFailure
+		timer.Reset(m.o.Every)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/apexlogic/apex/internal/admission/cert"
@@ -290,6 +291,46 @@ func TestNothingIsServedThatNobodyWasToldOf(t *testing.T) {
 	if !w.leaf(late).Equal(w.leaf(m)) {
 		t.Error("another certificate")
 	}
+}
+
+// A replica whose first look fails is not ready, and must not stay so for as long as
+// there is between two looks otherwise.
+func TestWhatFailedIsTriedAgainSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		publish := w.options.Publish
+		var looks atomic.Int64
+		w.options.Publish = func(ctx context.Context, bundle []byte) error {
+			looks.Add(1)
+			return publish(ctx, bundle)
+		}
+		w.refuse.Store(true)
+		m := w.replica()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx) }()
+		synctest.Wait()
+		if m.Ready() == nil || looks.Load() != 1 {
+			t.Errorf("ready after %d looks: %v", looks.Load(), m.Ready())
+		}
+		w.refuse.Store(false)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if err := m.Ready(); err != nil {
+			t.Errorf("five seconds after a failure: %v", err)
+		}
+		// Without a failure it looks once a minute.
+		before := looks.Load()
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := looks.Load() - before; n != 10 {
+			t.Errorf("%d looks in ten minutes", n)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestANameThatIsAddedGetsACertificate(t *testing.T) {
