@@ -51,6 +51,7 @@ type background struct {
 	acted      map[kube.ID]map[string]string // what was last said of actions, by reason
 	rolled     map[string]int                // the turn in which a source was rolled back
 	complied   map[kube.ID]time.Time         // since when an object waits to be healed
+	away       map[string]time.Time          // since when a source that is asked for was not followed
 	turns      int
 	trusted    *approvers // of the generation
 	trustedOf  string
@@ -71,7 +72,7 @@ func (b *background) look() {
 func (b *background) init() {
 	b.due, b.reports = map[string]time.Time{}, map[reportKey]written{}
 	b.conditions, b.acted, b.dirty = map[string]condition{}, map[kube.ID]map[string]string{}, map[string]bool{}
-	b.rolled, b.complied = map[string]int{}, map[kube.ID]time.Time{}
+	b.rolled, b.complied, b.away = map[string]int{}, map[kube.ID]time.Time{}, map[string]time.Time{}
 	b.memory, b.last = newMemory(), map[string]*judged{}
 }
 
@@ -147,6 +148,7 @@ func (b *background) turn(ctx context.Context) error {
 		return nil // what is in force is just being replaced
 	}
 	b.turns++
+	b.forgetAway()
 	revision := b.inForce()
 	b.mu.Lock()
 	dirty := b.dirty

@@ -116,6 +116,9 @@ func (a *acting) one(ctx context.Context, s *subject) error {
 		case err == nil: // what is applied complies, and is healed to
 		default:
 			if _, refused := errors.AsType[refusal](err); !refused {
+				if is {
+					a.keep(was.name, s) // until it is known what is possible
+				}
 				return a.failed(ctx, s, err)
 			}
 			// The next best: stopped where that is possible, cut off elsewhere.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,6 +79,8 @@ func (b *background) rollBack(ctx context.Context, s *subject, f finding) (left 
 	}
 	from, running := b.c.sources.get(s.source)
 	switch {
+	case !running && b.beginsSoon(s.source):
+		return false, errors.New("its GitSource " + s.source + " is not followed yet")
 	case !running:
 		return false, refusal("it is not rolled back: its GitSource " + s.source + " is not followed here")
 	case from.operator == nil:
@@ -116,6 +119,40 @@ func (b *background) rollBack(ctx context.Context, s *subject, f finding) (left 
 	from.Notify()
 	b.say(ctx, s.id, s.uid, "RolledBack", fmt.Sprintf("its GitSource %s was rolled back to commit %.12s, which complies; a commit on top of what was left goes on: %s", s.source, to.Revision.Commit, f.reason))
 	return true, nil
+}
+
+// followWithin is how long a source may take until it is followed. All of them are
+// begun anew when a Revocation comes, which is what there may be to roll back for.
+const followWithin = 20 * time.Second
+
+// beginsSoon says whether a source that is not followed is one of the cluster's, or
+// a stage of one, and has not been away for long.
+func (b *background) beginsSoon(name string) bool {
+	there := false
+	if set := b.c.set.Load(); set != nil {
+		for _, g := range set.GitSources {
+			there = there || slices.ContainsFunc(destinationsOf(g.Value), func(d destination) bool { return d.name == name })
+		}
+	}
+	if !there {
+		return false
+	}
+	now := b.c.o.Clock.Now()
+	since, known := b.away[name]
+	if !known {
+		b.away[name] = now
+		return true
+	}
+	return now.Sub(since) < followWithin
+}
+
+// forgetAway forgets since when sources were away that are followed again.
+func (b *background) forgetAway() {
+	for name := range b.away {
+		if _, running := b.c.sources.get(name); running {
+			delete(b.away, name)
+		}
+	}
 }
 
 // healWithin is how long what differs from Git may take to be healed.
