@@ -20,7 +20,7 @@ import (
 // standard output in one write. It never ends by itself.
 func killedChild(dir string) int {
 	ctx := context.Background()
-	l, err := Open(ctx, dir, Options{Origin: testOrigin, SegmentBytes: 16 << 10, SegmentAge: 20 * time.Millisecond, LockWait: 10 * time.Second})
+	l, err := Open(ctx, dir, Options{Origin: testOrigin, SegmentBytes: 16 << 10, SegmentAge: 20 * time.Millisecond, LockWait: inTime})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1

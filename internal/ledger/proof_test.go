@@ -313,7 +313,7 @@ func TestAnErasureThatNobodyRecordedIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeLedger(t, l)
-	r, err := Fsck(t.Context(), dir, l.VerifierKey(), time.Minute)
+	r, err := Fsck(t.Context(), dir, l.VerifierKey(), inTime)
 	if err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0].Text, receipts[1].ID.String()) {
 		t.Fatalf("%v, %v", err, r.Problems)
 	}

@@ -141,7 +141,7 @@ func TestATypeOfOursIsCheckedAsErasureOnlyWhenItIsOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeLedger(t, l)
-	if r, err := Fsck(t.Context(), dir, l.VerifierKey(), time.Minute); err != nil || len(r.Problems) != 1 {
+	if r, err := Fsck(t.Context(), dir, l.VerifierKey(), inTime); err != nil || len(r.Problems) != 1 {
 		t.Fatalf("%v, %v", err, r.Problems)
 	}
 }
