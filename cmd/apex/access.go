@@ -180,7 +180,8 @@ into force. A test passes when the answer is the one that it expects, and the po
 that it names are among those that decided. Policies that decide no test's answer are
 listed: they could be gone, and no test would tell.
 
-Exit codes: 0 all answers are as expected, 1 some are not, 2 usage, 3 environment.`,
+Exit codes: 0 all answers are as expected, 1 some are not, or there are no tests, 2 usage,
+3 environment.`,
 		Example: `  apex access test --config policies
   apex access test --config policies -o json`,
 		Args: cobra.NoArgs,
@@ -211,10 +212,15 @@ Exit codes: 0 all answers are as expected, 1 some are not, 2 usage, 3 environmen
 			}
 			_, err = fmt.Fprintf(w, "%d tests, %d failed\n", len(rules.Tests), len(rules.Failed))
 		}
-		if err == nil && len(rules.Failed) > 0 {
+		switch {
+		case err != nil:
+			return err
+		case len(rules.Failed) > 0:
 			return &exit{code: exitDeny}
+		case len(rules.Tests) == 0: // a pipeline that names the wrong folder is not to be green
+			return &exit{exitDeny, fmt.Errorf("no AccessPolicy in %s has tests (spec.tests)", strings.Join(f.config, ", "))}
 		}
-		return err
+		return nil
 	}
 	return c
 }

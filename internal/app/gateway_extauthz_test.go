@@ -17,9 +17,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -320,6 +322,59 @@ func TestAProxyIsToldWhetherTheGatewayIsReady(t *testing.T) {
 	put(t, dir, "route.yaml", route)
 	s.wait(t, config.Health.OK)
 	is(healthv1.HealthCheckResponse_SERVING, "once that is mended")
+}
+
+func TestAProxyThatAsksWhileTheGatewayEndsIsToldSo(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		dir, bundles := t.TempDir(), t.TempDir()
+		caller(t, bundles, "/intake")
+		path := filepath.Join(t.TempDir(), "ask.sock")
+		put(t, dir, "route.yaml", fmt.Sprintf(routeOf, "http://nobody.example"))
+		s := serveGateway(t, GatewayOptions{Config: dir, Bundles: bundles, Drain: 5 * time.Minute, ExtAuthz: ExtAuthz{Address: "unix:" + path}})
+		conn, err := grpc.NewClient("unix:"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		// The question has begun, and is not there yet. The next one on the same
+		// connection is answered, so the gateway knows of this one.
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		asking, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, healthv1.Health_Check_FullMethodName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{}); err != nil || r.Status != healthv1.HealthCheckResponse_SERVING {
+			t.Fatal(r, err)
+		}
+		want, ended := healthv1.HealthCheckResponse_SERVING, make(chan error, 1)
+		if ends {
+			want = healthv1.HealthCheckResponse_NOT_SERVING
+			go func() { ended <- s.end() }()
+			// It tells connections to go away once it says that it is not ready.
+			for conn.GetState() == connectivity.Ready {
+				if !conn.WaitForStateChange(ctx, connectivity.Ready) {
+					t.Fatal("the connection is not told to go away")
+				}
+			}
+		}
+		var r healthv1.HealthCheckResponse
+		if err := asking.SendMsg(&healthv1.HealthCheckRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := asking.CloseSend(); err != nil {
+			t.Fatal(err)
+		}
+		if err := asking.RecvMsg(&r); err != nil || r.Status != want {
+			t.Errorf("ending %v: %v, %v", ends, r.Status, err)
+		}
+		if !ends {
+			continue
+		}
+		if err := <-ended; err != nil { // what was asked is answered, and then it ends
+			t.Error(err)
+		}
+	}
 }
 
 func TestADoorForProxiesNeedsToKnowThem(t *testing.T) {
