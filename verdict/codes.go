@@ -355,6 +355,7 @@ const (
 	BodyMalformed     Code = "request.body.malformed"
 	BodyAmbiguous     Code = "request.body.ambiguous"
 	BodyOutside       Code = "request.body.outside"
+	BodyReference     Code = "request.body.reference"
 	BodyLimit         Code = "request.body.limit"
 	BodyEncoding      Code = "request.body.encoding"
 	BodyMemory        Code = "request.body.memory"
@@ -675,7 +676,8 @@ var table = []CodeInfo{
 	{BodyIncomplete, "The body ended before its length.", "Send the whole body."},
 	{BodyType, "The body's media type is missing, said twice, not understood, or not what the body is.", "Send one Content-Type that the route's API has, in UTF-8."},
 	{BodyMalformed, "The body is not what its media type says it is, to the letter.", "Write it with a library for that format; what is wrong stands in the detail."},
-	{BodyOutside, "The message names data that it does not hold, such as a region of the server's memory: nobody has looked at it.", "Send the data in the message."},
+	{BodyOutside, "The message names what it does not hold, such as a region of the server's memory, an adapter, a template, or the host of a cache: nobody has looked at it.", "Send the data in the message, and set options of the server where it is started."},
+	{BodyReference, "The message names by an id what the server keeps, such as a file or an earlier answer. It may be another caller's, and was not looked at.", "Send the content in the message, or list the kind in media.references of the ProtectedRoute."},
 	{BodyAmbiguous, "Two readers could see two different messages in the body.", "Send each key or field once, spelled as the API spells it."},
 	{BodyLimit, "The body holds more than the route allows.", "Send less, or raise the limit of the ProtectedRoute."},
 	{BodyMemory, "The messages under way hold as much memory as they may, together or of one caller.", "Wait as long as Retry-After says, send smaller messages, or raise --body-memory of apex gateway."},

@@ -119,6 +119,17 @@ type RouteMedia struct {
 	// +optional
 	StripMetadata bool `json:"stripMetadata,omitempty"`
 
+	// References are ids of what the server keeps, which pass: Files (file_id, vector
+	// stores, containers, cached media, voices), Conversations (previous_response_id,
+	// conversation, items and sound of earlier answers), Prompts (stored ones). What
+	// they stand for was not looked at, and to the server all callers may be one, so
+	// that any of them may name what is another's. Default: none pass.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=3
+	// +kubebuilder:validation:items:Enum=Files;Conversations;Prompts
+	References []string `json:"references,omitempty"`
+
 	// Hosts that content may be fetched from by its address, by https; *.example.com
 	// stands for every name below, and a port other than 443 is written behind.
 	// Default: an address is refused.

@@ -2338,6 +2338,11 @@ func (in *RouteMedia) DeepCopyInto(out *RouteMedia) {
 		*out = new(v1.Duration)
 		**out = **in
 	}
+	if in.References != nil {
+		in, out := &in.References, &out.References
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Hosts != nil {
 		in, out := &in.Hosts, &out.Hosts
 		*out = make([]string, len(*in))

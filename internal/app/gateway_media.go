@@ -11,6 +11,7 @@ import (
 	"github.com/apexlogic/apex/internal/gateway/fetch"
 	"github.com/apexlogic/apex/internal/gateway/fetch/address"
 	"github.com/apexlogic/apex/internal/media"
+	"github.com/apexlogic/apex/internal/media/body"
 	"github.com/apexlogic/apex/internal/media/inspect"
 )
 
@@ -22,6 +23,9 @@ const redirects = 3
 var kindNames = map[string]media.Kind{
 	"Image": media.Image, "Audio": media.Audio, "Video": media.Video, "Document": media.Document, "Tensor": media.Tensor, "Unknown": media.Unknown,
 }
+
+// referenceNames are the kinds of references as a route spells them.
+var referenceNames = map[string]body.Reference{"Files": body.Files, "Conversations": body.Conversations, "Prompts": body.Prompts}
 
 // content says what a message may hold.
 func (c *gatewayCompiler) content(r *gateway.Route, m *v1alpha1.RouteMedia) error {
@@ -35,6 +39,13 @@ func (c *gatewayCompiler) content(r *gateway.Route, m *v1alpha1.RouteMedia) erro
 			return wrongField(fmt.Sprintf("spec.media.kinds[%d]", i), "%q is no kind of content", name)
 		}
 		r.Kinds[kind] = true
+	}
+	for i, name := range m.References {
+		of, known := referenceNames[name]
+		if !known {
+			return wrongField(fmt.Sprintf("spec.media.references[%d]", i), "%q is no kind of reference", name)
+		}
+		r.References[of] = true
 	}
 	r.Types, r.Active, r.Strip = m.Types, m.Active, m.StripMetadata
 	l := &r.Media

@@ -4,12 +4,14 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/apexlogic/apex/internal/config"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -44,5 +46,53 @@ func TestTheModelSeesWhatStandsAtAnAddressOnAListedHost(t *testing.T) {
 		if p := d.Parts[0]; d.Allowed && (p.From != host || p.Bytes != int64(len(png)) || d.Forwarded == "") {
 			t.Errorf("%+v", d)
 		}
+	}
+}
+
+func TestReferencesPassWhereARouteNamesThem(t *testing.T) {
+	dir := t.TempDir()
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, "{}")
+	}))
+	t.Cleanup(behind.Close)
+	const route = `apiVersion: security.apexlogic.com/v1alpha1
+kind: ProtectedRoute
+metadata: {name: %[1]s}
+spec:
+  hosts: [%[1]s.example]
+  api: OpenAI
+  upstream: {url: "%[2]s", tls: Plaintext}
+  anonymous: true
+  allow: [{identities: [anonymous], actions: [infer]}]
+  media: {references: [%[3]s]}
+---
+`
+	messages := map[string]string{
+		"Files":         `{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1"}]}]}`,
+		"Conversations": `{"input":"x","previous_response_id":"resp_1"}`,
+		"Prompts":       `{"prompt":{"id":"pmpt_1"}}`,
+	}
+	all := fmt.Sprintf(route, "none", behind.URL, "")
+	for name := range messages {
+		all += fmt.Sprintf(route, strings.ToLower(name), behind.URL, name)
+	}
+	put(t, dir, "routes.yaml", strings.TrimSuffix(all, "---\n"))
+	s := serveGateway(t, GatewayOptions{Config: dir, TrustDomain: "vision.example"})
+	client := s.as(t, nil)
+	for name, message := range messages {
+		for host := range messages {
+			status, code, answer := s.ask(t, client, strings.ToLower(host)+".example", "/v1/responses", message, nil)
+			if passes := host == name; passes && status != 200 || !passes && code != verdict.BodyReference {
+				t.Errorf("%s where %s pass: %d %s %s", name, host, status, code, answer)
+			}
+		}
+		if _, code, answer := s.ask(t, client, "none.example", "/v1/responses", message, nil); code != verdict.BodyReference {
+			t.Errorf("%s where none pass: %s %s", name, code, answer)
+		}
+	}
+	put(t, dir, "json.yaml", strings.Replace(strings.TrimSuffix(fmt.Sprintf(route, "plain", behind.URL, "Files"), "---\n"), "api: OpenAI", "api: JSON\n  json: {}", 1))
+	if h := s.wait(t, func(h config.Health) bool { return !h.OK() }); !strings.Contains(fmt.Sprint(h.Problems), "belong to api: OpenAI") {
+		t.Errorf("%v", h.Problems)
 	}
 }

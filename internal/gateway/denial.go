@@ -90,6 +90,7 @@ var statuses = map[verdict.Code]int{
 	verdict.BodyMalformed:       http.StatusBadRequest,
 	verdict.BodyAmbiguous:       http.StatusBadRequest,
 	verdict.BodyOutside:         http.StatusBadRequest,
+	verdict.BodyReference:       http.StatusForbidden,
 	verdict.BodyLimit:           http.StatusRequestEntityTooLarge,
 	verdict.BodyMemory:          http.StatusServiceUnavailable,
 	verdict.BodyType:            http.StatusUnsupportedMediaType,

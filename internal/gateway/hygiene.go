@@ -30,7 +30,7 @@ var once = []string{
 // that could be one that this gateway sets.
 var hops = []string{"close", "keep-alive", "te", "upgrade", "http2-settings"}
 
-// ours begin the headers that say who somebody is or where they come from: only
+// ours begin the headers that say who somebody is, where they come from, or where they go to: only
 // the gateway may say that to the server behind it. Spelled with '-'; a server
 // that maps '_' or '.' to '-' sees the same name, so other spellings never pass.
 var ours = []string{
@@ -42,6 +42,9 @@ var ours = []string{
 	"x-goog-authenticated", "x-endpoint-api", "x-apigateway-api", "x-appengine", "x-ms-token", "cf-access", "x-pomerium", "x-vouch", "x-authelia",
 	"remote-groups", "remote-name", "remote-email", "kubeflow-userid", "impersonate-", "tailscale-user", "x-id-token", "x-token-subject",
 	"x-email", "x-groups", "x-proxy-user", "x-cluster-client-ip", "x-azure-clientip", "x-azure-socketip", "fastly-client-ip", "fly-client-ip", "x-host",
+	// What routers of inference go by: the server, its model and its queue (Gateway API
+	// Inference Extension, llm-d, vLLM, Portkey, Helicone, LiteLLM).
+	"x-gateway-", "x-prefiller-", "x-encoder-hosts", "x-data-parallel", "x-portkey-", "helicone-", "x-litellm-",
 	"proxy", // which a server that makes variables of headers takes for HTTP_PROXY (CVE-2016-5385)
 }
 
@@ -52,7 +55,7 @@ var ours = []string{
 func inChunks(r *http.Request) bool { return len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 }
 
 // hygiene refuses requests that two servers could read differently, and takes
-// out every header that claims an identity.
+// out every header that claims an identity or names a server.
 //
 // Sources: RFC 9110, RFC 9112 section 11 (smuggling and splitting).
 func hygiene(x *Exchange) error {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/apexlogic/apex/internal/media"
+	"github.com/apexlogic/apex/internal/media/body"
 	"github.com/apexlogic/apex/verdict"
 )
 
@@ -28,6 +29,9 @@ func judgeMedia(x *Exchange) error {
 	if err := x.pinned(cmp.Or(x.Operation.Version, x.Body.Version)); err != nil {
 		return err
 	}
+	if err := x.kept(x.Body); err != nil {
+		return err
+	}
 	for i := range x.Body.Parts {
 		p := &x.Body.Parts[i]
 		x.Decision.Parts = append(x.Decision.Parts, recordOf(p))
@@ -48,6 +52,16 @@ func (x *Exchange) pinned(version string) error {
 		return nil
 	}
 	return Refuse(verdict.RequestModel, "the request names a version of the model, and the route knows the digest of one artifact: ask without a version")
+}
+
+// kept refuses what the server keeps, unless the route lets such pass.
+func (x *Exchange) kept(b *body.Body) error {
+	for of, where := range b.Kept {
+		if where != "" && !x.Route.References[of] {
+			return media.Refuse(verdict.BodyReference, recordedPlace(where), "it names by an id what the server keeps, which may be somebody else's and was not looked at")
+		}
+	}
+	return nil
 }
 
 // SealedType is the media type of envelopes.

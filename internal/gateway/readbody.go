@@ -148,6 +148,13 @@ func nameModel(x *Exchange) error {
 	if name == "" {
 		name = x.Route.Default
 	}
+	if x.Route.API == OpenAI && x.Request.URL.RawQuery != "" { // a router may go by it, and not by the body
+		for _, asked := range x.Request.URL.Query()["model"] {
+			if asked != name {
+				return Refuse(verdict.RequestModel, "the query and the body ask for two models")
+			}
+		}
+	}
 	if len(name) > maxName { // it would be content in the record
 		return Refuse(verdict.RequestModel, "the model's name has more than %d bytes", maxName)
 	}

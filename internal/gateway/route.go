@@ -85,6 +85,8 @@ type Route struct {
 	Kinds  [kinds]bool
 	Types  []string
 	Active bool
+	// References that pass: ids of what the server keeps.
+	References [body.References]bool
 	// Sealed says that envelopes pass, into which nobody can look, where Messages has
 	// media.
 	Sealed bool

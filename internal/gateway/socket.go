@@ -88,6 +88,9 @@ func (x *Exchange) judgeMessage(b *body.Body) error {
 	if err := x.pinned(b.Version); err != nil {
 		return err
 	}
+	if err := x.kept(b); err != nil {
+		return err
+	}
 	for i := range b.Parts {
 		if err := x.takes(&b.Parts[i]); err != nil {
 			return err

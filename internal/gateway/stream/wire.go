@@ -190,7 +190,7 @@ func (f *fields) field(row field, value []byte, t *tensor) error {
 	}
 	switch {
 	case row.is == ofParameter && string(value) == "shared_memory_region": // of Triton
-		return f.refuse(verdict.BodyOutside, "it names data that the message does not hold, which nobody has looked at")
+		return f.refuse(verdict.BodyOutside, "it names what the message does not hold, which nobody has looked at")
 	case row.is == ofDatatype && t != nil:
 		t.datatype = string(value)
 	case row.name == "name" && t != nil:

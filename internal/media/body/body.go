@@ -58,6 +58,9 @@ type Body struct {
 	Controls []media.Text
 	// Parts are the pieces of binary content, in the order of the message.
 	Parts []media.Part
+	// Kept is what the message names that the server keeps and nobody has looked at:
+	// by kind the place of the first; "" where there is none.
+	Kept [References]string
 	// Length of the message, in bytes.
 	Length int64
 	Fields

@@ -28,7 +28,7 @@ func TestWhatServersFetchIsContentWhereverItStands(t *testing.T) {
 		{"an address behind a space", "/chat/completions", part(`{"type":"image","image":" http://169.254.169.254/"}`), verdict.MediaEncoding, 0, 0, 0},
 		{"an address with one slash", "/chat/completions", part(`{"type":"image","image":"file:/etc/passwd"}`), verdict.MediaEncoding, 0, 0, 0},
 		{"an address in escapes", "/chat/completions", part(`{"type":"image","image":"\u0068ttp://169.254.169.254/"}`), "", 1, 0, media.Unknown},
-		{"another server", "/chat/completions", `{"api_base":"http://inside.example/","messages":[]}`, "", 1, 0, media.Unknown},
+		{"another server", "/chat/completions", `{"api_host":"http://inside.example/","messages":[]}`, "", 1, 0, media.Unknown},
 		{"words with a colon", "/chat/completions", part(`{"type":"note","note":"time: 10:/20"}`), "", 0, 0, 0},
 		{"a drive", "/chat/completions", part(`{"type":"note","note":"C:/pictures"}`), "", 0, 0, 0},
 		{"an address in a text", "/chat/completions", part(`{"type":"text","text":"` + address + `"}`), "", 0, 0, 0},

@@ -93,11 +93,14 @@ func (p *Parser) field(name, value []byte) error {
 	if at.is == text {
 		return p.addText(value)
 	}
-	if p.api.fetched && (at == elsewhere || at.is == bare) && isFetched(value) {
+	if p.api.fetched && (at == elsewhere || at.is == bare || at.is == kept) && isFetched(value) {
 		return p.refuse(verdict.MediaAddress, "a field of a form names content by an address")
 	}
+	if at.is == outside {
+		return p.refuse(verdict.BodyOutside, "it names what the message does not hold, which nobody has looked at")
+	}
 	switch at.is {
-	case model, stream, choices, maxTokens:
+	case model, stream, choices, maxTokens, ranked:
 		for _, k := range p.keys {
 			if bytes.Equal(k, name) {
 				return p.refuse(verdict.BodyAmbiguous, "a field is there twice: readers differ in which of the two counts")
@@ -110,6 +113,16 @@ func (p *Parser) field(name, value []byte) error {
 		p.body.Model = p.arena.text(value)
 	case stream:
 		p.body.Stream = !bytes.EqualFold(value, []byte("false")) && string(value) != "0"
+	case kept:
+		p.keep(at.of)
+	case ranked:
+		switch n, err := strconv.ParseInt(string(value), 10, 64); {
+		case string(value) == "true" || string(value) == "false":
+		case err != nil:
+			return p.refuse(verdict.BodyMalformed, "a field is neither a whole number nor true or false")
+		case n < 0 || n > maxRanked:
+			return p.refuse(verdict.BodyLimit, "each token is to be told with others, of which 0 to %d may be asked for", maxRanked)
+		}
 	case choices, maxTokens:
 		n, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil || n < 0 {

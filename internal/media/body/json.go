@@ -67,8 +67,11 @@ func (p *Parser) value(at *place, depth int, in *open, key []byte) error {
 		return p.malformed("the document ends where a value is expected")
 	}
 	c := p.data[p.at]
-	if at.is == outside {
-		return p.refuse(verdict.BodyOutside, "it names data that the message does not hold, which nobody has looked at")
+	if at.is == outside && !(c == 'n' && p.api.fetched) { // as an option null names nothing
+		return p.refuse(verdict.BodyOutside, "it names what the message does not hold, which nobody has looked at")
+	}
+	if at.is == kept && c != 'n' && c != '{' { // what stands in an object has a place of its own
+		p.keep(at.of)
 	}
 	if at.is == prompt && (c == '"' || c == '[' || c == '{') {
 		p.body.Prompts++
@@ -111,6 +114,9 @@ func (p *Parser) value(at *place, depth int, in *open, key []byte) error {
 		if n < 0 && (at.is == maxTokens || at.is == maxAnswer || at.is == choices) {
 			return p.refuse(verdict.BodyAmbiguous, "a count is negative: some servers take that for no bound")
 		}
+		if at.is == ranked && (n < 0 || n > maxRanked || !whole) {
+			return p.refuse(verdict.BodyLimit, "each token is to be told with others, of which 0 to %d may be asked for", maxRanked)
+		}
 		if whole {
 			p.number64(at, n)
 		} else if isCount(at.is) {
@@ -129,6 +135,8 @@ func fits(is what, first byte) bool {
 		return true
 	case isCount(is):
 		return first == 'n' || first == '-' || '0' <= first && first <= '9'
+	case is == ranked: // of a chat, whether there are any
+		return first == 'n' || first == 't' || first == 'f' || first == '-' || '0' <= first && first <= '9'
 	case is == stream:
 		return first == 'n' || first == 't' || first == 'f'
 	case is == model:
@@ -136,6 +144,10 @@ func fits(is what, first byte) bool {
 	}
 	return true
 }
+
+// maxRanked is what the OpenAI API takes. Some servers take -1 for every token that
+// a model knows, which makes an answer of megabytes out of each of its words.
+const maxRanked = 20
 
 func isCount(is what) bool {
 	return is == maxTokens || is == maxAnswer || is == choices || is == binaryData
@@ -324,6 +336,9 @@ func (p *Parser) firstTime(base int, key []byte, seen map[string]struct{}) (map[
 
 // close ends an object: what had to wait for all of its members is done.
 func (p *Parser) close(at *place, o *open, base, bares, texts int) error {
+	if at.is == keptOrNew && p.bareItem(base) {
+		p.keep(at.of)
+	}
 	p.keys = p.keys[:base]
 	if at.is == tensor {
 		p.tensor = -1
@@ -378,7 +393,7 @@ func (p *Parser) stringAt(at *place, in *open, key []byte) error {
 	if err != nil {
 		return err
 	}
-	if p.api.fetched && !p.nested && (at == elsewhere || at.is == reference) && isFetched(s) {
+	if p.api.fetched && !p.nested && (at == elsewhere || at.is == kept) && isFetched(s) {
 		p.at = begin
 		return p.liftString(at)
 	}
@@ -406,6 +421,10 @@ func (p *Parser) stringAt(at *place, in *open, key []byte) error {
 			return p.refuse(verdict.BodyAmbiguous, "a bound is a whole number, or inf: readers differ in what they make of anything else")
 		}
 		p.body.Unbounded = true
+	case itemType:
+		if string(s) == "item_reference" {
+			p.keep(at.of)
+		}
 	case toolName:
 		p.body.Tools = append(p.body.Tools, p.arena.text(s))
 	case datatype:

@@ -232,7 +232,7 @@ func TestAKeyThatReadersConfuseIsRefused(t *testing.T) {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
-	for _, key := range []string{"model", `\u006dodel`, "models", "Custom"} {
+	for _, key := range []string{"model", `\u006dodel`, "modelled", "Custom"} {
 		var p Parser
 		if _, err := p.Parse(jsonMessage(chat(t), `{"`+key+`":"x"}`), limits(), measured); err != nil {
 			t.Errorf("%s: %v", key, err)

@@ -19,7 +19,9 @@ const (
 	prompt         // a text, or the tokens of one, that is answered by itself
 	dataURL        // media as a data: URL, or an address of it
 	bare           // media as bare base64
-	reference      // an id, of which some servers take an address as well
+	kept           // an id of what the server keeps, of which some servers take an address as well
+	keptOrNew      // an item of a list: one that has nothing but an id is what the server keeps
+	itemType       // what an item says that it is
 	document       // a JSON document in a string, for example a tool's arguments
 	role           // who says the texts of the object that holds it
 	lane           // a number that says which of several texts this one goes on
@@ -36,13 +38,15 @@ const (
 	datatype   // of a tensor
 	values     // of a tensor: numbers, or strings
 	binaryData // how many bytes of a tensor follow the JSON
-	outside    // names data that the message does not hold, which nobody can look at
+	ranked     // how many other tokens each token of an answer is told with
+	outside    // names what the message does not hold, which nobody can look at
 )
 
 // place is a node of the tree of places that an API names.
 type place struct {
 	is   what
 	kind media.Kind
+	of   Reference // that a place is for which is kept
 	// declared is the type of bare media that has no sibling which says it.
 	declared string
 	keys     map[string]*place
@@ -148,6 +152,7 @@ type row struct {
 	is       what
 	kind     media.Kind
 	declared string
+	of       Reference
 }
 
 // newAPI builds the tree of an API's table. The tables are constants, so a
@@ -206,7 +211,7 @@ func (a *API) add(r row) error {
 	if at.is != control && at.is != r.is {
 		return fmt.Errorf("%q is named twice, and is two things", r.pointer)
 	}
-	at.is, at.kind, at.declared = r.is, r.kind, r.declared
+	at.is, at.kind, at.declared, at.of = r.is, r.kind, r.declared, r.of
 	return nil
 }
 

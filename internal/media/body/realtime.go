@@ -50,6 +50,11 @@ var Realtime = sync.OnceValue(func() *RealtimeAPI {
 	common := []row{{pointer: "/type"}, {pointer: "/event_id"}, {pointer: "/item_id"}, {pointer: "/previous_item_id"}, {pointer: "/response_id"}, {pointer: "/call_id"}}
 	client := append([]row{{pointer: "/audio", is: bare, kind: media.Audio, declared: PCM}}, common...)
 	client = append(append(append(client, item("/item")...), item("/response/input/*")...), append(session("/session"), session("/response")...)...)
+	for _, at := range []string{"/session", "/response"} { // and where a session's sound is said to come from
+		client = append(client, row{pointer: at + "/prompt", is: kept, of: Prompts}, row{pointer: at + "/prompt/id", is: kept, of: Prompts},
+			row{pointer: at + "/prompt/variables/**", is: text}, row{pointer: at + "/voice/id", is: kept}, row{pointer: at + "/audio/output/voice/id", is: kept},
+			row{pointer: at + "/tools/*/connector_id", is: outside})
+	}
 	client = append(append(client, most("/session", maxAnswer)...), most("/response", maxAnswer)...)
 	server := append([]row{
 		{pointer: "/output_index", is: lane}, {pointer: "/content_index", is: lane},
