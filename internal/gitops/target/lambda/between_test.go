@@ -84,9 +84,7 @@ func TestWhatIsTamperedWithWhileItIsHealedIsNotLearned(t *testing.T) {
 			})
 			healing(t, open(t, address, nil), all, func(heal.Report) {})
 			asBefore := func() bool { return get(t, w.target, all[c.on]).ResourceVersion == before }
-			if err := c.do(t.Context(), w); err != nil {
-				t.Fatal(err)
-			}
+			strike(t, w, c)
 			healed(t, "between the writes", func() bool {
 				mu.Lock()
 				defer mu.Unlock()
@@ -96,9 +94,7 @@ func TestWhatIsTamperedWithWhileItIsHealedIsNotLearned(t *testing.T) {
 			left = 0
 			mu.Unlock()
 			healed(t, "at rest", asBefore)
-			if err := c.do(t.Context(), w); err != nil {
-				t.Fatal(err)
-			}
+			strike(t, w, c)
 			healed(t, "once more", asBefore)
 		})
 	}

@@ -45,7 +45,7 @@ func watching(t testing.TB, target gitops.Target) <-chan gitops.Event {
 
 func until(t testing.TB, events <-chan gitops.Event, is func(gitops.Event) bool) {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(2 * time.Minute)
 	for {
 		select {
 		case e := <-events:

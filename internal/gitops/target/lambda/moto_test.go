@@ -26,6 +26,21 @@ func moto(t *testing.T) string {
 	if err != nil {
 		t.Skip("moto_server is not installed: pip install 'moto[server]'")
 	}
+	why := ""
+	for range 5 { // somebody else may have taken the port meanwhile
+		url, failed := motoAt(t, path)
+		if failed == "" {
+			return url
+		}
+		why = failed
+	}
+	t.Skipf("moto_server does not start: %s", why)
+	return ""
+}
+
+// motoAt starts it on a port that was free a moment ago, and returns its address or
+// why there is none.
+func motoAt(t *testing.T, path string) (url, failed string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -39,26 +54,28 @@ func moto(t *testing.T) string {
 	c.Env = append(os.Environ(), "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
 	c.Stdout, c.Stderr = &log, &log
 	if err := c.Start(); err != nil {
-		t.Skipf("moto_server does not start: %v", err)
+		return "", err.Error()
 	}
 	done := make(chan error, 1)
 	go func() { done <- c.Wait() }()
 	t.Cleanup(func() { _ = c.Process.Kill(); <-done })
-	url := fmt.Sprintf("http://127.0.0.1:%d", port)
+	url = fmt.Sprintf("http://127.0.0.1:%d", port)
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(time.Minute)
+	deadline := time.After(2 * time.Minute)
 	for {
 		if r, err := http.Get(url + "/moto-api/data.json"); err == nil {
 			_ = r.Body.Close()
-			return url
+			if r.StatusCode == http.StatusOK { // whoever else is there does not know the page
+				return url, ""
+			}
 		}
 		select {
 		case err := <-done:
 			done <- err
-			t.Skipf("moto_server does not start: %v\n%s", err, log.String())
+			return "", fmt.Sprintf("%v\n%s", err, log.String())
 		case <-deadline:
-			t.Skip("moto_server does not answer")
+			return "", "it does not answer"
 		case <-ticker.C:
 		}
 	}

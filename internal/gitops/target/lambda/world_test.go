@@ -42,7 +42,7 @@ func credentialsOf(t testing.TB) {
 func open(t testing.TB, url string, change func(*lambda.Options)) *lambda.Target {
 	t.Helper()
 	opt := lambda.Options{Account: lambdatest.Account, Region: lambdatest.Region, Endpoint: url,
-		Interval: 20 * time.Millisecond, Budget: 1000, Settle: 5 * time.Second, Pause: time.Millisecond}
+		Interval: 20 * time.Millisecond, Budget: 1000, Settle: time.Minute, Pause: time.Millisecond}
 	if change != nil {
 		change(&opt)
 	}
