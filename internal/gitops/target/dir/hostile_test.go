@@ -295,6 +295,51 @@ func TestAPlantedFileUnderOurLabelGoesWhereTheTreeIsOurs(t *testing.T) {
 	}
 }
 
+// A file that no commit names goes; one that a commit brings just then stays.
+func TestWhatIsAppliedWhileAPlantedFileGoesStays(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "tree")
+	next := targettest.ConfigMap("vision", "next", "a", "b")
+	removed := make(chan string, 10)
+	desired := make(chan struct{})
+	var d *dir.Dir
+	d = open(t, dir.Options{Path: root,
+		Named: func(id gitops.ID) (bool, error) {
+			if id != next.ID {
+				return false, nil
+			}
+			select {
+			case <-desired:
+				return true, nil
+			default:
+			}
+			// Nothing names it, and before the answer is heard it is applied.
+			close(desired)
+			put(t, d, next)
+			return false, nil
+		},
+		Foreign: func(path string, gone bool) {
+			if gone {
+				removed <- path
+			}
+		}})
+	put(t, d, targettest.ConfigMap("vision", "next", "a", "planted"))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- d.Watch(ctx, targettest.Source, []gitops.Kind{{Version: "v1", Kind: "ConfigMap"}}, func(gitops.Event) {})
+	}()
+	<-desired
+	put(t, d, targettest.ConfigMap("vision", "other", "a", "b")) // its twin, which is looked at later
+	if path := <-removed; path != "vision/ConfigMap/other.yaml" {
+		t.Errorf("%s went", path)
+	}
+	cancel()
+	<-done
+	if live, err := d.Get(t.Context(), next.ID, "v1"); err != nil {
+		t.Errorf("what was applied is gone: %v, %v", live, err)
+	}
+}
+
 func TestSecretsAreTheirOwnersToRead(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "tree")
 	d := open(t, dir.Options{Path: root})

@@ -423,6 +423,9 @@ func (w *watcher) stranger(f found) {
 		return // a named object that lost its label is drift: the healer's
 	}
 	defer w.d.hold(f.place).Unlock()
+	if named, err := w.d.named(f.id); err != nil || named {
+		return // by now a commit names it, and what is there may be what was applied
+	}
 	w.remove(f.String())
 }
 
