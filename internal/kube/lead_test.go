@@ -45,14 +45,20 @@ func candidate(t *testing.T, c *kube.Client, l kube.Lease, leaders *atomic.Int64
 	return stop
 }
 
-func next(t *testing.T, led <-chan string) string {
+// leads waits until that one leads. One that came too late to renew on a busy machine
+// stands down and leads again, and says so again.
+func leads(t *testing.T, led <-chan string, want string) {
 	t.Helper()
-	select {
-	case who := <-led:
-		return who
-	case <-time.After(time.Minute):
-		t.Fatal("nobody leads")
-		return ""
+	late := time.After(2 * time.Minute)
+	for {
+		select {
+		case who := <-led:
+			if who == want {
+				return
+			}
+		case <-late:
+			t.Fatalf("%s does not lead", want)
+		}
 	}
 }
 
@@ -60,21 +66,17 @@ func TestALeaderThatLeavesIsFollowedAndThereIsNeverASecond(t *testing.T) {
 	s := kubetest.Start(t)
 	c, namespace := open(t, s), s.Namespace(t)
 	var leaders atomic.Int64
-	led := make(chan string, 10)
+	led := make(chan string, 1000)
 	lease := func(who string) kube.Lease {
 		return kube.Lease{Namespace: namespace, Name: "apex", Identity: who, Duration: time.Second}
 	}
 	stopA := candidate(t, c, lease("a"), &leaders, led)
-	if who := next(t, led); who != "a" {
-		t.Fatalf("%s leads", who)
-	}
+	leads(t, led, "a")
 	candidate(t, c, lease("b"), &leaders, led)
 	if err := stopA(); !errors.Is(err, context.Canceled) {
 		t.Errorf("a ended with %v", err)
 	}
-	if who := next(t, led); who != "b" {
-		t.Errorf("%s leads", who)
-	}
+	leads(t, led, "b")
 	o, err := c.Get(t.Context(), kube.ID{Kind: kube.Kind{Group: "coordination.k8s.io", Version: "v1", Kind: "Lease"}, Namespace: namespace, Name: "apex"})
 	must(t, err)
 	if holder, _, _ := unstructured.NestedString(o.Object, "spec", "holderIdentity"); holder != "b" {
@@ -89,21 +91,17 @@ func TestALeaderThatIsCutOffStandsDownBeforeAnotherFollows(t *testing.T) {
 	lonely, err := kube.Open(kube.Config{Kubeconfig: s.Kubeconfig(), Wrap: gate.wrap})
 	must(t, err)
 	var leaders atomic.Int64
-	led := make(chan string, 10)
+	led := make(chan string, 1000)
 	lease := kube.Lease{Namespace: namespace, Name: "apex", Identity: "lonely", Duration: 2 * time.Second}
 	candidate(t, lonely, lease, &leaders, led)
-	next(t, led)
+	leads(t, led, "lonely")
 	gate.set(true)
 	lease.Identity = "other"
 	stop := candidate(t, healthy, lease, &leaders, led) // fails the test if lonely still leads
-	if who := next(t, led); who != "other" {
-		t.Errorf("%s leads", who)
-	}
+	leads(t, led, "other")
 	gate.set(false) // it comes back, and waits
 	_ = stop()
-	if who := next(t, led); who != "lonely" {
-		t.Errorf("%s leads", who)
-	}
+	leads(t, led, "lonely")
 }
 
 func TestALeaseNeedsItsRightsAndItsNamespace(t *testing.T) {
