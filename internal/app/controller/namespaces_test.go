@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +14,15 @@ import (
 
 // watchedOnce is a server that says once that a namespace has changed.
 type watchedOnce struct {
+	mu    sync.Mutex
 	fails error // of reading; nil: it is read
 	reads int
+}
+
+func (w *watchedOnce) mend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fails = nil
 }
 
 func (w *watchedOnce) Watch(ctx context.Context, _ kube.Selection, each func(kube.Event)) error {
@@ -25,6 +33,8 @@ func (w *watchedOnce) Watch(ctx context.Context, _ kube.Selection, each func(kub
 }
 
 func (w *watchedOnce) Get(context.Context, kube.ID) (*kube.Object, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.reads++
 	if w.fails != nil {
 		return nil, w.fails
@@ -50,7 +60,7 @@ func TestANamespaceThatCouldNotBeReadIsReadAgain(t *testing.T) {
 		if server.reads != 3 {
 			t.Errorf("it was read %d times in two intervals", server.reads)
 		}
-		server.fails = nil
+		server.mend()
 		time.Sleep(retryInterval)
 		synctest.Wait()
 		if labels, known := n.labels("free"); !known || labels[admission.EnforceLabel] != "false" {
