@@ -135,7 +135,9 @@ type Follower struct {
 	generation string // by which Refused was decided
 	again      again  // when the target is asked about it again
 
-	accepted revision // what the last record says is accepted; of the pass under way
+	// Of the pass under way.
+	accepted revision // what the last record says is accepted
+	owed     *Event   // that a commit is applied, which could not be recorded
 }
 
 type revision struct {
@@ -234,6 +236,12 @@ func (f *Follower) Run(ctx context.Context) error {
 func (f *Follower) Pass(ctx context.Context) error {
 	f.pass.Lock()
 	defer f.pass.Unlock()
+	if f.owed != nil {
+		if err := f.record(ctx, *f.owed); err != nil {
+			return f.end(ctx, "", nil, err)
+		}
+		f.owed = nil
+	}
 	head, err := f.steps.Fetch(ctx)
 	if err != nil {
 		return f.end(ctx, "", nil, fmt.Errorf("fetch: %w", err))
@@ -315,7 +323,12 @@ func (f *Follower) bring(ctx context.Context, head string) (Applied, error) {
 		return Applied{}, f.refuse(ctx, head, set.Digest(), err)
 	}
 	f.accepted = revision{}
-	return applied, f.record(ctx, Event{Commit: head, Set: set.Digest(), Kind: "applied"})
+	done := Event{Commit: head, Set: set.Digest(), Kind: "applied", At: f.o.Clock.Now()}
+	if err := f.record(ctx, done); err != nil {
+		f.owed = &done // the next pass finds it applied, and would not tell
+		return applied, err
+	}
+	return applied, nil
 }
 
 // Judge turns a report into the refusal of the revision: one subject that is
@@ -363,7 +376,10 @@ func (f *Follower) refuse(ctx context.Context, head string, set verdict.Digest, 
 }
 
 func (f *Follower) record(ctx context.Context, e Event) error {
-	e.Source, e.At = f.o.Source, f.o.Clock.Now()
+	e.Source = f.o.Source
+	if e.At.IsZero() {
+		e.At = f.o.Clock.Now()
+	}
 	if err := f.steps.Record(ctx, e); err != nil {
 		return fmt.Errorf("record that a commit is %s: %w", e.Kind, err)
 	}

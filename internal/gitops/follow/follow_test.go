@@ -80,8 +80,10 @@ func newScene(t *testing.T) *scene {
 		},
 		Applied: func(context.Context) (Applied, error) { return s.now, step("applied") },
 		Record: func(_ context.Context, e Event) error {
-			if err := step("record"); err != nil {
-				return err
+			for _, name := range []string{"record", "record " + e.Kind} {
+				if err := step(name); err != nil {
+					return err
+				}
 			}
 			s.log = append(s.log, e.Kind+" "+e.Commit)
 			return nil
@@ -128,6 +130,32 @@ func TestACommitIsRecordedBeforeItIsApplied(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.expect("the second", "accepted c2", "apply c2", "applied c2")
+}
+
+// What was applied while the ledger could not be written is on record as soon as it
+// can be, once, and nothing else is done before.
+func TestWhatWasAppliedAndNotRecordedIsRecordedLater(t *testing.T) {
+	s := newScene(t)
+	full := errors.New("the disk is full")
+	s.failing("record applied", full)
+	for range 2 {
+		if err := s.Pass(t.Context()); !errors.Is(err, full) {
+			t.Fatal(err)
+		}
+	}
+	s.expect("with a full disk", "accepted c1", "apply c1")
+	s.push("c2")
+	if err := s.Pass(t.Context()); !errors.Is(err, full) {
+		t.Fatal(err)
+	}
+	s.expect("another commit", []string(nil)...)
+	s.failing("record applied", nil)
+	for range 2 {
+		if err := s.Pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.expect("with room again", "applied c1", "accepted c2", "apply c2", "applied c2")
 }
 
 func TestWhatCannotBeRecordedIsNotApplied(t *testing.T) {
