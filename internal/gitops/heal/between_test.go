@@ -21,9 +21,9 @@ func planted(t *testing.T, w world, o *gitops.Object) {
 }
 
 var (
-	miner       = object1("name", "miner", "image", evilImage)
-	sidecar     = add(miner, "spec", "containers")
-	unremovable = fmt.Errorf("a Pod's containers cannot be removed: %w", gitops.ErrInvalid)
+	miner          = object1("name", "miner", "image", evilImage)
+	sidecar        = add(miner, "spec", "containers")
+	errUnremovable = fmt.Errorf("a Pod's containers cannot be removed: %w", gitops.ErrInvalid)
 )
 
 // quick is a world in which somebody is faster than the healer.
@@ -44,7 +44,7 @@ func (q *quick) Apply(ctx context.Context, o *gitops.Object, opt gitops.ApplyOpt
 
 func (q *quick) Patch(ctx context.Context, id gitops.ID, version string, patch []byte) (*gitops.Live, error) {
 	if q.fixed {
-		return nil, unremovable
+		return nil, errUnremovable
 	}
 	return q.world.Patch(ctx, id, version, patch)
 }
